@@ -1,0 +1,340 @@
+"""Frozen records: the only thing that passes from one verb to the next, as JSON with a schema version.
+
+A record is written in one canonical form (sorted keys, no NaN, a final newline), so the same content
+has the same bytes and the same digest on every machine.
+"""
+
+import hashlib
+import json
+import math
+from pathlib import Path
+from typing import Any, ClassVar, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from promotion.errors import PromotionError
+
+MAX_RECORD_BYTES = 16 * 1024 * 1024
+
+
+class Frozen(BaseModel):
+    """A strict, immutable part of a record: an unknown or wrongly typed field is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+
+class Record(Frozen):
+    """A record that is a file of its own; `schema_version` says how to read it."""
+
+    SCHEMA: ClassVar[int] = 1
+    schema_version: int = 1
+
+    def text(self) -> str:
+        """Return the record's one canonical JSON text."""
+        return canonical_json(self.model_dump(mode="json"))
+
+    @property
+    def sha256(self) -> str:
+        """`sha256:<hex>` of the canonical text."""
+        return sha256_text(self.text())
+
+    def write(self, path: Path) -> Path:
+        """Write the record to `path`, through a temporary file so that a reader never sees half of it."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_name(path.name + ".part")
+        temporary.write_text(self.text(), encoding="utf-8")
+        temporary.replace(path)
+        return path
+
+    @classmethod
+    def parse(cls, text: str, *, where: str | Path) -> Self:
+        """Read a record from JSON `text`; raise PromotionError that names `where` when it is not one."""
+        try:
+            raw = json.loads(text, parse_constant=_no_constants)
+        except ValueError as error:
+            raise PromotionError(f"not a JSON record ({error}); make it again", file=where) from None
+        if not isinstance(raw, dict) or raw.get("schema_version") != cls.SCHEMA:
+            found = raw.get("schema_version") if isinstance(raw, dict) else None
+            raise PromotionError(
+                f"this is not a {cls.__name__} of schema version {cls.SCHEMA} (it says {found!r}); "
+                "make it again with this checkout's scripts",
+                file=where,
+            )
+        try:
+            return cls.model_validate_json(text)
+        except ValidationError as error:
+            first = error.errors()[0]
+            place = ".".join(str(part) for part in first["loc"])
+            raise PromotionError(
+                f"not a valid {cls.__name__}: {place}: {first['msg'].lower()}; make it again", file=where
+            ) from None
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """Read a record from a file; raise PromotionError when it is missing, too large or malformed."""
+        try:
+            if path.stat().st_size > MAX_RECORD_BYTES:
+                raise PromotionError(f"larger than {MAX_RECORD_BYTES} bytes, so it is not a record", file=path)
+            text = path.read_text(encoding="utf-8")
+        except (FileNotFoundError, NotADirectoryError):
+            raise PromotionError("missing; run the step that writes it first", file=path) from None
+        except UnicodeDecodeError:
+            raise PromotionError("not UTF-8 text, so it is not a record; make it again", file=path) from None
+        return cls.parse(text, where=path)
+
+
+def _no_constants(name: str) -> float:
+    raise ValueError(f"{name} is not allowed")
+
+
+def canonical_json(value: Any) -> str:
+    """Return `value` as JSON with sorted keys, two spaces of indent and a final newline; NaN is an error."""
+    return json.dumps(value, sort_keys=True, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def sha256_text(text: str) -> str:
+    """`sha256:<hex>` of `text` in UTF-8."""
+    return "sha256:" + hashlib.sha256(text.encode()).hexdigest()
+
+
+def digest_files(folder: Path) -> str:
+    """`sha256:<hex>` over the sorted relative paths, sizes and contents of all files below `folder`.
+
+    `registered_model_meta` is left out: MLflow writes it into downloads of registered versions.
+    """
+    if not folder.is_dir():
+        raise PromotionError("no such folder of model files", file=folder)
+    total = hashlib.sha256()
+    for path in sorted(p for p in folder.rglob("*") if p.is_file() and p.name != "registered_model_meta"):
+        with path.open("rb") as handle:
+            content = hashlib.file_digest(handle, "sha256").hexdigest()
+        total.update(f"{path.relative_to(folder).as_posix()}\0{path.stat().st_size}\0{content}\n".encode())
+    return "sha256:" + total.hexdigest()
+
+
+def finite(value: float | None, digits: int = 10) -> float | None:
+    """Round to `digits` significant digits for a record; None for what is missing or not finite."""
+    if value is None or not math.isfinite(value):
+        return None
+    return float(f"{float(value):.{digits}g}")
+
+
+Verdict = Literal["REJECTED", "PROMOTE", "KEEP", "INCONCLUSIVE", "FIRST", "SAME"]
+WINNING: frozenset[str] = frozenset({"PROMOTE", "FIRST", "SAME"})
+
+
+class RuleResult(Frozen):
+    """One rule of the gate or the challenge, as it came out.
+
+    value: what was compared (a metric's value, or candidate minus champion, or the contrast of a
+    relative margin). bound: what it was compared with. interval: (low, high) of `value` at the
+    confidence really used. ok: True passed, False failed, None settled nothing.
+    """
+
+    rule: str
+    kind: Literal["floor", "superior", "not_worse_than", "signature", "windows", "looks"]
+    metric: str | None = None
+    slice: str | None = None
+    value: float | None = None
+    bound: float | None = None
+    interval: tuple[float, float] | None = None
+    ok: bool | None = None
+    reason: str
+
+
+class Estimate(Frozen):
+    """A metric's value with its interval; both None where it could not be computed (`reason` says why)."""
+
+    value: float | None = None
+    interval: tuple[float, float] | None = None
+    reason: str | None = None
+
+
+class Comparison(Frozen):
+    """One metric on all rows or on one slice, for both models, and candidate minus champion."""
+
+    metric: str
+    unit: str | None = None
+    better: Literal["higher", "lower"] = "higher"
+    slice: str | None = None
+    rows: int
+    candidate: Estimate
+    champion: Estimate | None = None
+    difference: Estimate | None = None
+
+
+class Day(Frozen):
+    """One day of the test window: the first challenge metric of both models."""
+
+    day: str
+    rows: int
+    candidate: float | None = None
+    champion: float | None = None
+
+
+class Power(Frozen):
+    """What the test set can show about one challenge rule (all in the metric's units).
+
+    sd: standard error of the difference. smallest: the smallest difference that this set shows with
+    80% power. pass_zero, pass_worthwhile: probability that a candidate with zero and with the
+    `worthwhile` difference passes. days_needed: test days for a worthwhile one at 80% power.
+    """
+
+    rule: str
+    sd: float
+    smallest: float
+    pass_zero: float
+    pass_worthwhile: float | None = None
+    days_needed: int | None = None
+    warning: str | None = None
+
+
+class Looks(Frozen):
+    """How worn the test days are: this candidate is look `number` of `allowed` on overlapping days."""
+
+    number: int
+    allowed: int
+
+
+class Side(Frozen):
+    """One model of a judgement. predictions: digest of its predictions on the test rows."""
+
+    source_tree: str | None = None
+    digest: str | None = None
+    predictions: str | None = None
+    version: int | None = None
+    labels_known_by: str | None = None
+
+
+class TestSet(Frozen):
+    """What was judged on: days, rows, and the digest over keys, labels, money and clusters, sorted."""
+
+    __test__: ClassVar[bool] = False  # not a pytest class
+
+    first: str
+    last: str
+    rows: int
+    positives: int | None = None
+    digest: str
+
+
+class Evaluation(Record):
+    """The judgement: deterministic, so the same judgement has the same digest. Written as evaluation.json."""
+
+    model: str
+    verdict: Verdict
+    headline: str
+    policy: dict[str, Any]
+    policy_digest: str
+    test: TestSet
+    candidate: Side
+    champion: Side | None
+    gate: tuple[RuleResult, ...]
+    challenge: tuple[RuleResult, ...]
+    comparisons: tuple[Comparison, ...]
+    days: tuple[Day, ...]
+    power: tuple[Power, ...]
+    looks: Looks | None
+    notes: tuple[str, ...]
+    confidence_used: float
+
+
+class ScoresInfo(Record):
+    """Beside scores.parquet: what was scored, and how the two sides differ. Written as scores.json.
+
+    changes: what is measured differently by the candidate's data.py (keys, labels, money), in
+    sentences; empty where both trees give the same rows. latency: milliseconds for each model.
+    """
+
+    model: str
+    task: Literal["classification", "regression"]
+    first: str
+    last: str
+    rows: int
+    keys: tuple[str, ...]
+    columns: tuple[str, ...]
+    test_digest: str
+    candidate_predictions: str
+    champion_predictions: str | None
+    changes: tuple[str, ...] = ()
+    latency_ms: dict[str, float] = {}
+    custom_metrics: dict[str, tuple[str, ...]] = {}
+
+
+class Candidate(Record):
+    """What train.py made. Written as candidate.json beside the model's files."""
+
+    model: str
+    key: str
+    source_tree: str
+    lock: str
+    digest: str
+    as_of: str
+    train: tuple[str, str]
+    validation: tuple[str, str]
+    labels_known_by: str
+    parameters: dict[str, Any]
+    seed: int
+    trusted_types: tuple[str, ...] = ()
+    inputs: tuple[tuple[str, str], ...]
+    train_seconds: float
+
+
+class Gate(Record):
+    """What gate.py did: the floors, the run, and the version if it was registered. Written as gate.json."""
+
+    model: str
+    passed: bool
+    rules: tuple[RuleResult, ...]
+    run_id: str | None
+    version: int | None
+    reason: str
+    looks: Looks | None = None
+
+
+class PinRecord(Frozen):
+    """What promotion.yaml says about the champion, as it travels in records."""
+
+    version: int
+    source_tree: str | None
+    digest: str | None
+    evidence: str | None
+    override: dict[str, str] | None = None
+    adopted: bool = False
+
+
+Action = Literal["none", "train", "judge", "verify", "refuse"]
+
+
+class ModelPlan(Frozen):
+    """What must happen to one model of a pull request, and why.
+
+    source_tree: git tree of the model's folder in the merge result (None: the folder is gone).
+    champion: the pin of the base. pin: the pin of the merge result. policy: measure, gate and
+    challenge in force (the base's; a new model brings its own). rolled_back: this tree was champion
+    and was rolled back.
+    """
+
+    model: str
+    action: Action
+    reason: str
+    source_tree: str | None
+    key: str | None
+    champion: PinRecord | None
+    pin: PinRecord | None
+    policy: dict[str, Any] | None
+    policy_digest: str | None
+    says_first: tuple[str, ...] = ()
+    merge_effect: str = ""
+    run_id: str | None = None
+    version: int | None = None
+
+
+class Plan(Record):
+    """What must happen to a pull request. Written as plan.json by prepare.py."""
+
+    base: str
+    head: str
+    merge: str
+    models: tuple[ModelPlan, ...]
+    refusals: tuple[str, ...] = ()
