@@ -108,7 +108,7 @@ class Policy:
 
     @property
     def digest(self) -> str:
-        """`sha256:<hex>` of the policy's canonical JSON; comments and layout do not enter."""
+        """`sha256:<hex>` of the policy's canonical JSON: comments and layout do not enter, the order of rules does."""
         return "sha256:" + hashlib.sha256(canonical_json(self.raw).encode()).hexdigest()
 
 

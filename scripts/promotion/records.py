@@ -1,7 +1,8 @@
 """Frozen records: the only thing that passes from one verb to the next, as JSON with a schema version.
 
-A record is written in one canonical form (sorted keys, no NaN, a final newline), so the same content
-has the same bytes and the same digest on every machine.
+A record is written in one canonical form (fields in the order of their declaration, mappings in the
+order of their source because the order of rules means something, no NaN, a final newline), so the
+same content has the same bytes and the same digest on every machine.
 """
 
 import hashlib
@@ -88,8 +89,8 @@ def _no_constants(name: str) -> float:
 
 
 def canonical_json(value: Any) -> str:
-    """Return `value` as JSON with sorted keys, two spaces of indent and a final newline; NaN is an error."""
-    return json.dumps(value, sort_keys=True, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    """Return `value` as JSON in its own order, two spaces of indent and a final newline; NaN is an error."""
+    return json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def sha256_text(text: str) -> str:
