@@ -1,0 +1,1 @@
+"""A server that follows an alias: scoring, batching, loading, following, and the HTTP application."""

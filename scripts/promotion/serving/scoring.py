@@ -1,0 +1,151 @@
+"""MLflow's scoring protocol, by MLflow's own functions, for one request or for several in one `predict`.
+
+Anything unusual about a request (bad JSON, params, tensors, a wrong type) is left whole to
+`mlflow.pyfunc.scoring_server.invocations`, so its answers are MLflow's own. Only well-formed tables
+whose types the schema takes as they are, are put together; for these MLflow's enforcement looks at
+names and types and never at values, so the table of all rows is treated as each part would be.
+"""
+
+import io
+import logging
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+log = logging.getLogger("serve")
+
+TABLE_KEYS = ("dataframe_split", "dataframe_records")
+
+
+@dataclass(frozen=True)
+class Request:
+    """The body and the content type of one POST /invocations."""
+
+    body: bytes
+    content_type: str
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What goes back: text, HTTP status, media type."""
+
+    text: str
+    status: int
+    media_type: str = "application/json"
+
+
+class Scorer:
+    """One loaded pyfunc model; `batching` says whether requests may share a `predict`."""
+
+    def __init__(self, model: Any, *, batching: bool) -> None:
+        self.model = model
+        self.schema = model.metadata.get_input_schema()
+        by_example = getattr(model.metadata, "_is_type_hint_from_example", lambda: False)()
+        by_type_hint = getattr(model.metadata, "_is_signature_from_type_hint", lambda: False)()
+        tensors = self.schema is not None and (self.schema.is_tensor_spec() or not self.schema.has_input_names())
+        self.batching = batching and not (by_example or by_type_hint or tensors)
+
+    def alone(self, request: Request) -> Answer:
+        """Answer one request exactly as `mlflow models serve` does."""
+        from mlflow.exceptions import MlflowException
+        from mlflow.pyfunc.scoring_server import invocations
+
+        try:
+            done = invocations(request.body, request.content_type, self.model, self.schema)
+        except MlflowException as error:
+            return Answer(error.serialize_as_json(), error.get_http_status_code())
+        except Exception:
+            log.exception("event=error what=invocations")
+            return Answer("Internal Server Error", 500, "text/plain")
+        return Answer(done.response, done.status, done.mimetype)
+
+    def answers(self, requests: Sequence[Request]) -> list[Answer]:
+        """Answer requests in their order; tables of the same columns and types share one `predict`."""
+        if len(requests) == 1 or not self.batching:
+            return [self.alone(request) for request in requests]
+        groups: dict[Hashable, list[int]] = {}
+        frames: dict[int, Any] = {}
+        for index, request in enumerate(requests):
+            frame = self._table(request)
+            if frame is None:
+                groups[index] = [index]
+            else:
+                frames[index] = frame
+                groups.setdefault((tuple(frame.columns), tuple(map(str, frame.dtypes))), []).append(index)
+        found: dict[int, Answer] = {}
+        for members in groups.values():
+            together = self._together([frames[i] for i in members]) if len(members) > 1 else None
+            for place, index in enumerate(members):
+                found[index] = self.alone(requests[index]) if together is None else together[place]
+        return [found[index] for index in range(len(requests))]
+
+    def _table(self, request: Request) -> Any:
+        """Return the request's rows if they may be put beside others', else None."""
+        from mlflow.pyfunc import scoring_server
+
+        try:
+            media = request.content_type.replace(" ", "").lower().removesuffix(";charset=utf-8")
+            if media == "application/json":
+                data = scoring_server._decode_json_input(request.body)
+                if len(data) != 1 or next(iter(data)) not in TABLE_KEYS:
+                    return None
+                frame = scoring_server.infer_and_parse_data(data, self.schema)
+            elif media == "text/csv":
+                frame = scoring_server.parse_csv_input(io.StringIO(request.body.decode()), self.schema)
+            else:
+                return None
+            fits = len(frame) > 0 and frame.columns.is_unique and frame.columns.nlevels == 1
+            return frame if fits and self._taken_as_it_is(frame) else None
+        except Exception:
+            return None  # `alone` says what is wrong with it, in MLflow's words
+
+    def _taken_as_it_is(self, frame: Any) -> bool:
+        """Whether enforcing the schema leaves every value of `frame` alone, whatever the values are."""
+        if self.schema is None:
+            return True
+        import pandas as pd
+        from mlflow.types import DataType
+
+        dtypes = frame.dtypes.to_dict()
+        for column in self.schema.inputs:
+            dtype = dtypes.get(column.name)
+            if dtype is None:
+                if column.required:
+                    return False
+                continue
+            if not isinstance(column.type, DataType):
+                return False
+            text = column.type == DataType.string and (dtype.kind == "O" or isinstance(dtype, pd.StringDtype))
+            if not text and column.type.to_pandas() != dtype and column.type.to_numpy() != dtype:
+                return False
+        return True
+
+    def _together(self, frames: list[Any]) -> list[Answer] | None:
+        """Answer several tables by one `predict`, or None where that fails: then each is asked alone."""
+        import pandas as pd
+        from mlflow.pyfunc.scoring_server import predictions_to_json
+
+        try:
+            predictions = self.model.predict(pd.concat(frames, ignore_index=True))
+            found = []
+            for part in split(predictions, [len(frame) for frame in frames]):
+                text = io.StringIO()
+                predictions_to_json(part, text)
+                found.append(Answer(text.getvalue(), 200))
+            return found
+        except Exception:
+            return None  # one of them is at fault, and only that one shall hear of it
+
+
+def split(predictions: Any, lengths: Sequence[int]) -> list[Any]:
+    """Cut predictions of sum(lengths) rows into parts of `lengths`; ValueError if they are not one a row."""
+    import numpy as np
+    import pandas as pd
+
+    known = isinstance(predictions, np.ndarray | pd.DataFrame | pd.Series | list)
+    rows = len(predictions) if known and np.ndim(predictions) > 0 else None
+    if rows != sum(lengths):
+        raise ValueError(f"{rows} predictions for {sum(lengths)} rows")
+    sliced = predictions.iloc if isinstance(predictions, pd.DataFrame | pd.Series) else predictions
+    ends = np.cumsum(lengths).tolist()
+    return [sliced[end - length : end] for end, length in zip(ends, lengths, strict=True)]
