@@ -1,0 +1,16 @@
+"""How the judgement looks: the same records as a pull request comment, a job summary, a page and a terminal's text."""
+
+from promotion.rendering.html import report_html
+from promotion.rendering.markdown import comment_markdown, job_summary, summary_line
+from promotion.rendering.terminal import terminal_text
+from promotion.rendering.view import Reported, is_green
+
+__all__ = [
+    "Reported",
+    "comment_markdown",
+    "is_green",
+    "job_summary",
+    "report_html",
+    "summary_line",
+    "terminal_text",
+]

@@ -1,0 +1,369 @@
+"""The report as GitHub's Markdown: the pull request comment, the job summary, and the line of a commit status."""
+
+from collections.abc import Sequence
+
+from promotion.records import Plan
+from promotion.rendering import charts, escape, text
+from promotion.rendering.cut import Block, fit
+from promotion.rendering.view import (
+    DayRow,
+    MetricRow,
+    ModelView,
+    PowerRow,
+    Reported,
+    RuleRow,
+    View,
+    build,
+)
+
+MARKER = "<!-- promotion-report -->"
+COMMENT_LIMIT = 65_000
+SUMMARY_LIMIT = 250_000  # a step summary may have 1 MiB, a character at most 4 bytes
+STATUS_LIMIT = 140
+MOST_MODELS = 40
+MOST_ROWS = 60
+MOST_SAID = 8
+
+
+def comment_markdown(
+    models: Sequence[Reported],
+    *,
+    plan: Plan | None,
+    report_url: str | None = None,
+    run_url: str | None = None,
+    refusals: Sequence[str] = (),
+    marker: str = MARKER,
+    limit: int = COMMENT_LIMIT,
+) -> str:
+    """Return the pull request's comment, at most `limit` characters; it begins with `marker`.
+
+    refusals: sentences that make the whole pull request red, beside those of `plan`. report_url: the
+    full report, which the comment links when it had to leave something out.
+    """
+    view = build(models, plan=plan, refusals=refusals)
+    first, *rest = [*_first(view), *_overview(view)]
+    blocks = [Block(f"{marker}\n{first.text}" if marker else first.text), *rest]
+    several = len(view.models) > 1
+    for rank, model in enumerate(view.models):
+        blocks += _model(model, rank=rank if several else 0, several=several)
+    where = f" [the full report](<{report_url}>)" if escape.link(report_url) else " `report.html` of this run"
+    shortened = f"*Shortened to fit GitHub's limit: the rest is in{where}.*"
+    return fit(blocks, limit, footer=_footer(view, report_url, run_url), shortened=shortened)
+
+
+def job_summary(
+    models: Sequence[Reported],
+    *,
+    plan: Plan | None,
+    report_url: str | None = None,
+    run_url: str | None = None,
+    refusals: Sequence[str] = (),
+) -> str:
+    """Return the same report for `$GITHUB_STEP_SUMMARY`, which has no marker and a larger limit."""
+    return comment_markdown(
+        models,
+        plan=plan,
+        report_url=report_url,
+        run_url=run_url,
+        refusals=refusals,
+        marker="",
+        limit=SUMMARY_LIMIT,
+    )
+
+
+def summary_line(models: Sequence[Reported], *, refusals: Sequence[str] = ()) -> str:
+    """Return the verdict in at most 140 characters of plain text, for a commit status."""
+    view = build(models, refusals=refusals)
+    if view.refusals:
+        line = f"REFUSED: {view.refusals[0]}"
+    elif not view.models or all(m.status.word == "NOTHING TO DO" for m in view.models):
+        line = "No model changes in this pull request"
+    elif len(view.models) == 1:
+        line = _short(view.models[0])
+    else:
+        words = [f"{m.name} {m.status.word}" for m in sorted(view.models, key=lambda m: m.status.green)]
+        line = ("All may merge: " if view.green else "Not to be merged: ") + ", ".join(words)
+    return escape.terminal(line, STATUS_LIMIT)[:STATUS_LIMIT]
+
+
+def _short(model: ModelView) -> str:
+    hero, effect = model.hero, ""
+    if "`@champion " in model.merge:
+        effect = ", @champion " + model.merge.split("`@champion ", 1)[1].split("`", 1)[0]
+    if hero is not None and hero.difference is not None:
+        return f"{model.status.word}: {model.name} {hero.metric} {hero.difference} ({hero.interval}){effect}"
+    if hero is not None:
+        return f"{model.status.word}: {model.name} {hero.metric} {hero.candidate}{effect}"
+    return f"{model.status.word}: {model.name}{effect or ': ' + model.headline}"
+
+
+def _first(view: View) -> list[Block]:
+    """What must be read before anything else, then one title if several models follow."""
+    blocks = [
+        Block(_alert("CAUTION", [f"**REFUSED** {escape.markdown(r)}" for r in view.refusals[:MOST_SAID]]))
+        for _ in view.refusals[:1]
+    ]
+    several = len(view.models) > 1
+    said = [
+        (f"{escape.code(m.name)}: " if several else "") + f"**{escape.markdown(w)}**"
+        for m in view.models
+        for w in m.warnings[:MOST_SAID]
+    ]
+    if said:
+        blocks.append(Block(_alert("WARNING", said[: 2 * MOST_SAID])))
+    if not view.models and not view.refusals:
+        return [
+            Block("✅ **Nothing to judge:** no model and no pin differs from the base. Merging changes no champion.")
+        ]
+    if not view.models:
+        return blocks
+    if several:
+        blocks.append(Block(f"## {_title(view)}"))
+    else:
+        blocks.append(Block(_heading(view.models[0])))
+    return blocks
+
+
+def _title(view: View) -> str:
+    if view.green:
+        return f"✅ All {len(view.models)} models may be merged"
+    if view.losers and any(m.status.green for m in view.models):
+        return f"❌ Nothing is pinned: {len(view.losers)} of {len(view.models)} models did not win"
+    return f"❌ {len(view.losers) or 'Some'} of {len(view.models)} models may not be merged"
+
+
+def _heading(model: ModelView) -> str:
+    return f"## {model.status.icon} {model.status.word} · {escape.code(model.name)}"
+
+
+def _overview(view: View) -> list[Block]:
+    if len(view.models) < 2:
+        return []
+    rows = [
+        [
+            f"{m.status.icon} **{m.status.word}**",
+            escape.code(m.name, 60),
+            escape.code(m.hero.metric, 40) if m.hero else text.MISSING,
+            _strong((m.hero.difference or m.hero.candidate) if m.hero else None),
+            escape.markdown(m.hero.interval or text.MISSING, 60) if m.hero else text.MISSING,
+        ]
+        for m in view.models[:MOST_MODELS]
+    ]
+    more = len(view.models) - len(rows)
+    lines = table(["verdict", "model", "metric", "difference", "interval"], "lllrr", rows)
+    lines += f"\n\nand {more} more" if more > 0 else ""
+    winners = [m for m in view.models if m.status.word in ("PROMOTE", "FIRST", "SAME")]
+    if view.losers and winners:
+        who = escape.markdown(_names(view.losers))
+        lines += f"\n\n**Nothing is pinned because {who} lost.** Take it out of this pull request, or fix it."
+    return [Block(lines)]
+
+
+def _names(losers: Sequence[str]) -> str:
+    from promotion.rendering.view import names
+
+    return names(losers)
+
+
+def _model(model: ModelView, *, rank: int, several: bool) -> list[Block]:
+    """One model's blocks; `rank` makes later models give way first when the comment is too long."""
+    lower = 10 * min(rank, 1)
+    blocks = [Block(_heading(model), lower)] if several else []
+    blocks.append(Block(_verdict(model), lower))
+    if model.error:
+        blocks.append(Block(_alert("CAUTION", [escape.markdown(model.error)]), lower))
+    if model.log_tail:
+        blocks.append(Block(_fold("End of the log", escape.fence(model.log_tail)), lower + 2))
+    blocks += [Block(part, lower + 1) for part in (_rules(model), _pictures(model)) if part]
+    if model.next:
+        blocks.append(Block("**Next:**" + _steps(model.next), lower))
+    blocks += [Block(part, lower + 2) for part in (_metrics(model), _days(model)) if part]
+    folds = ((_notes(model), 1), (_slices(model), 4), (_power(model), 3), (_details(model), 3))
+    blocks += [Block(part, lower + importance) for part, importance in folds if part]
+    return blocks
+
+
+def _verdict(model: ModelView) -> str:
+    lines = [f"**{escape.markdown(model.headline)}**"] if model.headline else []
+    hero = model.hero
+    if hero is not None:
+        lines.append(_figures(model))
+    lines.append(f"**{escape.markdown(model.merge)}**" if not model.status.green else escape.markdown(model.merge))
+    return "\n\n".join(lines)
+
+
+def _figures(model: ModelView) -> str:
+    hero = model.hero
+    metric = escape.code(hero.metric, 40)
+    if hero.difference is None:
+        level = f"{hero.level} interval {hero.candidate_interval}"
+        return f"{metric} **{escape.markdown(hero.candidate)}** ({level}), {hero.window}"
+    return (
+        f"{metric} {escape.markdown(hero.champion or '')} → {escape.markdown(hero.candidate)}: "
+        f"**{escape.markdown(hero.difference)}**, {hero.level} interval **{hero.interval}**, {hero.window}"
+    )
+
+
+def _strong(words: str | None) -> str:
+    return text.MISSING if words is None else f"**{escape.markdown(words, 60)}**"
+
+
+def _steps(steps: Sequence[str]) -> str:
+    if len(steps) == 1:
+        return " " + escape.markdown(steps[0])
+    return "\n\n" + "\n".join(f"- {escape.markdown(step)}" for step in steps)
+
+
+def _rules(model: ModelView) -> str:
+    if not model.rules:
+        return ""
+    rows = [_rule_cells(row) for row in model.rules[:MOST_ROWS]]
+    head = ["", "rule", "value", f"{model.level} interval".strip(), "must be", "why"]
+    return table(head, "llrrrl", rows) + _more(model.rules)
+
+
+def _rule_cells(row: RuleRow) -> list[str]:
+    return [
+        f"{row.mark} {row.word}",
+        escape.code(row.name),
+        f"**{escape.markdown(row.value, 80)}**",
+        escape.markdown(row.interval, 80),
+        escape.markdown(row.bound, 80),
+        escape.markdown(row.reason, 300),
+    ]
+
+
+def _pictures(model: ModelView) -> str:
+    """The challenge's intervals against their bounds, drawn with characters."""
+    drawn = [
+        (
+            escape.clean(row.name, 28),
+            charts.strip_text(row.result.value, row.result.interval, row.result.bound, row.better),
+        )
+        for row in model.rules
+        if row.result.kind in ("superior", "not_worse_than")
+    ]
+    drawn = [(name, line) for name, line in drawn if line][:12]
+    if not drawn:
+        return ""
+    width = max(len(name) for name, _ in drawn)
+    lines = [f"{name.ljust(width)}  {line}" for name, line in drawn]
+    lines.append(f"{''.ljust(width)}  ┃ bound   ├─●─┤ difference with its interval   ░ not allowed")
+    return escape.picture("\n".join(lines))
+
+
+def _metrics(model: ModelView) -> str:
+    if not model.metrics:
+        return ""
+    rows = [_metric_cells(row) for row in model.metrics[:MOST_ROWS]]
+    return table(_metric_head(model), "lrrrr", rows) + _more(model.metrics)
+
+
+def _metric_head(model: ModelView) -> list[str]:
+    return ["metric", "champion", "candidate", "difference", f"{model.level} interval"]
+
+
+def _metric_cells(row: MetricRow) -> list[str]:
+    name = escape.code(row.name) + (" (lower is better)" if row.better == "lower" else "")
+    return [name, *_values(row)]
+
+
+def _values(row: MetricRow) -> list[str]:
+    return [
+        escape.markdown(row.champion, 120),
+        escape.markdown(row.candidate, 120),
+        f"**{escape.markdown(row.difference, 120)}**",
+        escape.markdown(row.interval, 120),
+    ]
+
+
+def _days(model: ModelView) -> str:
+    known = [row for row in model.days if row.delta is not None]
+    if not known:
+        return ""
+    largest = max(abs(row.delta) for row in known)
+    rows = [_day_cells(row, largest, model.day_better) for row in model.days[:MOST_ROWS]]
+    head = ["day", "champion", "candidate", "difference", "worse", "better"]
+    return f"{escape.code(model.day_metric, 40)} day by day\n\n" + table(head, "lrrrrl", rows) + _more(model.days)
+
+
+def _day_cells(row: DayRow, largest: float, better: str) -> list[str]:
+    gain = 0.0 if row.delta is None else row.delta if better == "higher" else -row.delta
+    bar = charts.bar_text(abs(gain), largest, 10)
+    return [
+        escape.markdown(row.day, 40),
+        row.champion,
+        row.candidate,
+        row.difference,
+        bar if gain < 0 else "",
+        bar if gain > 0 else "",
+    ]
+
+
+def _slices(model: ModelView) -> str:
+    if not model.slices:
+        return ""
+    rows = [
+        [escape.code(row.slice, 60), row.rows, escape.code(row.name, 40), *_values(row)]
+        for row in model.slices[:MOST_ROWS]
+    ]
+    head = ["slice", "rows", "metric", *_metric_head(model)[1:]]
+    return _fold(f"Slices ({len(model.slices)})", table(head, "lrlrrrr", rows) + _more(model.slices))
+
+
+def _power(model: ModelView) -> str:
+    if not model.power:
+        return ""
+    rows = [_power_cells(row) for row in model.power[:MOST_ROWS]]
+    head = ["rule", "smallest difference shown", "passes if equal", "passes if worthwhile", "test days needed"]
+    warnings = [f"- ⚠️ {escape.markdown(row.warning)}" for row in model.power[:MOST_ROWS] if row.warning]
+    body = table(head, "lrrrr", rows) + ("\n\n" + "\n".join(warnings) if warnings else "")
+    lead = model.power[0].smallest
+    return _fold(f"What this test set can show: differences from {escape.summary(lead, 60)} on (80% power)", body)
+
+
+def _power_cells(row: PowerRow) -> list[str]:
+    return [escape.code(row.name), row.smallest, row.pass_zero, row.pass_worthwhile, row.days_needed]
+
+
+def _notes(model: ModelView) -> str:
+    said = [note for note in (model.caveat, model.looks, *model.notes[:20]) if note]
+    return "\n".join(f"- {escape.markdown(note)}" for note in said)
+
+
+def _details(model: ModelView) -> str:
+    rows = [[escape.markdown(label, 60), escape.code(value)] for label, value in model.details]
+    repeat = escape.code(f"python scripts/retrain.py --try {model.name}", 160)
+    body = (table(["", ""], "ll", rows) + "\n\n" if rows else "") + f"Repeat it on a laptop: {repeat}"
+    return _fold("Versions, digests, windows", body)
+
+
+def _footer(view: View, report_url: str | None, run_url: str | None) -> str:
+    links = []
+    if escape.link(report_url):
+        links.append(f"[Full report](<{report_url}>)")
+    if escape.link(run_url):
+        links.append(f"[workflow run](<{run_url}>)")
+    trees = [f"{label} {escape.code(value[:12])}" for label, value in view.details if value]
+    line = " · ".join([*links, *trees])
+    return f"<sub>{line}</sub>" if line else ""
+
+
+def table(head: Sequence[str], align: str, rows: Sequence[Sequence[str]]) -> str:
+    """A Markdown table of cells that are already Markdown; `align` is one of l, r a column."""
+    rule = ["--:" if a == "r" else ":--" for a in align]
+    lines = [head, rule, *rows]
+    return "\n".join("| " + " | ".join(cell.replace("\n", " ") for cell in line) + " |" for line in lines)
+
+
+def _more(rows: Sequence[object]) -> str:
+    hidden = len(rows) - MOST_ROWS
+    return f"\n\nand {hidden} more, in the full report" if hidden > 0 else ""
+
+
+def _fold(title: str, body: str) -> str:
+    return f"<details><summary>{title}</summary>\n\n{body}\n\n</details>"
+
+
+def _alert(kind: str, lines: Sequence[str]) -> str:
+    return f"> [!{kind}]\n" + "\n>\n".join(f"> {line}" for line in lines)

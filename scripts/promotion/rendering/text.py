@@ -1,0 +1,101 @@
+"""Figures as people read them: money, metrics, intervals, shares. Formatting only, no statistics."""
+
+import math
+from collections.abc import Iterable
+
+MINUS = "−"
+MISSING = "—"
+_SYMBOLS = {"$": "$", "dollars": "$", "dollar": "$", "usd": "$", "€": "€", "eur": "€", "£": "£", "gbp": "£"}
+
+
+def symbol(unit: str | None) -> str | None:
+    """The currency sign of a money unit (`$` for `$`, `dollars`, `USD`), None for every other unit."""
+    return None if unit is None else _SYMBOLS.get(unit.strip().lower())
+
+
+def decimals(values: Iterable[float | None], unit: str | None = None) -> int:
+    """How many decimals suit figures that stand together, chosen by the largest of them.
+
+    Money: whole units from 100 on, else cents. Others: three digits below 10, fewer above, and more
+    where all of them would round to nothing.
+    """
+    largest = max((abs(v) for v in values if v is not None and math.isfinite(v)), default=0.0)
+    if symbol(unit) is not None:
+        return 0 if largest >= 100 or largest == 0 else 2
+    for limit, digits in ((1000, 0), (100, 1), (10, 2)):
+        if largest >= limit:
+            return digits
+    if 0 < largest < 0.01:
+        return min(12, 2 - math.floor(math.log10(largest)))
+    return 3
+
+
+def figure(value: float | None, unit: str | None = None, *, signed: bool = False, digits: int | None = None) -> str:
+    """`value` with thousands separators, a proper minus and its unit: `$47,124`, `−$1,054`, `0.635`, `12.5 min`."""
+    if value is None or not math.isfinite(value):
+        return MISSING
+    places = decimals((value,), unit) if digits is None else digits
+    body = f"{abs(value):,.{places}f}" if abs(value) < 1e15 else f"{abs(value):.3g}"
+    nothing = not any(c in "123456789" for c in body)
+    sign = "" if nothing else MINUS if value < 0 else "+" if signed else ""
+    money = symbol(unit)
+    if money is not None:
+        return f"{sign}{money}{'0' if nothing else body}"
+    return f"{sign}{body}" + (f" {unit.strip()}" if unit and unit.strip() else "")
+
+
+def interval(ends: tuple[float, float] | None, unit: str | None = None, *, digits: int | None = None) -> str:
+    """`+$416 to +$4,674`: both ends signed, with as many decimals as the larger needs."""
+    if ends is None:
+        return MISSING
+    places = decimals(ends, unit) if digits is None else digits
+    return " to ".join(figure(end, unit, signed=True, digits=places) for end in ends)
+
+
+def range_of(ends: tuple[float, float] | None, unit: str | None = None, *, digits: int | None = None) -> str:
+    """`$44,100 to $56,300`: an interval of a level, so without plus signs."""
+    if ends is None:
+        return MISSING
+    places = decimals(ends, unit) if digits is None else digits
+    return " to ".join(figure(end, unit, digits=places) for end in ends)
+
+
+def digits_apart(value: float | None, bound: float | None, unit: str | None = None) -> int:
+    """Decimals at which `value` and `bound` do not read the same unless they are: 0.1999 is not shown as 0.200."""
+    places = decimals((value, bound), unit)
+    if value is None or bound is None or value == bound:
+        return places
+    while places < 10 and f"{value:.{places}f}" == f"{bound:.{places}f}":
+        places += 1
+    return places
+
+
+def count(number: int | None) -> str:
+    """A whole number with thousands separators."""
+    return MISSING if number is None else f"{number:,}"
+
+
+def share(value: float | None) -> str:
+    """A probability as a percentage that never claims 0% or 100%."""
+    if value is None or not math.isfinite(value):
+        return MISSING
+    if 0 < value < 0.001:
+        return "under 0.1%"
+    if 0.999 < value < 1:
+        return "over 99.9%"
+    return f"{100 * value:.1f}%" if value < 0.1 or value > 0.9 else f"{100 * value:.0f}%"
+
+
+def confidence(value: float) -> str:
+    """A confidence level: `95%`, `99%`, `99.5%`."""
+    return f"{100 * value:.5g}%"
+
+
+def plural(number: int, one: str, many: str | None = None) -> str:
+    """`1 day`, `7 days`."""
+    return f"{number:,} {one if number == 1 else many or one + 's'}"
+
+
+def short(digest: str | None) -> str | None:
+    """The first 12 hex digits of a digest or a tree, without its `sha256:`."""
+    return None if digest is None else digest.removeprefix("sha256:")[:12]
