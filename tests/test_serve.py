@@ -1,8 +1,6 @@
 """A real server on a real SQLite MLflow: what it answers while the champion changes, breaks and goes away."""
 
 import contextlib
-import http.client
-import importlib
 import json
 import os
 import queue
@@ -11,132 +9,24 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import numpy as np
-import pandas as pd
 import pytest
 import serve
-from promotion.registry import Registry
-from promotion.serving.following import backoff
-from promotion.serving.loading import load
-from promotion.serving.scoring import Request, Scorer, split
-
-COLUMNS = ["a", "b", "c"]
-ROWS = pd.DataFrame(np.random.default_rng(7).normal(size=(200, 3)), columns=COLUMNS)
-EXAMPLE = ROWS.head(2)
-BOOSTER_TYPES = ["sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor"]
-JSON = {"Content-Type": "application/json"}
-ONE_ROW = json.dumps({"dataframe_split": {"columns": COLUMNS, "data": [[1.0, 2.0, 3.0]]}})
-
-# A model with code of its own: it answers `VALUE`, and waits in `predict` while a file named `hold` exists.
-OWN_CODE = """
-import time
-from pathlib import Path
-import numpy as np
-from sklearn.base import BaseEstimator
-
-VALUE = {value}
-
-class Held(BaseEstimator):
-    def __init__(self, folder="", mean=False):
-        self.folder = folder
-        self.mean = mean
-
-    def predict(self, X):
-        if self.mean:
-            return np.full(len(X), X.to_numpy().sum())
-        hold = Path(self.folder) / "hold"
-        if hold.exists():
-            (Path(self.folder) / "began").touch()
-        deadline = time.monotonic() + 20
-        while hold.exists() and time.monotonic() < deadline:
-            time.sleep(0.005)
-        return np.full(len(X), VALUE)
-"""
-
-
-def wait_for(condition, seconds=20.0):
-    """Return the first true answer of `condition`, asked again and again; fail after `seconds`."""
-    deadline = time.monotonic() + seconds
-    while True:
-        answer = condition()
-        if answer:
-            return answer
-        assert time.monotonic() < deadline, f"not within {seconds} s"
-        time.sleep(0.01)
-
-
-class Client:
-    """One keep-alive connection."""
-
-    def __init__(self, url):
-        self.connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=30)
-
-    def ask(self, path="/invocations", body=ONE_ROW, headers=JSON):
-        """Return (status, headers, text) of a POST, or of a GET where body is None."""
-        self.connection.request("GET" if body is None else "POST", path, body, headers if body is not None else {})
-        response = self.connection.getresponse()
-        return response.status, response.headers, response.read().decode()
-
-    def health(self):
-        """Return /health as a dict."""
-        return json.loads(self.ask("/health", None)[2])
-
-
-class Models:
-    """A registry in a temporary folder, and versions to put into it."""
-
-    def __init__(self, folder):
-        self.folder = folder
-        self.database = folder / "mlflow.db"
-        self.registry = Registry(f"sqlite:///{self.database}")
-        self.saved = 0
-
-    def save(self, model, *, example=EXAMPLE, signature=True, **options):
-        """Save a fitted scikit-learn model in the skops format; return its folder."""
-        import mlflow.sklearn
-        from mlflow.models import infer_signature
-
-        self.saved += 1
-        path = self.folder / f"saved-{self.saved}"
-        inferred = infer_signature(ROWS, ROWS.a.to_numpy()) if signature else False
-        mlflow.sklearn.save_model(
-            model,
-            str(path),
-            serialization_format="skops",
-            pip_requirements=["scikit-learn"],
-            signature=inferred,
-            input_example=example,
-            **options,
-        )
-        return path
-
-    def register(self, name, path, **tags):
-        """Log a saved model's files to a run and register them; return the version's number."""
-        run = self.registry.create_run(name, "train", {})
-        self.registry.log_files(run.run_id, path, "model")
-        self.registry.finish_run(run.run_id)
-        return self.registry.register(name, run, tags).version
-
-    def promote(self, name, version):
-        """Point @champion at a version."""
-        self.registry.set_alias(name, "champion", version)
-
-    def loaded(self, name, version):
-        """Load a version as the server does."""
-        root = self.folder / "loaded"
-        root.mkdir(exist_ok=True)
-        return load(self.registry, self.registry.version(name, version), root)
-
-
-def constant(value):
-    """A classifier that always answers `value`."""
-    from sklearn.dummy import DummyClassifier
-
-    return DummyClassifier(strategy="constant", constant=value).fit(ROWS, np.arange(len(ROWS)) % 2)
+from serving_world import (
+    BOOSTER_TYPES,
+    ROWS,
+    Client,
+    Models,
+    ask_in_thread,
+    constant,
+    save_held,
+    serving,
+    started,
+    wait_for,
+)
 
 
 @pytest.fixture(scope="module")
@@ -157,81 +47,11 @@ def one(models):
     return models.save(constant(1))
 
 
-@pytest.fixture(scope="module")
-def booster(models):
-    """A registered histogram booster that answers probabilities; needs a trusted type to load."""
-    from sklearn.ensemble import HistGradientBoostingClassifier
-
-    fitted = HistGradientBoostingClassifier(max_iter=20).fit(ROWS, ROWS.a + ROWS.b > 0)
-    path = models.save(fitted, skops_trusted_types=BOOSTER_TYPES, pyfunc_predict_fn="predict_proba")
-    version = models.register("booster", path)
-    models.promote("booster", version)
-    return models.loaded("booster", version)
-
-
-@contextlib.contextmanager
-def running_app(server, listener):
-    """Run a uvicorn server in a thread on `listener`; yield its URL."""
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
-    thread.start()
-    try:
-        wait_for(lambda: server.started)
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-    finally:
-        server.should_exit = True
-        thread.join(20)
-        listener.close()
-        assert not thread.is_alive()
-
-
 @pytest.fixture
 def start(models, tmp_path):
     """A function that starts a server for a model name and returns its URL; stopped at the end."""
     with contextlib.ExitStack() as stack:
-
-        def run(name, **limits):
-            listener = serve.listen("127.0.0.1", 0)
-            root = tmp_path / "root"
-            root.mkdir()
-            server = serve.make_server(
-                name,
-                listener=listener,
-                root=root,
-                uri=models.registry.uri,
-                alias="champion",
-                poll_seconds=0.05,
-                **limits,
-            )
-            return stack.enter_context(running_app(server, listener))
-
-        yield run
-
-
-def serving(url, version):
-    """Whether the server says that `version` serves and all is well."""
-    health = Client(url).health()
-    return health if health["version"] == version and health["status"] == "ok" else None
-
-
-def write_module(folder, name, value):
-    """Write OWN_CODE as a module file; return its path."""
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"{name}.py"
-    path.write_text(OWN_CODE.format(value=value))
-    return path
-
-
-def save_held(models, folder, module, value, **parameters):
-    """Save a model of class `module`.Held that answers `value`; return the saved folder."""
-    path = write_module(folder / f"code-{value}", module, value)
-    sys.path.insert(0, str(path.parent))
-    try:
-        importlib.invalidate_caches()
-        model = importlib.import_module(module).Held(str(folder), **parameters)
-        return models.save(model, code_paths=[str(path)], skops_trusted_types=[f"{module}.Held"])
-    finally:
-        sys.path.remove(str(path.parent))
-        sys.modules.pop(module, None)
+        yield lambda name, **limits: stack.enter_context(started(models, name, tmp_path / "root", **limits))
 
 
 class Load:
@@ -416,12 +236,7 @@ def test_a_registry_that_is_gone_leaves_the_model_in_service(zero, tmp_path):
     """While the database is away requests are answered and /health is degraded; when it is back, all is well."""
     models = Models(tmp_path)
     models.promote("m", models.register("m", zero))
-    listener = serve.listen("127.0.0.1", 0)
-    (tmp_path / "root").mkdir()
-    server = serve.make_server(
-        "m", listener=listener, root=tmp_path / "root", uri=models.registry.uri, alias="champion", poll_seconds=0.05
-    )
-    with running_app(server, listener) as url:
+    with started(models, "m", tmp_path / "root") as url:
         wait_for(lambda: serving(url, 1))
         models.database.rename(tmp_path / "away.db")
         client = Client(url)
@@ -430,161 +245,6 @@ def test_a_registry_that_is_gone_leaves_the_model_in_service(zero, tmp_path):
         assert client.ask()[0] == 200
         (tmp_path / "away.db").rename(models.database)
         wait_for(lambda: serving(url, 1))
-
-
-def test_backoff_doubles_up_to_a_bound_and_is_random():
-    """The wait doubles with each failure, never exceeds its cap, and half of it is drawn."""
-    longest = [backoff(n, 2.0, draw=lambda: 1.0) for n in range(1, 40)]
-
-    assert longest[:4] == [4.0, 8.0, 16.0, 32.0] and set(longest[5:]) == {60.0}
-    assert backoff(1, 2.0, draw=lambda: 0.0) == 2.0
-
-
-PROTOCOL = {
-    "split": ("application/json", ONE_ROW),
-    "split with charset": ("application/json; charset=utf-8", ONE_ROW),
-    "records": ("application/json", json.dumps({"dataframe_records": [{"a": 1, "b": 2, "c": 3}] * 2})),
-    "instances": ("application/json", json.dumps({"instances": [{"a": 1.0, "b": 2.0, "c": 3.0}]})),
-    "inputs": ("application/json", json.dumps({"inputs": {"a": [1.0], "b": [2.0], "c": [3.0]}})),
-    "csv": ("text/csv", "a,b,c\n1,2,3\n4.5,5,6\n"),
-    "csv in disorder": ("text/csv", "c,b,a,extra\n1,2,3,x\n"),
-    "not JSON": ("application/json", '{"dataframe_split": '),
-    "not UTF-8": ("application/json", b"\xff\xfe{}"),
-    "a list": ("application/json", "[1, 2]"),
-    "no known key": ("application/json", '{"rows": [1]}'),
-    "two keys": ("application/json", '{"inputs": [1], "instances": [1]}'),
-    "missing column": ("application/json", json.dumps({"dataframe_records": [{"a": 1.0}]})),
-    "text for a number": ("application/json", json.dumps({"dataframe_records": [{"a": "x", "b": 1.0, "c": 1.0}]})),
-    "no rows": ("application/json", json.dumps({"dataframe_split": {"columns": COLUMNS, "data": []}})),
-    "ragged": ("application/json", json.dumps({"dataframe_split": {"columns": COLUMNS, "data": [[1], [1, 2]]}})),
-    "null": ("application/json", json.dumps({"dataframe_records": [{"a": None, "b": 1.0, "c": 1.0}]})),
-    "broken csv": ("text/csv", 'a,b,c\n"1,2,3\n'),
-    "csv with text": ("text/csv", "a,b,c\nx,2,3\n"),
-    "other media type": ("application/x-other", "x"),
-    "other charset": ("application/json; charset=latin-1", ONE_ROW),
-    "other parameter": ("application/json; x=y", ONE_ROW),
-    "params": ("application/json", json.dumps({**json.loads(ONE_ROW), "params": {"x": 1}})),
-}
-
-
-def without_trace(text):
-    """An error's JSON without its stack trace, which holds line numbers; any other text as it is."""
-    with contextlib.suppress(ValueError):
-        content = json.loads(text)
-        content.pop("stack_trace", None)
-        return content
-    return text
-
-
-@pytest.fixture(scope="module")
-def linear(models):
-    """A registered logistic regression, which refuses NaN, loaded."""
-    from sklearn.linear_model import LogisticRegression
-
-    models.register("linear", models.save(LogisticRegression().fit(ROWS, ROWS.a > 0)))
-    models.promote("linear", 1)
-    return models.loaded("linear", 1)
-
-
-@pytest.fixture(scope="module")
-def mlflow_url(linear):
-    """MLflow's own scoring server with the same model."""
-    import uvicorn
-    from mlflow.pyfunc import scoring_server
-
-    listener = serve.listen("127.0.0.1", 0)
-    server = uvicorn.Server(uvicorn.Config(scoring_server.init(linear.scorer.model), log_level="critical"))
-    with running_app(server, listener) as url:
-        yield url
-
-
-def test_every_answer_is_the_one_of_mlflows_server(start, mlflow_url):
-    """Status, media type and body agree with MLflow's scoring server for good and bad requests alike."""
-    url = start("linear")
-    wait_for(lambda: serving(url, 1))
-    ours, theirs = Client(url), Client(mlflow_url)
-    for label, (media, body) in PROTOCOL.items():
-        got, expected = (client.ask(body=body, headers={"Content-Type": media}) for client in (ours, theirs))
-
-        assert (label, expected[0], without_trace(expected[2])) == (label, got[0], without_trace(got[2]))
-        assert expected[1]["Content-Type"] == got[1]["Content-Type"], label
-        assert got[1]["X-Model-Version"] == "1" and got[1]["X-Model-Name"] == "linear"
-    assert theirs.ask("/ping", None)[::2] == ours.ask("/ping", None)[::2]
-    assert ours.ask(body='{"a": ')[0] == 400
-
-
-def test_answers_together_are_bit_for_bit_the_answers_alone(booster):
-    """Tables of several shapes, bad ones among them, answered in one batch give the very texts they give alone."""
-    rng = np.random.default_rng(3)
-    requests = [Request(body if isinstance(body, bytes) else body.encode(), media) for media, body in PROTOCOL.values()]
-    for size in rng.integers(1, 9, 40):
-        table = ROWS.sample(int(size), random_state=int(size))
-        requests.append(Request(json.dumps({"dataframe_split": table.to_dict("split")}).encode(), "application/json"))
-        requests.append(Request(table.to_csv(index=False).encode(), "text/csv"))
-    order = rng.permutation(len(requests))
-    mixed = [requests[i] for i in order]
-    together = booster.scorer.answers(mixed)
-    alone = [booster.scorer.alone(request) for request in mixed]
-
-    assert booster.scorer.batching
-    assert [(a.status, without_trace(a.text)) for a in alone] == [(a.status, without_trace(a.text)) for a in together]
-    assert sum(a.status == 200 for a in together) >= 80
-
-
-class Counting:
-    """A model that counts its predicts; for the rest the one it wraps."""
-
-    def __init__(self, model):
-        self.model = model
-        self.metadata = model.metadata
-        self.tables = []
-
-    def predict(self, data, params=None):
-        """Count, then predict."""
-        self.tables.append(len(data))
-        return self.model.predict(data, params=params)
-
-
-def test_a_bad_request_does_not_fail_its_neighbours(linear):
-    """A row that makes the shared predict fail (NaN) gets its own error; the others get their answers."""
-    counting = Counting(linear.scorer.model)
-    scorer = Scorer(counting, batching=True)
-    good = Request(ONE_ROW.encode(), "application/json")
-    bad = Request(PROTOCOL["null"][1].encode(), "application/json")
-
-    assert [a.status for a in scorer.answers([good, good, good])] == [200, 200, 200]
-    assert counting.tables == [3]
-    assert [a.status for a in scorer.answers([good, bad, good])] == [200, 400, 200]
-    assert counting.tables == [3, 3, 1, 1, 1]
-
-
-@pytest.mark.parametrize("kind", [np.asarray, list, pd.Series, lambda v: pd.DataFrame({"p": v})])
-def test_split_cuts_every_kind_of_answer(kind):
-    """Arrays, lists, series and frames are cut by rows, and a wrong number of rows is refused."""
-    parts = split(kind([1, 2, 3, 4]), [1, 3])
-
-    assert [len(part) for part in parts] == [1, 3]
-    assert np.asarray(parts[1]).ravel().tolist() == [2, 3, 4]
-    with pytest.raises(ValueError, match="4 predictions for 5 rows"):
-        split(kind([1, 2, 3, 4]), [5])
-
-
-def test_a_model_that_looks_at_other_rows_is_not_batched(models, tmp_path):
-    """A model whose answer depends on the rest of the table is found out while warming, and said so."""
-    models.register("mean", save_held(models, tmp_path, "meanmodule", 0, mean=True))
-    served = models.loaded("mean", 1)
-
-    assert not served.scorer.batching
-    assert served.notes == ("its answer to a row depends on the other rows, so requests are not put together",)
-
-
-def test_a_model_without_an_example_is_served_with_a_note(models):
-    """No input example: served unwarmed, and the notes say so."""
-    models.register("bare", models.save(constant(1), example=None, signature=False))
-    served = models.loaded("bare", 1)
-
-    assert served.scorer.batching and "no input example" in served.notes[0]
-    assert served.scorer.alone(Request(ONE_ROW.encode(), "application/json")).text == '{"predictions": [1]}'
 
 
 def test_a_version_runs_its_own_code(models, start, tmp_path):
@@ -602,13 +262,6 @@ def test_a_version_runs_its_own_code(models, start, tmp_path):
             assert client.ask()[2] == f'{{"predictions": [{value}]}}'
     finally:
         sys.modules.pop("owncodemodule", None)
-
-
-def ask_in_thread(url, answers):
-    """Send one request from a thread of its own; its answer goes into the queue."""
-    thread = threading.Thread(target=lambda: answers.put(Client(url).ask()))
-    thread.start()
-    return thread
 
 
 def test_waiting_requests_share_a_predict_and_a_full_queue_says_503(models, start, tmp_path):
