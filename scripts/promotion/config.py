@@ -153,7 +153,7 @@ def parse(text: str, *, file: str = FILE) -> Promotion:
     root = compose(text, file)
     if root is None:
         raise PromotionError("empty; it needs `models:` with at least one model (or `models: {}`)", file=file, line=1)
-    reader = _Reader(file)
+    reader = Reader(file)
     top = reader.mapping(root, "the file", required=("models",), optional=("guard",))
     guard = None
     if "guard" in top:
@@ -179,7 +179,7 @@ def compose(text: str, file: str) -> yaml.Node | None:
         raise PromotionError(f"not valid YAML: {problem}", file=file, line=line) from None
 
 
-class _Reader:
+class Reader:
     """Typed access to YAML nodes; every complaint carries the node's line."""
 
     def __init__(self, file: str) -> None:
@@ -274,7 +274,7 @@ def suggestion(word: str, known: tuple[str, ...]) -> str:
     return f"; did you mean `{close[0]}`?" if close else f"; known: {', '.join(known)}"
 
 
-def _entry(reader: _Reader, key: yaml.ScalarNode, node: yaml.Node) -> Entry:
+def _entry(reader: Reader, key: yaml.ScalarNode, node: yaml.Node) -> Entry:
     name = key.value
     parts = reader.mapping(
         node, name, required=("measure", "gate", "challenge", "champion"), optional=("freeze", "drift")
@@ -296,7 +296,7 @@ def _entry(reader: _Reader, key: yaml.ScalarNode, node: yaml.Node) -> Entry:
     )
 
 
-def _measure(reader: _Reader, node: yaml.Node) -> Measure:
+def _measure(reader: Reader, node: yaml.Node) -> Measure:
     optional = ("dollars", "cluster", "slices", "daily_reviews", "metrics")
     parts = reader.mapping(node, "measure", required=("test_days", "delay_days"), optional=optional)
     dollars: dict[str, str | float] = {}
@@ -322,7 +322,7 @@ def _measure(reader: _Reader, node: yaml.Node) -> Measure:
     )
 
 
-def _custom(reader: _Reader, key: yaml.ScalarNode, node: yaml.Node) -> CustomMetric:
+def _custom(reader: Reader, key: yaml.ScalarNode, node: yaml.Node) -> CustomMetric:
     if not METRIC_NAME.fullmatch(key.value):
         raise reader.error(key, f"`{key.value}` is not a metric name: lower-case letters, digits and `_` only")
     parts = reader.mapping(node, key.value, required=("formula", "better"), optional=("unit",))
@@ -334,7 +334,7 @@ def _custom(reader: _Reader, key: yaml.ScalarNode, node: yaml.Node) -> CustomMet
     )
 
 
-def _target(reader: _Reader, key: yaml.ScalarNode, measure: Measure) -> Target:
+def _target(reader: Reader, key: yaml.ScalarNode, measure: Measure) -> Target:
     match = re.fullmatch(r"(\S+)(?: by ([^\s=]+)(?:=(.+))?)?", key.value)
     if match is None or not METRIC_NAME.fullmatch(match[1]):
         raise reader.error(
@@ -345,7 +345,7 @@ def _target(reader: _Reader, key: yaml.ScalarNode, measure: Measure) -> Target:
     return Target(metric=match[1], column=match[2], value=match[3])
 
 
-def _gate(reader: _Reader, node: yaml.Node, measure: Measure) -> tuple[Floor, ...]:
+def _gate(reader: Reader, node: yaml.Node, measure: Measure) -> tuple[Floor, ...]:
     floors = []
     for key, value in reader.items(node, "gate"):
         text = reader.text(value, key.value, what='a floor such as "> 0.20"')
@@ -364,7 +364,7 @@ def _gate(reader: _Reader, node: yaml.Node, measure: Measure) -> tuple[Floor, ..
     return tuple(floors)
 
 
-def _challenge(reader: _Reader, node: yaml.Node, measure: Measure) -> Challenge:
+def _challenge(reader: Reader, node: yaml.Node, measure: Measure) -> Challenge:
     settings: dict[str, yaml.Node] = {}
     rules: list[ChallengeRule] = []
     for key, value in reader.items(node, "challenge"):
@@ -387,7 +387,7 @@ def _challenge(reader: _Reader, node: yaml.Node, measure: Measure) -> Challenge:
     )
 
 
-def _challenge_rule(reader: _Reader, key: yaml.ScalarNode, node: yaml.Node, measure: Measure) -> ChallengeRule:
+def _challenge_rule(reader: Reader, key: yaml.ScalarNode, node: yaml.Node, measure: Measure) -> ChallengeRule:
     target, line = _target(reader, key, measure), key.start_mark.line + 1
     if isinstance(node, yaml.ScalarNode):
         reader.choice(node, key.value, ("superior",))
@@ -411,7 +411,7 @@ def _challenge_rule(reader: _Reader, key: yaml.ScalarNode, node: yaml.Node, meas
     return ChallengeRule(target, "not_worse_than", value, line=line)
 
 
-def _pin(reader: _Reader, node: yaml.Node) -> PinRecord | None:
+def _pin(reader: Reader, node: yaml.Node) -> PinRecord | None:
     if reader.is_null(node):
         return None
     keys = ("version", "source_tree", "digest", "evidence")
@@ -439,9 +439,7 @@ def _pin(reader: _Reader, node: yaml.Node) -> PinRecord | None:
     )
 
 
-def _optional(
-    reader: _Reader, parts: dict[str, yaml.Node], key: str, pattern: re.Pattern[str], what: str
-) -> str | None:
+def _optional(reader: Reader, parts: dict[str, yaml.Node], key: str, pattern: re.Pattern[str], what: str) -> str | None:
     if key not in parts:
         return None
     node = parts[key]

@@ -257,6 +257,8 @@ class ScoresInfo(Record):
     test_digest: str
     candidate_predictions: str
     champion_predictions: str | None
+    champion_digest: str | None = None
+    candidate_digest: str
     changes: tuple[str, ...] = ()
     latency_ms: dict[str, float] = {}
     custom_metrics: dict[str, tuple[str, ...]] = {}
@@ -337,5 +339,6 @@ class Plan(Record):
     base: str
     head: str
     merge: str
+    lock: str
     models: tuple[ModelPlan, ...]
     refusals: tuple[str, ...] = ()

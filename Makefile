@@ -1,0 +1,41 @@
+# Two commands do all the set-up: `make demo` and `make test`.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+DEMO_DIR ?= .demo
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-slow test-servers test-workflows lint bench lock clean
+
+help: ## show this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
+
+# The environment is made again when a lock file changes; a half-made one leaves no stamp.
+$(VENV)/.dev-stamp: requirements/dev.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed; try: make PYTHON=python3.12"; exit 1; }
+	@echo "installing the pinned requirements into $(VENV) (a few minutes on a first run) ..."
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	@touch $@
+
+demo: $(VENV)/.dev-stamp ## play the whole story on this machine, in .demo
+	$(BIN)/python scripts/demo.py --dir "$(DEMO_DIR)"
+
+test: $(VENV)/.dev-stamp ## run the tests
+	$(BIN)/python -m pytest -m "not slow and not servers and not workflows"
+
+test-slow: $(VENV)/.dev-stamp ## run the proofs that take minutes
+	$(BIN)/python -m pytest -m slow
+
+lint: $(VENV)/.dev-stamp ## check style
+	$(BIN)/python -m ruff check .
+	$(BIN)/python -m ruff format --check .
+
+lock: ## resolve requirements/*.in again (needs uv)
+	for name in promote train dev; do \
+	  uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
+	    --no-emit-index-url --no-emit-find-links requirements/$$name.in -o requirements/$$name.txt || exit 1; \
+	done
+
+clean: ## remove everything that these commands made
+	rm -rf $(VENV) .demo .work .data .tools .pytest_cache .ruff_cache .hypothesis

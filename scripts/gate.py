@@ -1,0 +1,144 @@
+"""Hold the candidate against the floors, log its run, and register it as @candidate if it passes: writes gate.json.
+
+A candidate below a floor keeps its run, parameters, metrics, scores and model in the experiment
+tracker, tagged with the reason, and no model version exists for it. This step may hold registry
+credentials; it imports no model code and loads no model.
+"""
+
+import argparse
+from pathlib import Path
+
+from promotion.errors import VERDICT_NO, PromotionError, handled
+from promotion.incoming import check_incoming, take_in
+from promotion.looks import count_in, look_tag
+from promotion.records import Candidate, Gate, Looks, ModelPlan, Plan, RuleResult, ScoresInfo
+from promotion.registry import CANDIDATE, Registry, Run
+from promotion.workdir import DEFAULT, ModelWork, Work
+
+
+def gate(plan: ModelPlan, whole: Plan, files: ModelWork, registry: Registry, *, record: bool = True) -> Gate:
+    """Judge the floors of one candidate and, with `record`, log and register it; return and write gate.json."""
+    from promotion.judge import floors
+    from promotion.scores import open_scores
+
+    candidate, info, policy = check_incoming(plan, whole, files, trained_before=plan.run_id is not None)
+    same = info.candidate_predictions == info.champion_predictions
+    looks = count_in(
+        registry,
+        plan.model,
+        predictions=info.candidate_predictions,
+        first=info.first,
+        last=info.last,
+        allowed=policy.challenge.looks,
+    )
+    rules = floors(open_scores(files.scores, policy), policy, looks_allowed=policy.challenge.looks)
+    passed = bool(rules) and all(rule.ok is True for rule in rules)
+    reason = "; ".join(rule.reason for rule in rules if rule.ok is not True) or "every floor is passed"
+    run_id, version = plan.run_id, plan.version
+    if record:
+        run = _run(plan, candidate, files, registry)
+        _log(registry, run, rules, info, reason, passed, same=same)
+        if passed:
+            version = _register(plan, candidate, registry, run)
+        registry.tag_run(run.run_id, {"complete": "true"})
+        run_id = run.run_id
+    result = Gate(
+        model=plan.model,
+        passed=passed,
+        rules=rules,
+        run_id=run_id,
+        version=version if passed else None,
+        reason=reason,
+        looks=None if same else Looks(number=looks.number, allowed=looks.allowed),
+    )
+    result.write(files.gate)
+    return result
+
+
+def _run(plan: ModelPlan, candidate: Candidate, files: ModelWork, registry: Registry) -> Run:
+    """Return the run that was logged for this training before, or log it with all its files."""
+    if plan.run_id is not None:
+        known = [run for run in registry.runs(plan.model, key=candidate.key) if run.run_id == plan.run_id]
+        if known:
+            return known[0]
+    tags = {
+        "key": candidate.key,
+        "source_tree": candidate.source_tree,
+        "lock": candidate.lock,
+        "digest": candidate.digest,
+        "as_of": candidate.as_of,
+    }
+    run = registry.create_run(plan.model, f"{plan.model} {candidate.source_tree[:12]}", tags)
+    params = {key: str(value) for key, value in candidate.parameters.items()}
+    params |= {"as_of": candidate.as_of, "seed": str(candidate.seed), "train": " to ".join(candidate.train)}
+    registry.log_run(run.run_id, params, {"train_seconds": candidate.train_seconds})
+    registry.log_files(run.run_id, files.side("candidate").model, "model")
+    registry.log_files(run.run_id, files.candidate_record, "")
+    registry.log_files(run.run_id, files.scores, "scores")
+    return run
+
+
+def _log(
+    registry: Registry,
+    run: Run,
+    rules: tuple[RuleResult, ...],
+    info: ScoresInfo,
+    reason: str,
+    passed: bool,
+    *,
+    same: bool,
+) -> None:
+    metrics = {rule.metric: rule.value for rule in rules if rule.metric and rule.value is not None and not rule.slice}
+    registry.log_run(run.run_id, {}, metrics)
+    tags = {"gate": "passed" if passed else "REJECTED", "gate_reason": reason[:4900], "test": info.test_digest}
+    if not same:  # the same predictions as the champion's use no look
+        tags[look_tag(info.first, info.last)] = info.candidate_predictions
+    registry.tag_run(run.run_id, tags)
+    registry.finish_run(run.run_id)
+
+
+def _register(plan: ModelPlan, candidate: Candidate, registry: Registry, run: Run) -> int:
+    """Register the run's model unless it is registered, and point @candidate at it."""
+    version = registry.version_of_run(plan.model, run.run_id)
+    if version is None:
+        tags = {"key": candidate.key, "source_tree": candidate.source_tree, "digest": candidate.digest}
+        version = registry.register(plan.model, run, tags)
+        registry.tag_run(run.run_id, {"version": str(version.version)})
+    registry.set_alias(plan.model, CANDIDATE, version.version)
+    return version.version
+
+
+@handled
+def main(argv: list[str] | None = None) -> int:
+    """Parse arguments and gate every planned model, or one; exit 1 when a floor is missed."""
+    parser = argparse.ArgumentParser(
+        description="Hold candidates against the floors of promotion.yaml; log and register them.",
+        epilog="Reads WORK/plan.json, WORK/MODEL/{candidate/,scores/,scores.json}. Writes WORK/MODEL/gate.json, a run, "
+        "and, if every floor is passed, a model version with the alias @candidate. Loads no model.",
+    )
+    parser.add_argument("--work", type=Path, default=DEFAULT, help="the work folder (default: %(default)s)")
+    parser.add_argument("--model", help="only this model (default: every planned one)")
+    parser.add_argument(
+        "--incoming", type=Path, help="take MODEL/{candidate,scores} from this folder of a job that ran model code"
+    )
+    parser.add_argument("--dry-run", action="store_true", help="log and register nothing")
+    args = parser.parse_args(argv)
+    work, registry, all_passed = Work(args.work), Registry(), True
+    whole = work.read_plan()
+    for item in work.chosen(args.model, ("train", "judge")):
+        files = work.model(item.model)
+        try:
+            if args.incoming is not None:
+                take_in(args.incoming / item.model, files)
+            result = gate(item, whole, files, registry, record=not args.dry_run)
+        except PromotionError as error:
+            files.error.write_text(f"{error}\n", encoding="utf-8")
+            raise
+        all_passed = all_passed and result.passed
+        where = f"registered as version {result.version}" if result.version else "not registered"
+        print(f"{item.model}: gate {'passed' if result.passed else 'REJECTED'}: {result.reason}; {where}")
+    return 0 if all_passed else VERDICT_NO
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

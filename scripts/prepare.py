@@ -1,0 +1,114 @@
+"""Decide what must happen to a pull request, and fetch what its judgement needs: writes plan.json.
+
+A pull request is classified by state, not by its diff; see the README's table. This step may hold
+registry credentials; it imports no model code and loads no model.
+"""
+
+import argparse
+import os
+import shutil
+from pathlib import Path
+
+from promotion.classify import classify
+from promotion.errors import VERDICT_NO, PromotionError, handled
+from promotion.records import ModelPlan, PinRecord, Plan, digest_files
+from promotion.registry import Registry
+from promotion.source import Repo
+from promotion.workdir import DEFAULT, ModelWork, Work
+
+
+def prepare(repo: Repo, registry: Registry, work: Work, *, base: str, merge: str, head: str) -> Plan:
+    """Plan the pull request whose merge result is `merge`, fetch files of each model, and write plan.json."""
+    plan = classify(repo, registry, base=base, merge=merge, head=head)
+    shutil.rmtree(work.root, ignore_errors=True)
+    for item in plan.models:
+        fetch(item, repo, registry, work.model(item.model))
+    plan.write(work.plan)
+    return plan
+
+
+def fetch(item: ModelPlan, repo: Repo, registry: Registry, files: ModelWork) -> None:
+    """Put in place what the steps without credentials need: sources, the champion's files, a trained model."""
+    if item.action in ("train", "judge"):
+        assert item.source_tree is not None
+        repo.export(item.source_tree, files.side("candidate").source)
+        if item.champion is not None:
+            fetch_pinned(item.model, item.champion, registry, files.side("champion").root)
+            if item.champion.source_tree and repo.has_object(item.champion.source_tree):
+                repo.export(item.champion.source_tree, files.side("champion").source)
+    if item.action == "judge":
+        assert item.run_id is not None
+        for path in ("candidate.json", "model"):
+            if registry.fetch(item.run_id, path, files.side("candidate").root) is None:
+                raise PromotionError(
+                    f"{item.model}: run {item.run_id} was trained from this tree but its {path} is gone; "
+                    "delete the run's tag promotion.key to train again"
+                )
+    if item.action == "verify" and item.pin is not None:
+        fetch_pinned(item.model, item.pin, registry, files.side("pinned").root)
+
+
+def fetch_pinned(model: str, pin: PinRecord, registry: Registry, folder: Path) -> Path:
+    """Download a pinned version into `folder`/model and check that its files are the pinned ones."""
+    version = registry.version(model, pin.version)
+    if version is None:
+        raise PromotionError(
+            f"{model} is pinned to version {pin.version}, which does not exist in the registry; "
+            "pin an existing one with `python scripts/rollback.py`"
+        )
+    folder.mkdir(parents=True, exist_ok=True)
+    path, digest = registry.fetch_version(version, folder / "download")
+    if pin.digest is not None and digest != pin.digest:
+        raise PromotionError(
+            f"{model} version {pin.version}: the files in the registry hash to {digest}, the pin says {pin.digest}; "
+            "somebody changed them after the pin was made"
+        )
+    final = folder / "model"
+    shutil.rmtree(final, ignore_errors=True)
+    path.replace(final)
+    assert digest_files(final) == digest
+    return final
+
+
+def describe(plan: Plan) -> str:
+    """Return the plan as lines for a terminal."""
+    lines = [f"{item.model}: {item.action} - {item.reason}" for item in plan.models] or ["no model is touched"]
+    return "\n".join([*lines, *(f"refused: {reason}" for reason in plan.refusals)])
+
+
+@handled
+def main(argv: list[str] | None = None) -> int:
+    """Parse arguments, write the plan; exit 1 when the pull request is refused as it is."""
+    parser = argparse.ArgumentParser(
+        description="Decide what must happen to a pull request and fetch what its judgement needs.",
+        epilog="Reads git and the registry (MLFLOW_TRACKING_URI). Writes WORK/plan.json and "
+        "WORK/MODEL/{candidate,champion}/. Imports no model code.",
+    )
+    parser.add_argument("--repo", type=Path, default=Path(), help="the checkout (default: this folder)")
+    parser.add_argument("--merge", default="HEAD", help="the merge result (default: %(default)s)")
+    parser.add_argument("--base", help="the base commit (default: the merge result's first parent)")
+    parser.add_argument("--head", help="the pull request's head (default: the merge result's last parent)")
+    parser.add_argument("--work", type=Path, default=DEFAULT, help="the work folder (default: %(default)s)")
+    args = parser.parse_args(argv)
+    repo = Repo(args.repo)
+    repo.need_full_history()
+    merge = repo.resolve(args.merge)
+    parents = repo.parents(merge)
+    if not parents and args.base is None:
+        raise PromotionError(f"{merge[:12]} is the first commit, so it has no base; give --base")
+    base = repo.resolve(args.base) if args.base else parents[0]
+    head = repo.resolve(args.head) if args.head else (parents[-1] if len(parents) > 1 else merge)
+    plan = prepare(repo, Registry(), Work(args.work), base=base, merge=merge, head=head)
+    print(describe(plan))
+    output = os.environ.get("GITHUB_OUTPUT")
+    if output:
+        names = [item.model for item in plan.models if item.action in ("train", "judge", "verify")]
+        with open(output, "a", encoding="utf-8") as handle:
+            import json
+
+            handle.write(f"models={json.dumps(names)}\n")
+    return VERDICT_NO if plan.refusals else 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

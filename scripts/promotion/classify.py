@@ -1,0 +1,243 @@
+"""Classify a pull request by state: what its merge result says about each model, against its base."""
+
+from dataclasses import dataclass
+
+from promotion.config import FILE, Entry, Promotion, parse
+from promotion.errors import PromotionError
+from promotion.ledger import read_ledger, was_champion
+from promotion.pins import PinHistory
+from promotion.records import Action, ModelPlan, PinRecord, Plan
+from promotion.registry import Registry
+from promotion.source import Repo
+from promotion.spec import LOCK, lock_digest, training_key
+
+GUARDED = ("scripts/", ".github/", "requirements/")
+
+
+@dataclass(frozen=True)
+class State:
+    """One model in base and merge result: T and its pins, as DESIGN's table names them."""
+
+    model: str
+    tree: str | None
+    base_tree: str | None
+    entry: Entry | None
+    base_entry: Entry | None
+
+    @property
+    def pin(self) -> PinRecord | None:
+        """P: the merge result's pin."""
+        return None if self.entry is None else self.entry.champion
+
+    @property
+    def champion(self) -> PinRecord | None:
+        """B: the base's pin."""
+        return None if self.base_entry is None else self.base_entry.champion
+
+
+def classify(repo: Repo, registry: Registry, *, base: str, merge: str, head: str) -> Plan:
+    """Return what must happen to every model that the merge result or its base knows."""
+    text = repo.file_at(merge, FILE)
+    if text is None:
+        raise PromotionError("missing in the merge result; every checkout needs one (see the README)", file=FILE)
+    after = parse(text)
+    before_text = repo.file_at(base, FILE)
+    before = parse(before_text, file=f"{FILE} of the base") if before_text is not None else Promotion({})
+    lock = lock_digest(repo.file_at(merge, LOCK))
+    history = PinHistory(repo, base)
+    states = _states(repo, base, merge, before, after)
+    plans = tuple(_plan(state, repo, registry, history, lock) for state in states)
+    return Plan(
+        base=base,
+        head=head,
+        merge=merge,
+        lock=lock,
+        models=plans,
+        refusals=tuple(_refusals(repo, base, merge, before, after, states, plans)),
+    )
+
+
+def _states(repo: Repo, base: str, merge: str, before: Promotion, after: Promotion) -> list[State]:
+    folders = set(repo.folders_at(base, "models")) | set(repo.folders_at(merge, "models"))
+    names = sorted(folders | set(before.models) | set(after.models))
+    states = []
+    for name in names:
+        state = State(
+            model=name,
+            tree=repo.object_at(merge, f"models/{name}"),
+            base_tree=repo.object_at(base, f"models/{name}"),
+            entry=after.models.get(name),
+            base_entry=before.models.get(name),
+        )
+        if state.entry is not None or state.base_entry is not None or state.tree != state.base_tree:
+            states.append(state)
+    return states
+
+
+def decide(state: State, history: PinHistory) -> tuple[Action, str]:
+    """Return (action, reason) for one model; a pure function of the state and main's history."""
+    if state.entry is None:
+        return _without_entry(state)
+    if state.tree is None:
+        return (
+            "refuse",
+            f"{FILE} has an entry for it but models/{state.model}/ is gone; remove both together or neither",
+        )
+    changed = state.tree != state.base_tree
+    moved = state.pin != state.champion
+    if not changed and not moved:
+        return "none", "neither its folder nor its pin differs from the base"
+    if state.pin is None and moved:
+        return _dropped(state, history, changed)
+    if state.pin is not None and state.pin.source_tree == state.tree:
+        return "verify", "its pin names this very tree"
+    if moved and not changed:
+        return "refuse", (
+            f"its pin moves to version {state.pin.version if state.pin else None} without the code that version was made from; "
+            f"use `python scripts/rollback.py {state.model} --to VERSION`, which moves both"
+        )
+    return "train", "its folder has a tree that no pin names"
+
+
+def _without_entry(state: State) -> tuple[Action, str]:
+    if state.base_entry is None:
+        return "refuse", f"models/{state.model}/ has no entry in {FILE}; add one (see the README, Add a model)"
+    if state.tree is None:
+        return "none", "removed together with its folder"
+    return "refuse", f"its entry in {FILE} is removed but models/{state.model}/ stays; remove both together or neither"
+
+
+def _dropped(state: State, history: PinHistory, changed: bool) -> tuple[Action, str]:
+    """A pin that becomes null: the revert of the first promotion, or a retired champion."""
+    if not changed:
+        return "verify", "its champion is retired"
+    for commit in history.repo.first_parent_log(history.tip, f"models/{state.model}"):
+        same = history.repo.object_at(commit.sha, f"models/{state.model}") == state.tree
+        if same and history.pins(commit.sha).get(state.model) is None:
+            return "verify", "back to before its first champion"
+    return "train", "its folder has a tree that no pin names"
+
+
+def _plan(state: State, repo: Repo, registry: Registry, history: PinHistory, lock: str) -> ModelPlan:
+    action, reason = decide(state, history)
+    effect, first = "nothing changes", []
+    run_id = version = None
+    key = training_key(state.model, state.tree, lock) if state.tree is not None else None
+    owner = state.base_entry or state.entry
+    if state.base_entry is None and state.entry is not None:
+        first.append("This pull request brings the model's own policy; it is judged by what it brings.")
+    rolled = history.rolled_back(state.model).get(state.tree or "") if action != "none" else None
+    if (
+        (rolled is not None
+        and action in ("train", "verify")
+        and state.pin != state.champion)
+        or (rolled
+        and action == "train")
+    ):
+        first.append(
+            f"This tree was champion as version {rolled.before.version if rolled.before else '?'} and was rolled back "
+            f"on {rolled.commit.when[:10]} ({rolled.commit.subject})."
+        )
+    if action == "verify":
+        action, reason, effect = _verify(state, registry, history)
+        if state.pin is not None and state.pin.override and state.pin != state.champion:
+            first.append(f"Override by {state.pin.override['by']}: {state.pin.override['reason']}")
+    if action == "train" and key is not None:
+        run_id, version = _known(registry, state.model, key)
+        if run_id is not None:
+            action, reason = "judge", "this tree was trained before; its model is judged again under today's policy"
+    if state.entry is None and action == "none":
+        effect = "@champion is dropped" if state.champion else "nothing changes"
+    if action == "refuse":
+        effect = "this must not be merged as it is"
+    return ModelPlan(
+        model=state.model,
+        action=action,
+        reason=reason,
+        source_tree=state.tree,
+        key=key,
+        champion=state.champion,
+        pin=state.pin,
+        policy=None if owner is None else owner.policy.raw,
+        policy_digest=None if owner is None else owner.policy.digest,
+        says_first=tuple(first),
+        merge_effect=effect,
+        run_id=run_id,
+        version=version,
+    )
+
+
+def _known(registry: Registry, model: str, key: str) -> tuple[str | None, int | None]:
+    """Return the run (and version) that was trained under `key`, if one was finished."""
+    for run in registry.runs(model, key=key):
+        if run.tags.get("complete") == "true":
+            version = registry.version_of_run(model, run.run_id)
+            return run.run_id, None if version is None else version.version
+    return None, None
+
+
+def _verify(state: State, registry: Registry, history: PinHistory) -> tuple[Action, str, str]:
+    """Check a pin against the base: the evidence was won against it, or the version was champion before."""
+    old, new = state.champion, state.pin
+    before = "nothing" if old is None else str(old.version)
+    if new is None:
+        return "verify", "no champion is left", f"@champion is dropped (was version {before})"
+    if new == old:
+        return "verify", "its folder comes back to the tree that is pinned", "nothing changes"
+    move = f"@champion {before} -> {new.version}"
+    if new.override is not None:
+        return "verify", "an override names who and why", f"{move}, override by {new.override['by']}"
+    listed = registry.model(state.model)
+    entry = None if listed is None else was_champion(read_ledger(listed.tags), new)
+    if entry is not None:
+        origin = "" if entry.pr is None else f", merged in #{entry.pr}"
+        return (
+            "verify",
+            "this version was champion before",
+            f"{move}, rollback to the champion of {entry.at[:10]}{origin}",
+        )
+    from promotion.evidence import check_evidence
+
+    owner = state.base_entry or state.entry
+    assert owner is not None
+    problems = check_evidence(registry, state.model, new, champion=old, policy_digest=owner.policy.digest)
+    if problems:
+        return (
+            "refuse",
+            problems[0] + f"; run `python scripts/retrain.py update {state.model}` on this branch",
+            "nothing",
+        )
+    return "verify", "its evidence was won against the base's champion under the base's policy", move
+
+
+def _refusals(
+    repo: Repo,
+    base: str,
+    merge: str,
+    before: Promotion,
+    after: Promotion,
+    states: list[State],
+    plans: tuple[ModelPlan, ...],
+) -> list[str]:
+    """Return why the pull request is red whatever its models do: one sentence each."""
+    found = [f"{plan.model}: {plan.reason}" for plan in plans if plan.action == "refuse"]
+    judged = [plan.model for plan in plans if plan.action in ("train", "judge")]
+    if not judged:
+        return found
+    mixed = sorted({path.split("/")[0] + "/" for path in repo.changed_paths(base, merge) if path.startswith(GUARDED)})
+    if mixed:
+        found.append(
+            f"it changes {', '.join(judged)} together with {', '.join(mixed)}; split it into two pull requests"
+        )
+    for state in states:
+        old, new = state.base_entry, state.entry
+        if old is not None and new is not None:
+            same = (old.policy.digest, old.freeze, old.drift) == (new.policy.digest, new.freeze, new.drift)
+            if not same:
+                found.append(
+                    f"it changes {', '.join(judged)} together with the policy of {state.model} "
+                    f"({FILE}:{new.line}); nobody lowers the bar and jumps it in one pull request: split it"
+                )
+    if before.models and before.guard_moves != after.guard_moves:
+        found.append(f"it changes {', '.join(judged)} together with `guard` in {FILE}; split it")
+    return found

@@ -1,0 +1,60 @@
+"""Run model code in a process of its own, with an environment that holds no secret."""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from promotion.errors import PromotionError
+
+CHILD = Path(__file__).with_name("child.py")
+KEPT = ("PATH", "LANG", "LC_ALL", "TZ", "TMPDIR", "SYSTEMROOT", "PROMOTION_DATA_DIR", "OMP_NUM_THREADS")
+TAIL_LINES = 40
+
+
+def clean_environment(home: str) -> dict[str, str]:
+    """Return the environment for model code: an allow-list, so what is not named here is not seen."""
+    kept = {name: os.environ[name] for name in KEPT if name in os.environ}
+    kept.setdefault("PROMOTION_DATA_DIR", str(Path.cwd() / ".data"))
+    return {**kept, "HOME": home, "PYTHONHASHSEED": "0", "MPLBACKEND": "Agg", "MLFLOW_DISABLE_TELEMETRY": "true"}
+
+
+def run_model_code(step: str, job: dict[str, Any], *, log: Path, blame: Path) -> dict[str, Any]:
+    """Run one step of child.py and return its result.
+
+    Model code's output goes to `log`. An expected complaint about its data is a PromotionError that
+    names `blame`; when the code raises, its traceback is printed, then where the log is.
+    """
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as home:
+        request, answer = Path(home) / "job.json", Path(home) / "result.json"
+        request.write_text(json.dumps({**job, "step": step}), encoding="utf-8")
+        with log.open("w", encoding="utf-8") as output:
+            done = subprocess.run(
+                [sys.executable, "-I", str(CHILD), str(request), str(answer)],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                env=clean_environment(home),
+                check=False,
+            )
+        result = _answer(answer)
+    if done.returncode == 0 and result is not None and "complaint" not in result:
+        return result
+    if result is not None and "complaint" in result:
+        raise PromotionError(f"{result['complaint']} (log: {log})", file=blame)
+    tail = log.read_text(encoding="utf-8", errors="replace").splitlines()[-TAIL_LINES:]
+    print("\n".join(tail), file=sys.stderr)
+    died = f"died by signal {-done.returncode}" if done.returncode < 0 else "raised"
+    raise PromotionError(f"the {step} step {died}, its own output is above; the whole log is {log}", file=blame)
+
+
+def _answer(path: Path) -> dict[str, Any] | None:
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return value if isinstance(value, dict) else None

@@ -1,0 +1,94 @@
+"""Pins in time: what every first-parent commit of main says about the champions."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import yaml
+
+from promotion.config import FILE
+from promotion.records import PinRecord
+from promotion.source import Commit, Repo
+
+
+@dataclass(frozen=True)
+class PinChange:
+    """A first-parent commit that changed a model's pin; None stands for no champion."""
+
+    commit: Commit
+    before: PinRecord | None
+    after: PinRecord | None
+
+
+def lenient_pins(text: str | None) -> dict[str, PinRecord | None]:
+    """Return the pins of an old promotion.yaml, whatever else it says; {} where it cannot be read.
+
+    History is read leniently because yesterday's file need not fit today's schema; only the file at
+    the tip goes through the strict loader.
+    """
+    try:
+        raw: Any = yaml.load(text or "", Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    except yaml.YAMLError:
+        return {}
+    models = raw.get("models") if isinstance(raw, dict) else None
+    if not isinstance(models, dict):
+        return {}
+    return {str(name): _pin(entry.get("champion")) for name, entry in models.items() if isinstance(entry, dict)}
+
+
+def _pin(raw: Any) -> PinRecord | None:
+    if not isinstance(raw, dict) or not isinstance(raw.get("version"), int):
+        return None
+    override = raw.get("override")
+    return PinRecord(
+        version=raw["version"],
+        source_tree=None if raw.get("source_tree") is None else str(raw["source_tree"]),
+        digest=None if raw.get("digest") is None else str(raw["digest"]),
+        evidence=None if raw.get("evidence") is None else str(raw["evidence"]),
+        override={str(k): str(v) for k, v in override.items()} if isinstance(override, dict) else None,
+        adopted=raw.get("adopted") is True,
+    )
+
+
+class PinHistory:
+    """The pins along the first-parent chain of `tip`; every revision of promotion.yaml is read at most once."""
+
+    def __init__(self, repo: Repo, tip: str) -> None:
+        repo.need_full_history()
+        self.repo = repo
+        self.tip = tip
+        self.log = repo.first_parent_log(tip, FILE)
+        self._pins: dict[str, dict[str, PinRecord | None]] = {}
+
+    def pins(self, commit: str) -> dict[str, PinRecord | None]:
+        """Return every model's pin at a commit."""
+        if commit not in self._pins:
+            self._pins[commit] = lenient_pins(self.repo.file_at(commit, FILE))
+        return self._pins[commit]
+
+    def changes(self, model: str) -> Iterator[PinChange]:
+        """Yield the commits that changed a model's pin, newest first."""
+        for index, commit in enumerate(self.log):
+            after = self.pins(commit.sha).get(model)
+            older = self.log[index + 1].sha if index + 1 < len(self.log) else None
+            before = self.pins(older).get(model) if older is not None else None
+            if after != before:
+                yield PinChange(commit, before, after)
+
+    def last_change(self, model: str) -> PinChange | None:
+        """Return the commit that last changed a model's pin, or None where it never had one."""
+        return next(self.changes(model), None)
+
+    def rolled_back(self, model: str) -> dict[str, PinChange]:
+        """Return source tree -> the change that took it out of production by going back to an older champion."""
+        changes = list(self.changes(model))
+        found: dict[str, PinChange] = {}
+        for index, change in enumerate(changes):
+            earlier = {_name(older.after) for older in changes[index + 1 :]} | {_name(None)}
+            if change.before is not None and change.before.source_tree and _name(change.after) in earlier:
+                found.setdefault(change.before.source_tree, change)
+        return found
+
+
+def _name(pin: PinRecord | None) -> tuple[int, str | None] | None:
+    return None if pin is None else (pin.version, pin.digest)

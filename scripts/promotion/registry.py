@@ -1,0 +1,331 @@
+"""The only module that talks to MLflow: runs, versions, aliases, tags, and the files behind them."""
+
+import contextlib
+import logging
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from promotion.errors import PromotionError
+from promotion.records import digest_files
+
+DEFAULT_URI = "sqlite:///mlflow.db"
+CHAMPION = "champion"
+CANDIDATE = "candidate"
+PREFIX = "promotion."
+
+# MLflow's own defaults retry a dead server for minutes; a verb should say so within seconds.
+HTTP_DEFAULTS = {
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "4",
+    "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+}
+
+
+@dataclass(frozen=True)
+class Version:
+    """A registered model version. source: where its files are. tags: without our prefix."""
+
+    model: str
+    version: int
+    ready: bool
+    run_id: str | None
+    source: str
+    tags: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run of the experiment tracker. tags: ours only, without the prefix."""
+
+    run_id: str
+    tags: dict[str, str]
+    started_ms: int
+    artifact_uri: str
+
+
+@dataclass(frozen=True)
+class RegisteredModel:
+    """A registered model's aliases (name -> version) and all of its tags."""
+
+    name: str
+    aliases: dict[str, int]
+    tags: dict[str, str]
+
+
+def tracking_uri() -> str:
+    """The MLflow server in force: MLFLOW_TRACKING_URI, or SQLite in the current folder."""
+    return os.environ.get("MLFLOW_TRACKING_URI") or DEFAULT_URI
+
+
+def without_secrets(text: str) -> str:
+    """Return `text` with the user and password of any URL in it left out."""
+    return re.sub(r"(\w+://)[^/@\s]+@", r"\1", text)
+
+
+class Registry:
+    """MLflow at `uri`; every failure to reach or use it is a PromotionError of one sentence."""
+
+    def __init__(self, uri: str | None = None) -> None:
+        self.uri = uri or tracking_uri()
+        self._client: Any = None
+
+    def __repr__(self) -> str:
+        return f"Registry({without_secrets(self.uri)})"
+
+    @property
+    def client(self) -> Any:
+        """The MlflowClient, made on first use because importing MLflow takes seconds."""
+        if self._client is None:
+            for name, value in HTTP_DEFAULTS.items():
+                os.environ.setdefault(name, value)
+            for name in ("mlflow", "alembic"):
+                logging.getLogger(name).setLevel(logging.WARNING)
+            with self._talking("open"):
+                from mlflow import MlflowClient
+
+                self._client = MlflowClient(tracking_uri=self.uri, registry_uri=self.uri)
+        return self._client
+
+    @contextlib.contextmanager
+    def _talking(self, what: str) -> Iterator[None]:
+        try:
+            yield
+        except PromotionError:
+            raise
+        except Exception as error:
+            if not _from_mlflow(error):
+                raise
+            raise PromotionError(_sentence(error, what, without_secrets(self.uri))) from None
+
+    def _found(self, what: str, call: Any, *args: Any) -> Any:
+        """Return call(*args), or None when MLflow says that the thing does not exist."""
+        with self._talking(what):
+            try:
+                return call(*args)
+            except Exception as error:
+                if getattr(error, "error_code", None) == "RESOURCE_DOES_NOT_EXIST":
+                    return None
+                missing_alias = getattr(error, "error_code", None) == "INVALID_PARAMETER_VALUE" and "alias" in str(
+                    error
+                )
+                if missing_alias and "not found" in str(error):
+                    return None
+                raise
+
+    # Registered models, aliases, ledger tags
+
+    def models(self) -> dict[str, RegisteredModel]:
+        """Return every registered model with its aliases and tags, 1,000 to a request."""
+        found: dict[str, RegisteredModel] = {}
+        token = None
+        while True:
+            with self._talking("list the registered models"):
+                page = self.client.search_registered_models(max_results=1000, page_token=token)
+            for item in page:
+                aliases = {name: int(version) for name, version in dict(item.aliases).items()}
+                found[item.name] = RegisteredModel(item.name, aliases, dict(item.tags))
+            token = page.token
+            if not token:
+                return found
+
+    def model(self, name: str) -> RegisteredModel | None:
+        """Return one registered model, or None."""
+        item = self._found(f"read the registered model {name}", self.client.get_registered_model, name)
+        if item is None:
+            return None
+        aliases = {alias: int(version) for alias, version in dict(item.aliases).items()}
+        return RegisteredModel(item.name, aliases, dict(item.tags))
+
+    def set_alias(self, name: str, alias: str, version: int) -> None:
+        """Point `name`@`alias` at `version`."""
+        with self._talking(f"set {name}@{alias}"):
+            self.client.set_registered_model_alias(name, alias, str(version))
+
+    def delete_alias(self, name: str, alias: str) -> None:
+        """Remove an alias; one that is not there is fine."""
+        with self._talking(f"delete {name}@{alias}"):
+            self.client.delete_registered_model_alias(name, alias)
+
+    def set_model_tag(self, name: str, key: str, value: str) -> None:
+        """Set a tag of a registered model, under the full key."""
+        with self._talking(f"tag {name}"):
+            self.client.set_registered_model_tag(name, key, value)
+
+    # Versions
+
+    def version(self, name: str, version: int) -> Version | None:
+        """Return one version, or None where there is none."""
+        what = f"read {name} version {version}"
+        item = self._found(what, self.client.get_model_version, name, str(version))
+        return None if item is None else _version(item)
+
+    def version_of_run(self, name: str, run_id: str) -> Version | None:
+        """Return the version that was registered from a run, the oldest if there are several."""
+        with self._talking(f"search the versions of {name}"):
+            items = self.client.search_model_versions(f"name = '{name}' and run_id = '{run_id}'", max_results=100)
+        versions = sorted((_version(item) for item in items), key=lambda v: v.version)
+        return versions[0] if versions else None
+
+    def register(self, name: str, run: Run, tags: dict[str, str]) -> Version:
+        """Register the run's `model` artifact as a new version with `tags`, and wait for nothing."""
+        with self._talking(f"register a version of {name}"):
+            if self.model(name) is None:
+                self.client.create_registered_model(name)
+            item = self.client.create_model_version(
+                name,
+                f"{run.artifact_uri}/model",
+                run_id=run.run_id,
+                tags={PREFIX + key: value for key, value in tags.items()},
+            )
+        return _version(item)
+
+    def tag_version(self, name: str, version: int, tags: dict[str, str]) -> None:
+        """Set our tags on a version."""
+        with self._talking(f"tag {name} version {version}"):
+            for key, value in tags.items():
+                self.client.set_model_version_tag(name, str(version), PREFIX + key, value)
+
+    # Runs
+
+    def experiment(self, model: str) -> str:
+        """Return the id of the model's experiment, made when it is not there."""
+        with self._talking(f"open the experiment {model}"):
+            found = self.client.get_experiment_by_name(model)
+            if found is not None:
+                return found.experiment_id
+            return self.client.create_experiment(model, artifact_location=self._artifacts(model))
+
+    def _artifacts(self, model: str) -> str | None:
+        """Beside the SQLite file for the embedded default, else wherever the server keeps artifacts."""
+        if not self.uri.startswith("sqlite:///"):
+            return None
+        return (Path(self.uri.removeprefix("sqlite:///")).resolve().parent / "mlartifacts" / model).as_uri()
+
+    def runs(self, model: str, **tags: str) -> list[Run]:
+        """Return the model's runs that carry all of `tags` (ours), oldest first."""
+        with self._talking(f"search the runs of {model}"):
+            experiment = self.client.get_experiment_by_name(model)
+            if experiment is None:
+                return []
+            query = " and ".join(f"tags.`{PREFIX}{key}` = '{value}'" for key, value in tags.items())
+            found, token = [], None
+            while True:
+                page = self.client.search_runs(
+                    [experiment.experiment_id], query, max_results=1000, order_by=["start_time ASC"], page_token=token
+                )
+                found += [_run(item) for item in page]
+                token = page.token
+                if not token:
+                    return sorted(found, key=lambda run: (run.started_ms, run.run_id))
+
+    def create_run(self, model: str, name: str, tags: dict[str, str]) -> Run:
+        """Start a run in the model's experiment."""
+        experiment = self.experiment(model)
+        with self._talking(f"create a run of {model}"):
+            item = self.client.create_run(
+                experiment, run_name=name, tags={PREFIX + key: value for key, value in tags.items()}
+            )
+        return _run(item)
+
+    def log_run(self, run_id: str, params: dict[str, str], metrics: dict[str, float]) -> None:
+        """Log parameters and metrics of a run in batches that MLflow accepts."""
+        from mlflow.entities import Metric, Param
+
+        now = 0  # the figures belong to the run, not to a moment of it
+        with self._talking("log the run"):
+            rows = [Metric(key, value, now, 0) for key, value in metrics.items()]
+            for start in range(0, len(rows), 900):
+                self.client.log_batch(run_id, metrics=rows[start : start + 900])
+            pairs = [Param(key, value[:5900]) for key, value in params.items()]
+            for start in range(0, len(pairs), 90):
+                self.client.log_batch(run_id, params=pairs[start : start + 90])
+
+    def log_files(self, run_id: str, path: Path, folder: str) -> None:
+        """Store a file, or all files of a folder, below `folder` of a run's artifacts."""
+        with self._talking("store the run's files"):
+            if path.is_dir():
+                self.client.log_artifacts(run_id, str(path), folder)
+            else:
+                self.client.log_artifact(run_id, str(path), folder)
+
+    def tag_run(self, run_id: str, tags: dict[str, str]) -> None:
+        """Set our tags on a run."""
+        with self._talking("tag the run"):
+            for key, value in tags.items():
+                self.client.set_tag(run_id, PREFIX + key, value)
+
+    def finish_run(self, run_id: str) -> None:
+        """Mark a run as finished."""
+        with self._talking("finish the run"):
+            self.client.set_terminated(run_id, "FINISHED")
+
+    # Files
+
+    def fetch(self, run_id: str, path: str, folder: Path) -> Path | None:
+        """Download one artifact path of a run into `folder`; return where it is, or None if there is none."""
+        from mlflow import artifacts
+
+        folder.mkdir(parents=True, exist_ok=True)
+        with self._talking(f"download {path}"):
+            parent, _, name = path.rpartition("/")
+            listed = self._found(f"list {path}", self.client.list_artifacts, run_id, parent or None) or []
+            if name not in {Path(item.path).name for item in listed}:
+                return None
+            client_uri = f"runs:/{run_id}/{path}"
+            return Path(
+                artifacts.download_artifacts(artifact_uri=client_uri, dst_path=str(folder), tracking_uri=self.uri)
+            )
+
+    def fetch_version(self, version: Version, folder: Path) -> tuple[Path, str]:
+        """Download a version's files; return their folder and their digest."""
+        from mlflow import artifacts
+
+        with self._talking(f"download {version.model} version {version.version}"):
+            folder.mkdir(parents=True, exist_ok=True)
+            path = Path(
+                artifacts.download_artifacts(artifact_uri=version.source, dst_path=str(folder), tracking_uri=self.uri)
+            )
+        return path, digest_files(path)
+
+
+def _ours(tags: Any) -> dict[str, str]:
+    return {key.removeprefix(PREFIX): value for key, value in dict(tags).items() if key.startswith(PREFIX)}
+
+
+def _version(item: Any) -> Version:
+    return Version(item.name, int(item.version), item.status == "READY", item.run_id, item.source, _ours(item.tags))
+
+
+def _run(item: Any) -> Run:
+    return Run(item.info.run_id, _ours(item.data.tags), item.info.start_time or 0, item.info.artifact_uri)
+
+
+def _from_mlflow(error: Exception) -> bool:
+    """Whether an exception is MLflow's or its transport's, and not a bug of ours."""
+    names = {f"{kind.__module__.split('.')[0]}.{kind.__name__}" for kind in type(error).__mro__}
+    known = {"mlflow.MlflowException", "requests.RequestException", "sqlalchemy.SQLAlchemyError", "sqlite3.Error"}
+    return bool(names & known) or isinstance(error, OSError)
+
+
+def _sentence(error: Exception, what: str, uri: str) -> str:
+    """One sentence for an MLflow failure: what was tried, why it failed, what to do."""
+    text = without_secrets(" ".join(str(error).split()))
+    code = getattr(error, "error_code", None)
+    status = re.search(r"(?:error code |HTTP )(\d{3})", text)
+    number = int(status[1]) if status else 0
+    if number == 401 or "UNAUTHENTICATED" in text:
+        return f"MLflow at {uri} did not accept the credentials (could not {what}); check MLFLOW_TRACKING_USERNAME, _PASSWORD or _TOKEN"
+    if number == 403 or code == "PERMISSION_DENIED":
+        return (
+            f"MLflow at {uri} does not permit these credentials to {what}; this step needs a user with that permission"
+        )
+    if re.search(r"Max retries exceeded|Connection|timed out|refused|resolve", text, re.I):
+        return (
+            f"MLflow at {uri} cannot be reached (could not {what}); check MLFLOW_TRACKING_URI and that the server is up"
+        )
+    return f"MLflow at {uri} could not {what}: {text[:300]}"

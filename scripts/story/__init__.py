@@ -1,0 +1,1 @@
+"""The pieces of `make demo`: a hosted repository, its pull requests, a client of the server."""

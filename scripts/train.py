@@ -1,0 +1,94 @@
+"""Fit and save the candidate: reads plan.json and the exported source, writes candidate.json and model/.
+
+Model code runs in a process of its own whose environment holds no secret. A tree that was trained
+before is not trained again: prepare.py has put its files in place.
+"""
+
+import argparse
+import shutil
+from pathlib import Path
+
+from promotion.errors import handled
+from promotion.isolation import run_model_code
+from promotion.model import Window
+from promotion.records import Candidate, ModelPlan, digest_files
+from promotion.spec import read_spec, windows
+from promotion.workdir import DEFAULT, Work
+
+
+def train(plan: ModelPlan, work: Work, lock: str) -> Candidate:
+    """Train one model from its exported tree; raise PromotionError when its code or data fail."""
+    files = work.model(plan.model)
+    side = files.side("candidate")
+    spec = read_spec(side.source)
+    measure = (plan.policy or {})["measure"]
+    spans = windows(spec, test_days=measure["test_days"], delay_days=measure["delay_days"])
+    shutil.rmtree(side.model, ignore_errors=True)
+    result = run_model_code(
+        "train",
+        {
+            "source": str(side.source.resolve()),
+            "out": str(side.model.resolve()),
+            "spec": {
+                "as_of": str(spec.as_of),
+                "train_days": spec.train_days,
+                "validation_days": spec.validation_days,
+                "seed": spec.seed,
+                "parameters": spec.parameters,
+                "trusted_types": spec.trusted_types,
+            },
+            "train": [str(spans.train.first), spans.train.days],
+            "validation": [str(spans.validation.first), spans.validation.days],
+        },
+        log=side.root / "train.log",
+        blame=Path("models") / plan.model / "train.py",
+    )
+    record = Candidate(
+        model=plan.model,
+        key=plan.key or "",
+        source_tree=plan.source_tree or "",
+        lock=lock,
+        digest=digest_files(side.model),
+        as_of=str(spec.as_of),
+        train=_days(spans.train),
+        validation=_days(spans.validation),
+        labels_known_by=str(spans.labels_known_by),
+        parameters=spec.parameters,
+        seed=spec.seed,
+        trusted_types=spec.trusted_types,
+        inputs=tuple((str(name), str(kind)) for name, kind in result["inputs"]),
+        train_seconds=float(result["train_seconds"]),
+    )
+    record.write(files.candidate_record)
+    return record
+
+
+def _days(window: Window) -> tuple[str, str]:
+    return str(window.first), str(window.last)
+
+
+@handled
+def main(argv: list[str] | None = None) -> int:
+    """Parse arguments and train every planned model, or one."""
+    parser = argparse.ArgumentParser(
+        description="Fit and save the candidates of a plan.",
+        epilog="Reads WORK/plan.json and WORK/MODEL/candidate/source/. "
+        "Writes WORK/MODEL/candidate/{candidate.json,model/,train.log}. Holds no credentials.",
+    )
+    parser.add_argument("--work", type=Path, default=DEFAULT, help="the work folder (default: %(default)s)")
+    parser.add_argument("--model", help="only this model (default: every planned one)")
+    args = parser.parse_args(argv)
+    work = Work(args.work)
+    plan = work.read_plan()
+    for item in work.chosen(args.model, ("train", "judge")):
+        if item.action == "judge":
+            print(f"{item.model}: already trained from this tree (run {item.run_id}); not trained again")
+            continue
+        print(f"{item.model}: training from tree {(item.source_tree or '')[:12]} ...", flush=True)
+        record = train(item, work, plan.lock)
+        print(f"{item.model}: trained in {record.train_seconds:.1f} s on {record.train[0]} to {record.train[1]}")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
