@@ -17,7 +17,7 @@ from promotion.records import (
     Side,
     TestSet,
 )
-from promotion.rendering.view import Reported
+from promotion.rendering import Reported
 
 MODEL = "fraud-detector"
 POLICY = {

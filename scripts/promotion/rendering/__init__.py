@@ -2,8 +2,8 @@
 
 from promotion.rendering.html import report_html
 from promotion.rendering.markdown import comment_markdown, job_summary, summary_line
+from promotion.rendering.reported import Reported, is_green
 from promotion.rendering.terminal import terminal_text
-from promotion.rendering.view import Reported, is_green
 
 __all__ = [
     "Reported",

@@ -1,16 +1,15 @@
 """What to do next, for each verdict."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from functools import partial
 
+from promotion.records import RuleResult
 from promotion.rendering import text
-
-if TYPE_CHECKING:
-    from promotion.records import RuleResult
-    from promotion.rendering.view import Reported
+from promotion.rendering.reported import Reported
+from promotion.rendering.rows import PowerRow, power_row, rule_row
 
 
-def next_steps(reported: "Reported", word: str, losers: Sequence[str]) -> tuple[str, ...]:
+def next_steps(reported: Reported, word: str, losers: Sequence[str]) -> tuple[str, ...]:
     """The next steps of a person, most useful first."""
     if reported.error is not None and word in ("PROMOTE", "FIRST", "SAME"):
         return (f"The candidate won, but the pin was not written: {reported.error}",)
@@ -33,7 +32,7 @@ def next_steps(reported: "Reported", word: str, losers: Sequence[str]) -> tuple[
     return steps
 
 
-def _won(reported: "Reported") -> tuple[str, ...]:
+def _won(reported: Reported) -> tuple[str, ...]:
     if not reported.pinned:
         return ("Wait for the pin commit, or run the workflow again if it does not come.",)
     return (
@@ -42,7 +41,7 @@ def _won(reported: "Reported") -> tuple[str, ...]:
     )
 
 
-def _keep(reported: "Reported") -> tuple[str, ...]:
+def _keep(reported: Reported) -> tuple[str, ...]:
     failed = [r for r in reported.evaluation.challenge if r.ok is False] if reported.evaluation else []
     why = _listed(failed)
     return (
@@ -51,33 +50,35 @@ def _keep(reported: "Reported") -> tuple[str, ...]:
     )
 
 
-def _inconclusive(reported: "Reported") -> tuple[str, ...]:
+def _inconclusive(reported: Reported) -> tuple[str, ...]:
     evaluation = reported.evaluation
     steps = []
-    open_rules = [r for r in evaluation.challenge if r.ok is None] if evaluation else []
-    if open_rules:
-        steps.append(f"Nothing failed, but the data do not settle {_listed(open_rules)}.")
-    for power in evaluation.power if evaluation else ():
-        if power.days_needed is not None:
-            steps.append(
-                f"A worthwhile difference in `{power.rule.replace('`', '')}` needs about "
-                f"{text.plural(power.days_needed, 'test day')} to show with 80% power; "
-                f"this set has {len(evaluation.days)}."
-            )
+    if evaluation is not None:
+        unsettled = _listed([r for r in evaluation.challenge if r.ok is None])
+        if unsettled:
+            steps.append(f"Nothing failed, but these test days do not settle {unsettled}.")
+        steps += [_days_needed(row) for row in map(partial(power_row, evaluation=evaluation), evaluation.power)]
     steps.append("Wait for more days (a later `as_of`, or a longer `test_days`), or make a larger difference.")
     steps.append("A person may override with a reason; the pin then says who and why.")
-    return tuple(steps)
+    return tuple(step for step in steps if step)
 
 
-def _rejected(reported: "Reported") -> tuple[str, ...]:
-    from promotion.rendering.view import _rule
+def _days_needed(row: PowerRow) -> str:
+    if row.power.days_needed is None:
+        return ""
+    return (
+        f"The smallest difference that this set can show in `{row.name.replace('`', '')}` is {row.smallest} "
+        f"(80% power); a worthwhile one{row.worthwhile} needs about {row.days_needed} of test data."
+    )
 
+
+def _rejected(reported: Reported) -> tuple[str, ...]:
     rules = reported.evaluation.gate if reported.evaluation else reported.gate.rules if reported.gate else ()
     steps = []
     for rule in rules:
         if rule.ok is True:
             continue
-        row = _rule(rule, reported)
+        row = rule_row(rule, reported)
         if rule.value is None or rule.bound is None or rule.kind != "floor":
             steps.append(f"`{row.name.replace('`', '')}`: {rule.reason}")
             continue
@@ -91,14 +92,14 @@ def _rejected(reported: "Reported") -> tuple[str, ...]:
     return tuple(steps)
 
 
-def _rollback(reported: "Reported") -> tuple[str, ...]:
+def _rollback(reported: Reported) -> tuple[str, ...]:
     return (
         "Review and merge: the older champion serves again within seconds, nothing is retrained.",
         "The scheduled retraining of this model then stays quiet until a person opens a pull request.",
     )
 
 
-def _error(reported: "Reported") -> tuple[str, ...]:
+def _error(reported: Reported) -> tuple[str, ...]:
     name = reported.plan.model
     return (
         "Read the end of the log below (the whole of it is in the workflow run), fix it and push.",
@@ -106,5 +107,5 @@ def _error(reported: "Reported") -> tuple[str, ...]:
     )
 
 
-def _listed(rules: Sequence["RuleResult"]) -> str:
+def _listed(rules: Sequence[RuleResult]) -> str:
     return ", ".join(f"`{rule.rule.replace('`', '')}`" for rule in rules[:5])

@@ -68,12 +68,11 @@ def strip_text(
     return f"worse {''.join(cells)} better"
 
 
-def bar_text(size: float, largest: float, width: int) -> str:
-    """A bar of up to `width` full blocks, in eighths; at least a sliver for anything above zero."""
+def bar_text(size: float, largest: float, width: int = 12) -> str:
+    """A bar of up to `width` full blocks (parts of blocks look ragged when aligned right); one for any gain or loss."""
     if largest <= 0 or size <= 0:
         return ""
-    eighths = max(1, round(8 * width * min(1.0, size / largest)))
-    return "█" * (eighths // 8) + ("", "▏", "▎", "▍", "▌", "▋", "▊", "▉")[eighths % 8]
+    return "█" * max(1, round(width * min(1.0, size / largest)))
 
 
 def strip(

@@ -9,7 +9,9 @@ from markupsafe import Markup
 
 from promotion.records import Plan
 from promotion.rendering import charts, escape
-from promotion.rendering.view import MetricRow, ModelView, Reported, RuleRow, build
+from promotion.rendering.reported import Reported
+from promotion.rendering.rows import MetricRow, RuleRow
+from promotion.rendering.view import ModelView, build
 
 TEMPLATES = Path(__file__).parent / "templates"
 

@@ -5,16 +5,9 @@ from collections.abc import Sequence
 from promotion.records import Plan
 from promotion.rendering import charts, escape, text
 from promotion.rendering.cut import Block, fit
-from promotion.rendering.view import (
-    DayRow,
-    MetricRow,
-    ModelView,
-    PowerRow,
-    Reported,
-    RuleRow,
-    View,
-    build,
-)
+from promotion.rendering.reported import Reported, names
+from promotion.rendering.rows import DayRow, MetricRow, PowerRow, RuleRow
+from promotion.rendering.view import ModelView, View, build
 
 MARKER = "<!-- promotion-report -->"
 COMMENT_LIMIT = 65_000
@@ -23,6 +16,7 @@ STATUS_LIMIT = 140
 MOST_MODELS = 40
 MOST_ROWS = 60
 MOST_SAID = 8
+NBSP = "\u00a0"
 
 
 def comment_markdown(
@@ -88,13 +82,15 @@ def summary_line(models: Sequence[Reported], *, refusals: Sequence[str] = ()) ->
 
 def _short(model: ModelView) -> str:
     hero, effect = model.hero, ""
+    if model.status.word == "SAME":
+        hero = None
     if "`@champion " in model.merge:
         effect = ", @champion " + model.merge.split("`@champion ", 1)[1].split("`", 1)[0]
     if hero is not None and hero.difference is not None:
         return f"{model.status.word}: {model.name} {hero.metric} {hero.difference} ({hero.interval}){effect}"
     if hero is not None:
         return f"{model.status.word}: {model.name} {hero.metric} {hero.candidate}{effect}"
-    return f"{model.status.word}: {model.name}{effect or ': ' + model.headline}"
+    return f"{model.status.word}: {model.name}{effect}: {model.headline}"
 
 
 def _first(view: View) -> list[Block]:
@@ -145,7 +141,7 @@ def _overview(view: View) -> list[Block]:
             escape.code(m.name, 60),
             escape.code(m.hero.metric, 40) if m.hero else text.MISSING,
             _strong((m.hero.difference or m.hero.candidate) if m.hero else None),
-            escape.markdown(m.hero.interval or text.MISSING, 60) if m.hero else text.MISSING,
+            _cell(m.hero.interval or text.MISSING) if m.hero else text.MISSING,
         ]
         for m in view.models[:MOST_MODELS]
     ]
@@ -154,15 +150,9 @@ def _overview(view: View) -> list[Block]:
     lines += f"\n\nand {more} more" if more > 0 else ""
     winners = [m for m in view.models if m.status.word in ("PROMOTE", "FIRST", "SAME")]
     if view.losers and winners:
-        who = escape.markdown(_names(view.losers))
+        who = escape.markdown(names(view.losers))
         lines += f"\n\n**Nothing is pinned because {who} lost.** Take it out of this pull request, or fix it."
     return [Block(lines)]
-
-
-def _names(losers: Sequence[str]) -> str:
-    from promotion.rendering.view import names
-
-    return names(losers)
 
 
 def _model(model: ModelView, *, rank: int, several: bool) -> list[Block]:
@@ -188,7 +178,7 @@ def _verdict(model: ModelView) -> str:
     hero = model.hero
     if hero is not None:
         lines.append(_figures(model))
-    lines.append(f"**{escape.markdown(model.merge)}**" if not model.status.green else escape.markdown(model.merge))
+    lines.append(f"**{escape.markdown(model.merge)}**")
     return "\n\n".join(lines)
 
 
@@ -224,11 +214,11 @@ def _rules(model: ModelView) -> str:
 
 def _rule_cells(row: RuleRow) -> list[str]:
     return [
-        f"{row.mark} {row.word}",
+        f"{row.mark}{NBSP}{row.word}",
         escape.code(row.name),
-        f"**{escape.markdown(row.value, 80)}**",
-        escape.markdown(row.interval, 80),
-        escape.markdown(row.bound, 80),
+        f"**{_cell(row.value)}**",
+        _cell(row.interval),
+        _cell(row.bound),
         escape.markdown(row.reason, 300),
     ]
 
@@ -270,11 +260,17 @@ def _metric_cells(row: MetricRow) -> list[str]:
 
 def _values(row: MetricRow) -> list[str]:
     return [
-        escape.markdown(row.champion, 120),
-        escape.markdown(row.candidate, 120),
-        f"**{escape.markdown(row.difference, 120)}**",
-        escape.markdown(row.interval, 120),
+        _cell(row.champion),
+        _cell(row.candidate),
+        f"**{_cell(row.difference)}**",
+        _cell(row.interval),
     ]
+
+
+def _cell(words: str, limit: int = 120) -> str:
+    """A figure for a table's cell, which short ones do not wrap in."""
+    safe = escape.markdown(words, limit)
+    return safe.replace(" ", NBSP) if len(words) <= 30 and "<" not in safe else safe
 
 
 def _days(model: ModelView) -> str:
@@ -289,7 +285,7 @@ def _days(model: ModelView) -> str:
 
 def _day_cells(row: DayRow, largest: float, better: str) -> list[str]:
     gain = 0.0 if row.delta is None else row.delta if better == "higher" else -row.delta
-    bar = charts.bar_text(abs(gain), largest, 10)
+    bar = charts.bar_text(abs(gain), largest)
     return [
         escape.markdown(row.day, 40),
         row.champion,

@@ -4,7 +4,9 @@ from collections.abc import Sequence
 
 from promotion.records import Plan
 from promotion.rendering import charts, escape
-from promotion.rendering.view import ModelView, Reported, RuleRow, build
+from promotion.rendering.reported import Reported
+from promotion.rendering.rows import MetricRow, RuleRow
+from promotion.rendering.view import ModelView, build
 
 MOST_SLICES = 30
 
@@ -76,7 +78,7 @@ def _why(rules: Sequence[RuleRow]) -> list[str]:
     return [f"  {escape.terminal(r.name, 60)}: {escape.terminal(r.reason)}" for r in rules if r.result.ok is not True]
 
 
-def _values(row: object) -> list[str]:
+def _values(row: MetricRow) -> list[str]:
     cells = (row.name, row.champion, row.candidate, row.difference, row.interval)
     return [escape.terminal(cell, 60) for cell in cells]
 
