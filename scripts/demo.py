@@ -70,7 +70,6 @@ class Demo:
     def judge(self, request: PullRequest) -> str:
         """Run retrain.yml's steps on a pull request; return the verdict, or the plan's action where none is judged."""
         merge, log = self.hosting.merge_result(request), request.folder / "steps.log"
-        work = str(request.folder)
         records = request.folder / "records"
         work = str(records)
         self.hosting.verb(merge, "prepare.py", "--work", work, log=log, accept=(0, 1))
@@ -169,7 +168,8 @@ class Demo:
         self.expect("b", "@champion", self.champion(), 2)
         seconds = self.client.wait_for(2, 30)
         self.say(
-            f"    merged: version 2 answers {seconds:.1f} s after promote ended; failed requests: {len(self.client.failures)}"
+            f"    merged: version 2 answers {seconds:.1f} s after promote ended; "
+            f"failed requests: {len(self.client.failures)}"
         )
         self.expect("b", "failed requests", self.client.failures, [])
         self.row("b", "better model, merged", verdict, request.folder)

@@ -26,7 +26,8 @@ def score(plan: ModelPlan, work: Work, *, latency_rounds: int = 20) -> ScoresInf
     sides = ["candidate"] + (["champion"] if files.side("champion").model.is_dir() else [])
     if plan.champion is not None and "champion" not in sides:
         raise PromotionError(
-            f"version {plan.champion.version}, the champion, has no files in {files.side('champion').model}; run prepare.py first"
+            f"version {plan.champion.version}, the champion, has no files in {files.side('champion').model}; "
+            "run prepare.py first"
         )
     policy = plan.policy or {}
     spec = read_spec(files.side("candidate").source)

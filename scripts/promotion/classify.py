@@ -93,7 +93,7 @@ def decide(state: State, history: PinHistory) -> tuple[Action, str]:
         return "verify", "its pin names this very tree"
     if moved and not changed:
         return "refuse", (
-            f"its pin moves to version {state.pin.version if state.pin else None} without the code that version was made from; "
+            f"its pin moves to version {state.pin.version if state.pin else None} without the code that it was made from; "
             f"use `python scripts/rollback.py {state.model} --to VERSION`, which moves both"
         )
     return "train", "its folder has a tree that no pin names"
@@ -127,12 +127,8 @@ def _plan(state: State, repo: Repo, registry: Registry, history: PinHistory, loc
     if state.base_entry is None and state.entry is not None:
         first.append("This pull request brings the model's own policy; it is judged by what it brings.")
     rolled = history.rolled_back(state.model).get(state.tree or "") if action != "none" else None
-    if (
-        (rolled is not None
-        and action in ("train", "verify")
-        and state.pin != state.champion)
-        or (rolled
-        and action == "train")
+    if (rolled is not None and action in ("train", "verify") and state.pin != state.champion) or (
+        rolled and action == "train"
     ):
         first.append(
             f"This tree was champion as version {rolled.before.version if rolled.before else '?'} and was rolled back "

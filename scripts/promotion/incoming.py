@@ -69,7 +69,7 @@ def check_incoming(
 
 
 def check_files(model: Path, trusted: tuple[str, ...]) -> None:
-    """Refuse a saved model that would run code when loaded: only skops with declared types, or no scikit-learn flavour."""
+    """Refuse a saved model that would run code when loaded: it must be scikit-learn's, in skops, of declared types."""
     path = model / "MLmodel"
     try:
         raw = yaml.safe_load(path.read_text(encoding="utf-8"))
@@ -94,7 +94,8 @@ def _check_scores(
     where = files.scores_record
     if (info.model, info.first, info.last) != (plan.model, *window):
         raise PromotionError(
-            f"it is about {info.model} on {info.first} to {info.last}, not about {plan.model} on {window[0]} to {window[1]}",
+            f"it is about {info.model} on {info.first} to {info.last}, "
+            f"not about {plan.model} on {window[0]} to {window[1]}",
             file=where,
         )
     if info.candidate_digest != candidate.digest:

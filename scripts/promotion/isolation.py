@@ -12,6 +12,12 @@ from promotion.errors import PromotionError
 
 CHILD = Path(__file__).with_name("child.py")
 KEPT = ("PATH", "LANG", "LC_ALL", "TZ", "TMPDIR", "SYSTEMROOT", "PROMOTION_DATA_DIR", "OMP_NUM_THREADS")
+FIXED = {
+    "PYTHONHASHSEED": "0",
+    "PYTHONDONTWRITEBYTECODE": "1",
+    "MPLBACKEND": "Agg",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+}
 TAIL_LINES = 40
 
 
@@ -19,7 +25,7 @@ def clean_environment(home: str) -> dict[str, str]:
     """Return the environment for model code: an allow-list, so what is not named here is not seen."""
     kept = {name: os.environ[name] for name in KEPT if name in os.environ}
     kept.setdefault("PROMOTION_DATA_DIR", str(Path.cwd() / ".data"))
-    return {**kept, "HOME": home, "PYTHONHASHSEED": "0", "MPLBACKEND": "Agg", "MLFLOW_DISABLE_TELEMETRY": "true"}
+    return {**kept, "HOME": home, **FIXED}
 
 
 def run_model_code(step: str, job: dict[str, Any], *, log: Path, blame: Path) -> dict[str, Any]:

@@ -23,6 +23,8 @@ HTTP_DEFAULTS = {
     "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "MLFLOW_LOGGING_LEVEL": "WARNING",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
 }
 
 
@@ -319,7 +321,10 @@ def _sentence(error: Exception, what: str, uri: str) -> str:
     status = re.search(r"(?:error code |HTTP )(\d{3})", text)
     number = int(status[1]) if status else 0
     if number == 401 or "UNAUTHENTICATED" in text:
-        return f"MLflow at {uri} did not accept the credentials (could not {what}); check MLFLOW_TRACKING_USERNAME, _PASSWORD or _TOKEN"
+        return (
+            f"MLflow at {uri} did not accept the credentials (could not {what}); "
+            "check MLFLOW_TRACKING_USERNAME, _PASSWORD or _TOKEN"
+        )
     if number == 403 or code == "PERMISSION_DENIED":
         return (
             f"MLflow at {uri} does not permit these credentials to {what}; this step needs a user with that permission"

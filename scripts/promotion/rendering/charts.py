@@ -85,6 +85,7 @@ def strip(
     scale: Scale | None = None,
     unit: str | None = None,
     axis: bool = False,
+    signed: bool = True,
 ) -> Markup:
     """An interval with its point against a bound; the side that is not allowed is shaded. `axis` adds ticks."""
     scale = scale or Scale.around((value, bound, *(interval or ())))
@@ -97,7 +98,7 @@ def strip(
         left, wide = (0.0, edge) if better == "higher" else (edge, 1 - edge)
         parts.append(_rect("forbidden", left, wide, middle - 11 if not axis else middle - 18, 22 if not axis else 36))
     if axis:
-        parts += _axis(scale, unit, middle + 18)
+        parts += _axis(scale, unit, middle + 18, signed)
     else:
         parts.append(_line("axis", 0, 1, middle, middle))
     if bound is not None:
@@ -129,7 +130,7 @@ def chance(probability: float | None) -> Markup:
     return _svg(bars, 22, text.share(probability))
 
 
-def _axis(scale: Scale, unit: str | None, y: float) -> list[str]:
+def _axis(scale: Scale, unit: str | None, y: float, signed: bool) -> list[str]:
     parts = [_line("axis", 0, 1, y, y)]
     ticks = scale.ticks()
     digits = text.decimals([b - a for a, b in itertools.pairwise(ticks)], unit)
@@ -139,7 +140,7 @@ def _axis(scale: Scale, unit: str | None, y: float) -> list[str]:
     for tick in ticks:
         at = scale.at(tick)
         anchor = "start" if at < 0.06 else "end" if at > 0.94 else "middle"
-        label = Markup.escape(text.figure(tick, unit, signed=True, digits=digits))
+        label = Markup.escape(text.figure(tick, unit, signed=signed, digits=digits))
         parts.append(_line("axis", at, at, y, y + 4))
         parts.append(f'<text class="tick" x="{_pct(at)}" y="{y + 18}" text-anchor="{anchor}">{label}</text>')
     return parts

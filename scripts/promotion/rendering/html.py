@@ -63,7 +63,16 @@ def _finalize(value: object) -> object:
 def rule_strip(row: RuleRow, *, axis: bool = False) -> Markup:
     """The picture of one challenge rule: its interval against its bound."""
     rule = row.result
-    return charts.strip(rule.value, rule.interval, rule.bound, better=row.better, ok=rule.ok, unit=row.unit, axis=axis)
+    return charts.strip(
+        rule.value,
+        rule.interval,
+        rule.bound,
+        better=row.better,
+        ok=rule.ok,
+        unit=row.unit,
+        axis=axis,
+        signed=rule.kind != "floor",
+    )
 
 
 def metric_strip(row: MetricRow, scale: charts.Scale | None = None) -> Markup:

@@ -17,6 +17,7 @@ MOST_MODELS = 40
 MOST_ROWS = 60
 MOST_SAID = 8
 NBSP = "\u00a0"
+JOINER = "\u2060"  # else a line may break between the minus and the figure
 
 
 def comment_markdown(
@@ -164,7 +165,7 @@ def _model(model: ModelView, *, rank: int, several: bool) -> list[Block]:
         blocks.append(Block(_alert("CAUTION", [escape.markdown(model.error)]), lower))
     if model.log_tail:
         blocks.append(Block(_fold("End of the log", escape.fence(model.log_tail)), lower + 2))
-    blocks += [Block(part, lower + 1) for part in (_rules(model), _pictures(model)) if part]
+    blocks += [Block(part, lower + 1) for part in (_pictures(model), _rules(model)) if part]
     if model.next:
         blocks.append(Block("**Next:**" + _steps(model.next), lower))
     blocks += [Block(part, lower + 2) for part in (_metrics(model), _days(model)) if part]
@@ -208,7 +209,7 @@ def _rules(model: ModelView) -> str:
     if not model.rules:
         return ""
     rows = [_rule_cells(row) for row in model.rules[:MOST_ROWS]]
-    head = ["", "rule", "value", f"{model.level} interval".strip(), "must be", "why"]
+    head = ["", "rule", "value", "must be", f"{model.level} interval".strip(), "why"]
     return table(head, "llrrrl", rows) + _more(model.rules)
 
 
@@ -217,8 +218,8 @@ def _rule_cells(row: RuleRow) -> list[str]:
         f"{row.mark}{NBSP}{row.word}",
         escape.code(row.name),
         f"**{_cell(row.value)}**",
-        _cell(row.interval),
         _cell(row.bound),
+        _cell(row.interval),
         escape.markdown(row.reason, 300),
     ]
 
@@ -230,35 +231,39 @@ def _pictures(model: ModelView) -> str:
             escape.clean(row.name, 28),
             charts.strip_text(row.result.value, row.result.interval, row.result.bound, row.better),
         )
-        for row in model.rules
-        if row.result.kind in ("superior", "not_worse_than")
+        for row in model.pictured
     ]
     drawn = [(name, line) for name, line in drawn if line][:12]
     if not drawn:
         return ""
     width = max(len(name) for name, _ in drawn)
     lines = [f"{name.ljust(width)}  {line}" for name, line in drawn]
-    lines.append(f"{''.ljust(width)}  ┃ bound   ├─●─┤ difference with its interval   ░ not allowed")
+    lines.append(f"{''.ljust(width)}  ┃ bound   ├─●─┤ value with its interval   ░ not allowed")
     return escape.picture("\n".join(lines))
 
 
 def _metrics(model: ModelView) -> str:
     if not model.metrics:
         return ""
-    rows = [_metric_cells(row) for row in model.metrics[:MOST_ROWS]]
-    return table(_metric_head(model), "lrrrr", rows) + _more(model.metrics)
+    rows = [[_metric_name(row), *_values(row, model.challenged)] for row in model.metrics[:MOST_ROWS]]
+    head = ["metric", *_value_head(model)]
+    return table(head, "l" + "r" * (len(head) - 1), rows) + _more(model.metrics)
 
 
-def _metric_head(model: ModelView) -> list[str]:
-    return ["metric", "champion", "candidate", "difference", f"{model.level} interval"]
+def _value_head(model: ModelView) -> list[str]:
+    return [
+        *(["champion", "candidate", "difference"] if model.challenged else ["candidate"]),
+        f"{model.level} interval",
+    ]
 
 
-def _metric_cells(row: MetricRow) -> list[str]:
-    name = escape.code(row.name) + (" (lower is better)" if row.better == "lower" else "")
-    return [name, *_values(row)]
+def _metric_name(row: MetricRow) -> str:
+    return escape.code(row.name) + (" (lower is better)" if row.better == "lower" else "")
 
 
-def _values(row: MetricRow) -> list[str]:
+def _values(row: MetricRow, challenged: bool) -> list[str]:
+    if not challenged:
+        return [f"**{_cell(row.candidate)}**", _cell(row.candidate_interval)]
     return [
         _cell(row.champion),
         _cell(row.candidate),
@@ -270,7 +275,9 @@ def _values(row: MetricRow) -> list[str]:
 def _cell(words: str, limit: int = 120) -> str:
     """A figure for a table's cell, which short ones do not wrap in."""
     safe = escape.markdown(words, limit)
-    return safe.replace(" ", NBSP) if len(words) <= 30 and "<" not in safe else safe
+    if len(words) > 30 or "<" in safe:
+        return safe
+    return safe.replace(" ", NBSP).replace(text.MINUS, text.MINUS + JOINER)
 
 
 def _days(model: ModelView) -> str:
@@ -300,11 +307,12 @@ def _slices(model: ModelView) -> str:
     if not model.slices:
         return ""
     rows = [
-        [escape.code(row.slice, 60), row.rows, escape.code(row.name, 40), *_values(row)]
+        [escape.code(row.slice, 60), row.rows, escape.code(row.name, 40), *_values(row, model.challenged)]
         for row in model.slices[:MOST_ROWS]
     ]
-    head = ["slice", "rows", "metric", *_metric_head(model)[1:]]
-    return _fold(f"Slices ({len(model.slices)})", table(head, "lrlrrrr", rows) + _more(model.slices))
+    head = ["slice", "rows", "metric", *_value_head(model)]
+    align = "lrl" + "r" * (len(head) - 3)
+    return _fold(f"Slices ({len(model.slices)})", table(head, align, rows) + _more(model.slices))
 
 
 def _power(model: ModelView) -> str:

@@ -40,7 +40,7 @@ STATUSES = {
     "FIRST": Status("FIRST", "✅", "✓", "good", True),
     "SAME": Status("SAME", "✅", "=", "good", True),
     "KEEP": Status("KEEP", "✋", "✕", "bad", False),
-    "INCONCLUSIVE": Status("INCONCLUSIVE", "❔", "?", "unsure", False),
+    "INCONCLUSIVE": Status("INCONCLUSIVE", "❓", "?", "unsure", False),
     "REJECTED": Status("REJECTED", "❌", "✕", "bad", False),
     "VERIFIED": Status("VERIFIED", "✅", "✓", "good", True),
     "ROLLBACK": Status("ROLLBACK", "⏪", "↶", "good", True),

@@ -13,7 +13,7 @@ from promotion.rendering.reported import Reported
 OUTCOMES = {
     True: ("✅", "✓", "pass", "pass"),
     False: ("❌", "✕", "fail", "fail"),
-    None: ("❔", "?", "open", "unsettled"),
+    None: ("❓", "?", "open", "unsettled"),
 }
 
 
@@ -46,6 +46,7 @@ class MetricRow:
     candidate: str
     difference: str
     interval: str
+    candidate_interval: str
     better: str
     comparison: Comparison
 
@@ -171,6 +172,7 @@ def metric_row(comparison: Comparison) -> MetricRow:
         candidate=_estimate(comparison.candidate, unit, digits),
         difference=_estimate(difference, unit, gap, signed=True),
         interval=text.interval(None if difference is None else difference.interval, unit, digits=gap),
+        candidate_interval=text.range_of(comparison.candidate.interval, unit, digits=digits),
         better=comparison.better,
         comparison=comparison,
     )

@@ -37,9 +37,9 @@ def _model(model: ModelView, trial: bool) -> list[str]:
     if model.error:
         lines.append(f"  error: {escape.terminal(model.error)}")
     if model.rules:
-        lines += ["", *_table(["", "rule", "value", f"{model.level} interval", "must be"], "llrrr", _rules(model))]
+        lines += ["", *_table(["", "rule", "value", "must be", f"{model.level} interval"], "llrrr", _rules(model))]
         lines += _why(model.rules)
-    pictures = [(row.name, charts.strip_text(*_rule_values(row))) for row in model.rules if row.result.kind != "floor"]
+    pictures = [(row.name, charts.strip_text(*_rule_values(row))) for row in model.pictured]
     drawn = [(escape.terminal(name, 30), line) for name, line in pictures if line]
     lines += ["", *_table([], "ll", drawn)] if drawn else []
     if model.metrics:
@@ -68,7 +68,7 @@ def _rules(model: ModelView) -> list[list[str]]:
         [
             row.word,
             escape.terminal(row.name, 60),
-            *(escape.terminal(c, 60) for c in (row.value, row.interval, row.bound)),
+            *(escape.terminal(c, 60) for c in (row.value, row.bound, row.interval)),
         ]
         for row in model.rules
     ]

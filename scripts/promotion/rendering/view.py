@@ -33,7 +33,21 @@ class ModelView:
     details: tuple[tuple[str, str], ...] = ()
     error: str | None = None
     log_tail: str | None = None
-    pinned: bool = False
+    mergeable: bool = False
+
+    @property
+    def challenged(self) -> bool:
+        """Whether there is a champion to compare with."""
+        return self.hero is not None and self.hero.difference is not None
+
+    @property
+    def pictured(self) -> tuple[rows.RuleRow, ...]:
+        """The rules worth a picture: the challenge's, or the floors where there was no challenge."""
+        if self.status.word == "SAME":
+            return ()
+        known = [row for row in self.rules if row.result.interval is not None and row.result.value is not None]
+        challenge = [row for row in known if row.result.kind in ("superior", "not_worse_than")]
+        return tuple(challenge or [row for row in known if row.result.kind == "floor"])
 
 
 @dataclass(frozen=True)
@@ -71,7 +85,7 @@ def _model(reported: Reported, shown: Status, losers: Sequence[str], *, blocked:
         "next": advice.next_steps(reported, shown.word, losers),
         "error": reported.error or _unjudged(reported, shown),
         "log_tail": reported.log_tail,
-        "pinned": reported.pinned,
+        "mergeable": is_green(reported) and not blocked,
     }
     if evaluation is None:
         looks = reported.gate.looks if reported.gate is not None else None
@@ -115,7 +129,10 @@ def _headline(reported: Reported, shown: Status) -> str:
     if shown is STATUSES["REJECTED"] and reported.gate is not None:
         return reported.gate.reason
     if shown is STATUSES["ERROR"]:
-        return "this model could not be judged, so it cannot be merged"
+        what = (
+            "this pin could not be verified" if reported.plan.action == "verify" else "this model could not be judged"
+        )
+        return f"{what}, so it cannot be merged"
     return reported.plan.reason
 
 
@@ -143,7 +160,10 @@ def _merge(reported: Reported, shown: Status, losers: Sequence[str], *, blocked:
         return "Merging changes nothing for this model."
     if action == "verify":
         return f"Merging: {arrow(reported.plan.merge_effect or 'nothing changes')}."
-    move = f"moves `@champion {old} → {new if new is not None else 'the version that is registered'}`"
+    if shown.word == "FIRST" and new is not None:
+        move = f"makes version {new} the first champion: `@champion none → {new}`"
+    else:
+        move = f"moves `@champion {old} → {new if new is not None else 'the version that is registered'}`"
     same = "; the predictions are the same on every row, so users see no change" if shown.word == "SAME" else ""
     if reported.pinned:
         return f"Merging {move}{same}."
