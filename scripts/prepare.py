@@ -17,14 +17,26 @@ from promotion.source import Repo
 from promotion.workdir import DEFAULT, ModelWork, Work
 
 
-def prepare(repo: Repo, registry: Registry, work: Work, *, base: str, merge: str, head: str) -> Plan:
-    """Plan the pull request whose merge result is `merge`, fetch files of each model, and write plan.json."""
-    plan = classify(repo, registry, base=base, merge=merge, head=head)
-    shutil.rmtree(work.root, ignore_errors=True)
+def prepare(
+    repo: Repo, registry: Registry, work: Work, *, base: str, merge: str, head: str, only: str | None = None
+) -> Plan:
+    """Plan the pull request whose merge result is `merge`, fetch files of each model, and write plan.json.
+
+    only: judge this model even where nothing differs from the base (a trial on a laptop).
+    """
+    plan = classify(repo, registry, base=base, merge=merge, head=head, only=only)
+    clear(work.root)
     for item in plan.models:
         fetch(item, repo, registry, work.model(item.model))
     plan.write(work.plan)
     return plan
+
+
+def clear(folder: Path) -> None:
+    """Empty a work folder; one that holds something else than an earlier judgement is an error."""
+    if folder.exists() and any(folder.iterdir()) and not (folder / "plan.json").is_file():
+        raise PromotionError(f"{folder} is not empty and holds no plan.json; choose another --work folder")
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def fetch(item: ModelPlan, repo: Repo, registry: Registry, files: ModelWork) -> None:

@@ -35,8 +35,11 @@ class State:
         return None if self.base_entry is None else self.base_entry.champion
 
 
-def classify(repo: Repo, registry: Registry, *, base: str, merge: str, head: str) -> Plan:
-    """Return what must happen to every model that the merge result or its base knows."""
+def classify(repo: Repo, registry: Registry, *, base: str, merge: str, head: str, only: str | None = None) -> Plan:
+    """Return what must happen to every model that the merge result or its base knows.
+
+    only: plan this model alone, and judge it even where nothing differs from the base.
+    """
     text = repo.file_at(merge, FILE)
     if text is None:
         raise PromotionError("missing in the merge result; every checkout needs one (see the README)", file=FILE)
@@ -46,7 +49,9 @@ def classify(repo: Repo, registry: Registry, *, base: str, merge: str, head: str
     lock = lock_digest(repo.file_at(merge, LOCK))
     history = PinHistory(repo, base)
     states = _states(repo, base, merge, before, after)
-    plans = tuple(_plan(state, repo, registry, history, lock) for state in states)
+    if only is not None:
+        states = [state for state in states if state.model == only]
+    plans = tuple(_plan(state, registry, history, lock, insist=only is not None) for state in states)
     return Plan(
         base=base,
         head=head,
@@ -118,8 +123,10 @@ def _dropped(state: State, history: PinHistory, changed: bool) -> tuple[Action, 
     return "train", "its folder has a tree that no pin names"
 
 
-def _plan(state: State, repo: Repo, registry: Registry, history: PinHistory, lock: str) -> ModelPlan:
+def _plan(state: State, registry: Registry, history: PinHistory, lock: str, *, insist: bool = False) -> ModelPlan:
     action, reason = decide(state, history)
+    if insist and action == "none" and state.tree is not None:
+        action, reason = "train", "a trial was asked for"
     effect, first = "nothing changes", []
     run_id = version = None
     key = training_key(state.model, state.tree, lock) if state.tree is not None else None
