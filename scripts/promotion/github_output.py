@@ -1,0 +1,144 @@
+"""What a step tells the runner: job summary, annotations, outputs; nothing that a model says is taken as a command."""
+
+import os
+import re
+import secrets
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from promotion.errors import PromotionError
+
+MAX_SUMMARY_BYTES = 1024 * 1024  # of one step
+MAX_ANNOTATIONS = 10  # of one level in one step
+FENCE = re.compile(r" {0,3}(`{3,}|~{3,})")
+
+
+@dataclass(frozen=True)
+class Annotation:
+    """A message that GitHub shows at a line of a file; level: error, warning or notice."""
+
+    level: str
+    message: str
+    file: str | None = None
+    line: int | None = None
+    title: str | None = None
+
+
+def command(annotation: Annotation) -> str:
+    """Return `::error file=F,line=N::message` with everything escaped as the runner decodes it."""
+    if annotation.level not in ("error", "warning", "notice"):
+        raise ValueError(f"{annotation.level!r} is not a level")
+    places = {"file": annotation.file, "line": annotation.line, "title": annotation.title}
+    text = ",".join(f"{key}={_property(str(value))}" for key, value in places.items() if value is not None)
+    return f"::{annotation.level}{' ' + text if text else ''}::{_data(annotation.message)}"
+
+
+def commands(annotations: Iterable[Annotation]) -> list[str]:
+    """Return the commands of one step: at most ten of a level, the tenth saying how many more there are."""
+    levels: dict[str, list[Annotation]] = {}
+    for annotation in annotations:
+        levels.setdefault(annotation.level, []).append(annotation)
+    lines: list[str] = []
+    for level, found in levels.items():
+        shown = found if len(found) <= MAX_ANNOTATIONS else found[: MAX_ANNOTATIONS - 1]
+        lines += [command(annotation) for annotation in shown]
+        if len(shown) < len(found):
+            lines.append(command(Annotation(level, f"and {len(found) - len(shown)} more; see the job's log")))
+    return lines
+
+
+def log_text(text: str) -> str:
+    """Return text that the runner's log shows and never obeys.
+
+    A command is `::name::` at the start of a line, or the older `##[name]` anywhere in one
+    (actions/runner, ActionCommand.cs).
+    """
+    lines = re.split(r"\r\n|[\n\r\x0b\x0c\x1c-\x1e\x85\u2028\u2029]", text)
+    return "\n".join(_harmless(line) for line in lines)
+
+
+def write_output(values: Mapping[str, str], env: Mapping[str, str] = os.environ) -> None:
+    """Append step outputs to GITHUB_OUTPUT; a value can hold any text, also one that looks like an output."""
+    path = env.get("GITHUB_OUTPUT")
+    if not path:
+        return
+    text = ""
+    for name, value in values.items():
+        if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_-]*", name):
+            raise ValueError(f"{name!r} is not an output's name")
+        end = f"end_{secrets.token_hex(16)}"
+        text += f"{name}<<{end}\n{value}\n{end}\n"
+    _append(Path(path), text)
+
+
+def write_summary(markdown: str, env: Mapping[str, str] = os.environ, *, more: str = "") -> bool:
+    """Append Markdown to the step's job summary; return False without one (a laptop).
+
+    Over 1 MiB (what other commands of the step wrote counts) it is cut between blocks, what was open is
+    closed, and `more` (where the rest is) follows.
+    """
+    path = env.get("GITHUB_STEP_SUMMARY")
+    if not path:
+        return False
+    there = Path(path).stat().st_size if Path(path).exists() else 0
+    text = markdown.encode("utf-8", "replace").decode().rstrip("\n") + "\n"
+    room = MAX_SUMMARY_BYTES - there
+    if len(text.encode()) > room:
+        note = f"_Cut: a job summary holds 1 MiB. {more}_\n" if more else "_Cut: a job summary holds 1 MiB._\n"
+        text = cut(text, max(0, room - len(note.encode()) - 2))
+        text = (text + "\n\n" + note) if len(note.encode()) + 2 <= room else ""
+    _append(Path(path), text)
+    return True
+
+
+def cut(markdown: str, room: int) -> str:
+    """Return the longest beginning of `markdown` within `room` bytes that ends between blocks.
+
+    A block ends at a blank line outside code fences. Where not even the first block fits, it is cut
+    between lines and its fence closed; open `<details>` are closed.
+    """
+    best, used, fence, depth = "", 0, "", 0
+    partial = ""
+    lines: list[str] = []
+    for line in markdown.splitlines(keepends=True):
+        used += len(line.encode())
+        mark = FENCE.match(line)
+        if mark and not fence:
+            fence = mark.group(1)
+        elif mark and fence and mark.group(1).startswith(fence) and not line.strip(" `~\n"):
+            fence = ""
+        if not fence:
+            depth += line.count("<details") - line.count("</details>")
+        lines.append(line)
+        closing = ("\n" + fence if fence else "") + "\n\n</details>" * max(0, depth)
+        if used + len(closing.encode()) > room:
+            break
+        if best == "":
+            partial = "".join(lines).rstrip("\n") + closing
+        if not fence and not line.strip():
+            best = "".join(lines).rstrip("\n") + closing
+    else:
+        return markdown.rstrip("\n")
+    return best or partial
+
+
+def _append(path: Path, text: str) -> None:
+    try:
+        with path.open("a", encoding="utf-8", errors="replace", newline="\n") as file:
+            file.write(text)
+    except OSError as error:
+        raise PromotionError(f"cannot be written ({error.strerror}); the runner sets this path", file=path) from None
+
+
+def _harmless(line: str) -> str:
+    line = line.replace("##[", "## [")
+    return "| " + line.lstrip() if line.lstrip().startswith("::") else line
+
+
+def _data(text: str) -> str:
+    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A").replace("##[", "## [")
+
+
+def _property(text: str) -> str:
+    return _data(text).replace(":", "%3A").replace(",", "%2C")

@@ -1,0 +1,37 @@
+"""pytest fixtures: a GitHub whose every request is checked against GitHub's own description of its API."""
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import pytest
+
+from github.openapi import Description, Unavailable, github_description
+from github.standin import Recorded, StandIn
+
+
+def description_or_reason() -> Description | str:
+    """GitHub's description, or why it cannot be had."""
+    try:
+        return github_description()
+    except Unavailable as reason:
+        return str(reason)
+
+
+def problems(requests: Iterable[Any]) -> list[str]:
+    """What is wrong with recorded requests (Recorded, or their JSON form); nothing where there is no description."""
+    description = description_or_reason()
+    if isinstance(description, str):
+        return []
+    recorded = [request if isinstance(request, Recorded) else Recorded(**request) for request in requests]
+    return [problem for request in recorded for problem in description.problems(request)]
+
+
+@pytest.fixture
+def github() -> Iterator[StandIn]:
+    """A running stand-in for GitHub; at the end every request that it received is checked."""
+    standin = StandIn().start()
+    yield standin
+    standin.stop()
+    if standin.validate:
+        found = problems(standin.requests)
+        assert found == [], "\n".join(dict.fromkeys(found))
