@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from promotion.rendering import text
+from promotion.rendering import escape, text
 
 
 @dataclass(frozen=True)
@@ -140,7 +140,7 @@ def _axis(scale: Scale, unit: str | None, y: float, signed: bool) -> list[str]:
     for tick in ticks:
         at = scale.at(tick)
         anchor = "start" if at < 0.06 else "end" if at > 0.94 else "middle"
-        label = Markup.escape(text.figure(tick, unit, signed=signed, digits=digits))
+        label = Markup.escape(escape.clean(text.figure(tick, unit, signed=signed, digits=digits), 24))
         parts.append(_line("axis", at, at, y, y + 4))
         parts.append(f'<text class="tick" x="{_pct(at)}" y="{y + 18}" text-anchor="{anchor}">{label}</text>')
     return parts

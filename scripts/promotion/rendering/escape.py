@@ -22,7 +22,7 @@ ZWSP = "\u200b"
 
 _ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-_])")
 _MARKS = re.compile(r"`([^`]+)`|(@[A-Za-z0-9][A-Za-z0-9-]*)")
-_PLAIN_CODE = re.compile(r"[^`|\\]+")
+_PLAIN_CODE = re.compile(r"(?:[^`|\\<]|<(?![!/?A-Za-z]))+")
 _ENTITIES = {c: f"&#{ord(c)};" for c in "\\`*[]|~^{}!#"} | {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
 
 

@@ -185,14 +185,14 @@ def _verdict(model: ModelView) -> str:
 
 def _figures(model: ModelView) -> str:
     hero = model.hero
-    metric = escape.code(hero.metric, 40)
-    if hero.difference is None:
-        level = f"{hero.level} interval {hero.candidate_interval}"
-        return f"{metric} **{escape.markdown(hero.candidate)}** ({level}), {hero.window}"
-    return (
-        f"{metric} {escape.markdown(hero.champion or '')} → {escape.markdown(hero.candidate)}: "
-        f"**{escape.markdown(hero.difference)}**, {hero.level} interval **{hero.interval}**, {hero.window}"
-    )
+    metric, window = escape.code(hero.metric, 40), escape.markdown(hero.window, 100)
+    candidate = escape.markdown(hero.candidate, 60)
+    if not model.challenged:
+        level = escape.markdown(hero.candidate_interval, 100)
+        return f"{metric} **{candidate}** ({hero.level} interval {level}), {window}"
+    champion, interval = escape.markdown(hero.champion or "", 60), escape.markdown(hero.interval or "", 100)
+    difference = f"**{escape.markdown(hero.difference, 60)}**, {hero.level} interval **{interval}**"
+    return f"{metric} {champion} → {candidate}: {difference}, {window}"
 
 
 def _strong(words: str | None) -> str:
@@ -295,9 +295,9 @@ def _day_cells(row: DayRow, largest: float, better: str) -> list[str]:
     bar = charts.bar_text(abs(gain), largest)
     return [
         escape.markdown(row.day, 40),
-        row.champion,
-        row.candidate,
-        row.difference,
+        _cell(row.champion),
+        _cell(row.candidate),
+        _cell(row.difference),
         bar if gain < 0 else "",
         bar if gain > 0 else "",
     ]
@@ -327,7 +327,8 @@ def _power(model: ModelView) -> str:
 
 
 def _power_cells(row: PowerRow) -> list[str]:
-    return [escape.code(row.name), row.smallest, row.pass_zero, row.pass_worthwhile, row.days_needed]
+    figures = (row.smallest, row.pass_zero, row.pass_worthwhile, row.days_needed)
+    return [escape.code(row.name), *map(_cell, figures)]
 
 
 def _notes(model: ModelView) -> str:
