@@ -415,6 +415,47 @@ def broken() -> Reported:
     )
 
 
+def regression() -> Reported:
+    """A model whose metrics are better when lower, in units of its own."""
+    name = "length-of-stay"
+    rule = {"kind": "superior", "metric": "cost", "bound": 0.0, "reason": "the whole interval lies below 0"}
+    margin = {"kind": "not_worse_than", "metric": "rmse", "bound": 1.5, "reason": "the interval lies wholly below +1.5"}
+    judged = evaluation(
+        "PROMOTE",
+        "The candidate costs fewer bed days",
+        model=name,
+        policy={"measure": {"test_days": 28}, "gate": {"rmse": "< 65"}, "challenge": {"cost": "superior"}},
+        gate=(
+            RuleResult(
+                rule="rmse < 65",
+                kind="floor",
+                metric="rmse",
+                value=54.23,
+                bound=65.0,
+                interval=(50.1, 58.9),
+                ok=True,
+                reason="the point value is below the floor",
+            ),
+        ),
+        challenge=(
+            RuleResult(rule="cost superior", value=-83.4, interval=(-140.2, -26.1), ok=True, **rule),
+            RuleResult(rule="rmse not_worse_than 1.5", value=-1.1, interval=(-3.4, 1.2), ok=True, **margin),
+        ),
+        comparisons=(
+            comparison("cost", 1204.0, 1120.6, 57.0, unit="bed days", better="lower", rows=442),
+            comparison("rmse", 55.33, 54.23, 2.3, better="lower", rows=442),
+            comparison("r2", 0.421, 0.448, 0.05, rows=442),
+        ),
+        days=tuple(
+            Day(day=f"2024-05-{7 * i + 6:02d}", rows=110, champion=300.0 + i, candidate=280.0 + 12 * i)
+            for i in range(4)
+        ),
+        power=(),
+        notes=(),
+    )
+    return Reported(model_plan(model=name), judged, None, candidate(), None, pinned=True)
+
+
 def reoffered() -> Reported:
     """A tree that was rolled back, with changed data."""
     plan = model_plan(says_first=("this tree was champion (version 2) and was rolled back on 2018-08-20",))
@@ -455,6 +496,7 @@ def every() -> dict[str, tuple[Reported, ...]]:
         "verified": (verified(),),
         "refused": (refused(),),
         "broken": (broken(),),
+        "regression": (regression(),),
         "reoffered": (reoffered(),),
         "untouched": (untouched(),),
         "pair": pair(),

@@ -133,6 +133,7 @@ def chance(probability: float | None) -> Markup:
 def _axis(scale: Scale, unit: str | None, y: float, signed: bool) -> list[str]:
     parts = [_line("axis", 0, 1, y, y)]
     ticks = scale.ticks()
+    money = unit if text.symbol(unit) is not None else None  # other units stand beside the chart
     digits = text.decimals([b - a for a, b in itertools.pairwise(ticks)], unit)
     step = ticks[1] - ticks[0] if len(ticks) > 1 else 0
     if step and text.symbol(unit) is None:
@@ -140,7 +141,7 @@ def _axis(scale: Scale, unit: str | None, y: float, signed: bool) -> list[str]:
     for tick in ticks:
         at = scale.at(tick)
         anchor = "start" if at < 0.06 else "end" if at > 0.94 else "middle"
-        label = Markup.escape(escape.clean(text.figure(tick, unit, signed=signed, digits=digits), 24))
+        label = Markup.escape(escape.clean(text.figure(tick, money, signed=signed, digits=digits), 24))
         parts.append(_line("axis", at, at, y, y + 4))
         parts.append(f'<text class="tick" x="{_pct(at)}" y="{y + 18}" text-anchor="{anchor}">{label}</text>')
     return parts

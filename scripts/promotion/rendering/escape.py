@@ -23,7 +23,7 @@ ZWSP = "\u200b"
 _ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-_])")
 _MARKS = re.compile(r"`([^`]+)`|(@[A-Za-z0-9][A-Za-z0-9-]*)")
 _PLAIN_CODE = re.compile(r"(?:[^`|\\<]|<(?![!/?A-Za-z]))+")
-_ENTITIES = {c: f"&#{ord(c)};" for c in "\\`*[]|~^{}!#"} | {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
+_ENTITIES = {c: f"&#{ord(c)};" for c in "\\`*[]|~^{}!"} | {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
 
 
 def clean(text: object, limit: int = INLINE_LIMIT) -> str:
@@ -46,7 +46,7 @@ def pieces(text: object, limit: int = INLINE_LIMIT) -> list[tuple[str, str]]:
 
 
 def markdown(text: object, limit: int = INLINE_LIMIT) -> str:
-    """`text` as inline Markdown that is safe in a paragraph, a list item, a heading and a table cell."""
+    """`text` as inline Markdown, safe in a paragraph, a list item, a heading, a table cell and between `**`."""
     out: list[str] = []
     for kind, part in pieces(text, limit):
         if kind == "text":
@@ -55,7 +55,7 @@ def markdown(text: object, limit: int = INLINE_LIMIT) -> str:
         # beside a backtick or another code span the delimiters would run together
         touches = bool(out) and out[-1].endswith(("`", "</code>"))
         out.append((ZWSP if touches else "") + code(part))
-    return "".join(out).strip()
+    return "".join(out).strip() or "—"  # nothing between ** would be a rule
 
 
 def code(text: object, limit: int = CODE_LIMIT) -> str:
@@ -158,6 +158,7 @@ def _prose(part: str, *, start: bool) -> str:
     # GitHub reads $x$ as mathematics and honours no backslash; an amount ($5) never closes a formula
     text = re.sub(r"\$(?!\d)", "<span>$</span>", text)
     if start:
+        text = re.sub(r"^#", "&#35;", text)
         text = re.sub(r"^([-+=])(?=\s|$|\1)", lambda m: f"&#{ord(m[1])};", text)
         text = re.sub(r"^(\d{1,9})([.)])(?=\s|$)", lambda m: f"{m[1]}&#{ord(m[2])};", text)
     return text

@@ -191,6 +191,8 @@ def _figures(model: ModelView) -> str:
         level = escape.markdown(hero.candidate_interval, 100)
         return f"{metric} **{candidate}** ({hero.level} interval {level}), {window}"
     champion, interval = escape.markdown(hero.champion or "", 60), escape.markdown(hero.interval or "", 100)
+    if hero.difference in model.headline and (hero.interval or "") in model.headline:
+        return f"{metric} {champion} → {candidate}, {window}"
     difference = f"**{escape.markdown(hero.difference, 60)}**, {hero.level} interval **{interval}**"
     return f"{metric} {champion} → {candidate}: {difference}, {window}"
 

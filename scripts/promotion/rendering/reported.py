@@ -57,14 +57,14 @@ def status(reported: Reported) -> Status:
         return STATUSES["REFUSED"]
     if reported.evaluation is not None and action in ("train", "judge"):
         return STATUSES[reported.evaluation.verdict]
+    if action in ("train", "judge") and reported.gate is not None and not reported.gate.passed:
+        return STATUSES["REJECTED"]
     if reported.error is not None:
         return STATUSES["ERROR"]
     if action == "none":
         return STATUSES["NOTHING"]
     if action == "verify":
         return STATUSES["ROLLBACK" if _moves_back(reported.plan) else "VERIFIED"]
-    if reported.gate is not None and not reported.gate.passed:
-        return STATUSES["REJECTED"]
     return STATUSES["ERROR"]
 
 

@@ -112,7 +112,6 @@ def rule_row(rule: RuleResult, reported: Reported) -> RuleRow:
     digits = text.digits_apart(rule.value, rule.bound, unit)
     if rule.interval is not None:
         digits = max(digits if rule.bound else 0, text.decimals((rule.value, *rule.interval), unit))
-    shown_interval = text.range_of if floor else text.interval
     return RuleRow(
         mark=mark,
         glyph=glyph,
@@ -120,7 +119,7 @@ def rule_row(rule: RuleResult, reported: Reported) -> RuleRow:
         word=word,
         name=rule.rule if rule.slice is None or rule.slice in rule.rule else f"{rule.rule} ({rule.slice})",
         value=text.figure(rule.value, unit, signed=not floor, digits=digits),
-        interval=shown_interval(rule.interval, unit, digits=digits),
+        interval=text.interval(rule.interval, unit, digits=digits, signed=not floor),
         bound=_bound(rule, reported, unit, better, digits),
         reason=rule.reason,
         result=rule,
@@ -137,7 +136,7 @@ def _bound(rule: RuleResult, reported: Reported, unit: str | None, better: str, 
         least = min(digits, text.decimals((rule.bound,), unit)) if rule.bound else 0
         return f"{operator} {text.figure(rule.bound, unit, digits=max(least, _places(rule.bound)))}".strip()
     side = "above" if better == "higher" else "below"
-    return f"{side} {text.figure(rule.bound, unit, signed=True, digits=digits)}"
+    return f"{side} {text.figure(rule.bound, unit, signed=True, digits=digits if rule.bound else 0)}"
 
 
 def _places(value: float) -> int:
@@ -172,7 +171,7 @@ def metric_row(comparison: Comparison) -> MetricRow:
         candidate=_estimate(comparison.candidate, unit, digits),
         difference=_estimate(difference, unit, gap, signed=True),
         interval=text.interval(None if difference is None else difference.interval, unit, digits=gap),
-        candidate_interval=text.range_of(comparison.candidate.interval, unit, digits=digits),
+        candidate_interval=text.interval(comparison.candidate.interval, unit, digits=digits, signed=False),
         better=comparison.better,
         comparison=comparison,
     )
@@ -201,18 +200,21 @@ def hero(evaluation: Evaluation, lead: Comparison | None) -> Hero | None:
     if lead is None:
         return None
     row, test = metric_row(lead), evaluation.test
+    measure = evaluation.policy.get("measure")
+    declared = measure.get("test_days") if isinstance(measure, dict) else None
+    days = declared if isinstance(declared, int) else len(evaluation.days)
     has_champion = lead.champion is not None
     return Hero(
         metric=lead.metric,
-        window=f"{text.plural(len(evaluation.days), 'test day')} ({test.first} to {test.last})"
-        if evaluation.days
+        window=f"{text.plural(days, 'test day')} ({test.first} to {test.last})"
+        if days
         else f"{test.first} to {test.last}",
         champion=row.champion if has_champion else None,
         candidate=row.candidate,
         difference=row.difference if has_champion and lead.difference is not None else None,
         interval=row.interval if has_champion and lead.difference is not None else None,
         level=text.confidence(evaluation.confidence_used),
-        candidate_interval=text.range_of(lead.candidate.interval, lead.unit),
+        candidate_interval=text.interval(lead.candidate.interval, lead.unit, signed=False),
         comparison=lead,
     )
 

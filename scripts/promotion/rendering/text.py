@@ -44,20 +44,19 @@ def figure(value: float | None, unit: str | None = None, *, signed: bool = False
     return f"{sign}{body}" + (f" {unit.strip()}" if unit and unit.strip() else "")
 
 
-def interval(ends: tuple[float, float] | None, unit: str | None = None, *, digits: int | None = None) -> str:
-    """`+$416 to +$4,674`: both ends signed, with as many decimals as the larger needs."""
+def interval(
+    ends: tuple[float, float] | None, unit: str | None = None, *, digits: int | None = None, signed: bool = True
+) -> str:
+    """`+$416 to +$4,674`, `−3.4 to +1.2 min`: with as many decimals as the larger end needs.
+
+    signed: of a difference; else of a level, without plus signs.
+    """
     if ends is None:
         return MISSING
     places = decimals(ends, unit) if digits is None else digits
-    return " to ".join(figure(end, unit, signed=True, digits=places) for end in ends)
-
-
-def range_of(ends: tuple[float, float] | None, unit: str | None = None, *, digits: int | None = None) -> str:
-    """`$44,100 to $56,300`: an interval of a level, so without plus signs."""
-    if ends is None:
-        return MISSING
-    places = decimals(ends, unit) if digits is None else digits
-    return " to ".join(figure(end, unit, digits=places) for end in ends)
+    first_unit = unit if symbol(unit) is not None else None
+    low = figure(ends[0], first_unit, signed=signed, digits=places)
+    return f"{low} to {figure(ends[1], unit, signed=signed, digits=places)}"
 
 
 def digits_apart(value: float | None, bound: float | None, unit: str | None = None) -> int:

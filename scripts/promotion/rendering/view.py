@@ -91,6 +91,7 @@ def _model(reported: Reported, shown: Status, losers: Sequence[str], *, blocked:
         looks = reported.gate.looks if reported.gate is not None else None
         return ModelView(**base, looks=None if looks is None else _looks(looks.number, looks.allowed))
     overall = [c for c in evaluation.comparisons if c.slice is None]
+    changes = reported.scores.changes if reported.scores is not None else ()  # said first already
     lead = rows.lead_comparison(evaluation)
     return ModelView(
         **base,
@@ -104,7 +105,7 @@ def _model(reported: Reported, shown: Status, losers: Sequence[str], *, blocked:
         level=text.confidence(evaluation.confidence_used),
         looks=None if evaluation.looks is None else _looks(evaluation.looks.number, evaluation.looks.allowed),
         caveat=_caveat(evaluation),
-        notes=evaluation.notes,
+        notes=tuple(note for note in evaluation.notes if not any(change in note for change in changes)),
     )
 
 
