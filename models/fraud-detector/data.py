@@ -13,9 +13,8 @@ so a sum does not depend on its order.
 
 import hashlib
 import itertools
-import os
 import random
-import tempfile
+import uuid
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -235,13 +234,12 @@ def stored() -> Path:
     name = hashlib.sha256(Path(__file__).read_bytes()).hexdigest()[:16]
     path = data_dir("fraud-detector") / f"transactions-{name}.parquet"
     if not path.exists():
-        handle, part = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".part")
-        os.close(handle)
+        part = path.with_name(f"{path.name}.{uuid.uuid4().hex}.part")
         try:
-            write(add_features(simulate()), Path(part))
-            os.replace(part, path)
+            write(add_features(simulate()), part)
+            part.replace(path)
         finally:
-            Path(part).unlink(missing_ok=True)
+            part.unlink(missing_ok=True)
     return path
 
 
