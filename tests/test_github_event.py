@@ -104,7 +104,7 @@ def test_push_dispatch_and_schedule(tmp_path: Path) -> None:
     )
 
     assert (pushed.head_ref, pushed.base_sha, pushed.head_sha) == ("main", BASE, HEAD)
-    assert dispatched.inputs == {"reason": "x", "dry": "True", "no": ""}
+    assert dispatched.inputs == {"reason": "x", "dry": "true", "no": ""}
     assert (scheduled.repo, scheduled.head_ref, scheduled.head_sha, scheduled.number) == ("o/r", "main", HEAD, None)
 
 

@@ -9,7 +9,7 @@ from urllib.parse import quote
 from promotion import github_answers as answers
 from promotion.errors import PromotionError
 from promotion.github_answers import Comment, Issue, PullRequest, Run, Status
-from promotion.github_errors import GitHubError, Unconfirmed, one_line
+from promotion.github_errors import GitHubError, one_line
 from promotion.github_http import Transport
 
 BOT = "github-actions[bot]"  # the author of whatever a workflow's own token writes
@@ -80,11 +80,11 @@ class GitHub(Transport):
         """Open a pull request, or return the one that is open already for the same branches."""
         doing = f"open a pull request from {one_line(head, 100)}"
         json = {"title": clean(title)[:256], "head": head, "base": base, "body": fitting(body), "draft": draft}
-        try:
-            answer = self.request("POST", f"{self._base}/pulls", doing=doing, needs="pull-requests: write", json=json)
-            return answers.pull(answer, doing)
+        path, needs = f"{self._base}/pulls", "pull-requests: write"
+        try:  # repeated where the answer was lost: GitHub itself refuses a second one for the same branches
+            return answers.pull(self.request("POST", path, doing=doing, needs=needs, repeat=True, json=json), doing)
         except GitHubError as error:
-            if not isinstance(error, Unconfirmed) and not (error.status == 422 and "already exists" in error.reason):
+            if error.status != 422 or "already exists" not in error.reason:
                 raise
             found = self.open_pulls(head=head, base=base)
             if not found:

@@ -163,7 +163,7 @@ class _Payload:
         found = self.value(path, {})
         if not isinstance(found, dict):
             raise self.lacks(path, "a mapping")
-        return {str(key): "" if value is None else str(value) for key, value in found.items()}
+        return {str(key): _text(value) for key, value in found.items()}
 
 
 def _load(path: Path) -> dict[str, Any]:
@@ -176,6 +176,13 @@ def _load(path: Path) -> dict[str, Any]:
     if not isinstance(raw, dict):
         raise PromotionError("not an event payload: it is not a JSON object", file=path)
     return raw
+
+
+def _text(value: Any) -> str:
+    """An input as the workflow's own expressions show it."""
+    if value is None:
+        return ""
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _branch(ref: str) -> str:

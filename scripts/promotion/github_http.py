@@ -220,7 +220,7 @@ class Transport:
         if status == 503 and after is not None:
             return after
         spent = headers.get("x-ratelimit-remaining") == "0"
-        said = b"rate limit" in body[:2000].lower() or b"abuse" in body[:2000].lower()
+        said = re.search(rb'"message":\s*"[^"]*(rate limit|abuse detection)', body[:2000], re.IGNORECASE) is not None
         if status not in (403, 429) or not (status == 429 or after is not None or spent or said):
             return None
         if after is not None:

@@ -86,6 +86,13 @@ def organization_variables(hub: Hub, *, query: dict[str, str], path: str, **_: A
     return hub.page(_variables(hub.state["settings"]["organization_variables"]), query, path, "variables")
 
 
+@route("GET", "/actions/workflows", "actions: read")
+def workflows(hub: Hub, *, query: dict[str, str], path: str, **_: Any) -> Answer:
+    states = hub.state["settings"]["workflow_states"]
+    shown = [{"id": n, "name": name, "path": name, "state": state} for n, (name, state) in enumerate(states.items(), 1)]
+    return hub.page(shown, query, path, "workflows")
+
+
 @route("GET", "/codeowners/errors", "contents: read")
 def codeowners_errors(hub: Hub, **_: Any) -> Answer:
     errors = hub.state["settings"]["codeowners_errors"]

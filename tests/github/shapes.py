@@ -158,7 +158,7 @@ def rules(
 
 
 def good_settings() -> dict[str, Any]:
-    """The settings of a repository that is set up as the README says; None for a list: the token may not see it."""
+    """The settings of a repository that is set up as the README says."""
     return {
         "repo": {
             "private": True,
@@ -174,7 +174,13 @@ def good_settings() -> dict[str, Any]:
         "rules": rules(),
         "protection": None,
         "environments": {
-            "production": {"branches": ["main"], "protected": False, "reviewers": True, "secrets": [], "variables": []}
+            "production": {
+                "branches": ["main"],
+                "protected": False,
+                "reviewers": True,
+                "secrets": ["MLFLOW_TRACKING_TOKEN"],
+                "variables": [],
+            }
         },
         "secrets": ["MLFLOW_TRACKING_TOKEN"],
         "variables": ["MLFLOW_TRACKING_URI"],
@@ -182,4 +188,7 @@ def good_settings() -> dict[str, Any]:
         "organization_variables": [],
         "codeowners_errors": [],
         "workflows": None,
+        "workflow_states": {
+            f".github/workflows/{name}.yml": "active" for name in ("retrain", "promote", "drift", "schedule", "ci")
+        },
     }
