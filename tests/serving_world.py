@@ -91,14 +91,14 @@ class Models:
         self.registry = Registry(f"sqlite:///{self.database}")
         self.saved = 0
 
-    def save(self, model, *, example=EXAMPLE, signature=True, **options):
+    def save(self, model, *, rows=ROWS, example=EXAMPLE, signature=True, **options):
         """Save a fitted scikit-learn model in the skops format; return its folder."""
         import mlflow.sklearn
         from mlflow.models import infer_signature
 
         self.saved += 1
         path = self.folder / f"saved-{self.saved}"
-        inferred = infer_signature(ROWS, ROWS.a.to_numpy()) if signature else False
+        inferred = infer_signature(rows, rows.a.to_numpy()) if signature else False
         mlflow.sklearn.save_model(
             model,
             str(path),

@@ -307,6 +307,9 @@ def test_the_command_serves_until_sigterm_and_finishes_what_is_in_flight(models,
         url = line.rpartition(" ")[2]
         assert line == f"serving command version 1 at {url}" and url.startswith("http://127.0.0.1:")
         content = json.loads(Client(url).ask("/version", None)[2])
+        for path in ("/ping", "/health", "/version", "/nowhere"):
+            headers = Client(url).ask(path, None)[1]
+            assert (headers["X-Model-Name"], headers["X-Model-Version"]) == (name, "1")
         assert {"name": "command", "version": 1, "digest": None}.items() <= content.items() and content["run_id"]
         (tmp_path / "hold").touch()
         answers: queue.SimpleQueue = queue.SimpleQueue()

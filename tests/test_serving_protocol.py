@@ -55,6 +55,32 @@ PROTOCOL = {
     "not UTF-8": ("application/json", b"\xff\xfe{}"),
     "a list": ("application/json", "[1, 2]"),
     "no known key": ("application/json", '{"rows": [1]}'),
+    "whole numbers and true": ("application/json", json.dumps({"dataframe_records": [{"a": 1, "b": True, "c": 2}]})),
+    "large whole numbers": (
+        "application/json",
+        json.dumps({"dataframe_records": [{"a": 2**53 + 1, "b": 1, "c": 2**70}]}),
+    ),
+    "infinite": ("application/json", '{"dataframe_records": [{"a": Infinity, "b": 1e999, "c": NaN}]}'),
+    "numbers as text": ("application/json", json.dumps({"dataframe_records": [{"a": "1.5", "b": 1, "c": 2}]})),
+    "columns in disorder": (
+        "application/json",
+        '{"dataframe_split": {"columns": ["c", "a", "b"], "data": [[1, 2.5, 3]]}}',
+    ),
+    "column twice": ("application/json", '{"dataframe_split": {"columns": ["a", "a", "c"], "data": [[1, 2.5, 3]]}}'),
+    "no columns": ("application/json", '{"dataframe_split": {"data": [[1, 2.5, 3]]}}'),
+    "index": (
+        "application/json",
+        '{"dataframe_split": {"columns": ["a", "b", "c"], "index": [9], "data": [[1, 2, 3]]}}',
+    ),
+    "index too long": (
+        "application/json",
+        '{"dataframe_split": {"columns": ["a", "b", "c"], "index": [9, 8], "data": [[1, 2, 3]]}}',
+    ),
+    "extra column": ("application/json", json.dumps({"dataframe_records": [{"a": 1.0, "b": 1, "c": 2, "d": "x"}]})),
+    "records that differ": (
+        "application/json",
+        json.dumps({"dataframe_records": [{"a": 1, "b": 1, "c": 2}, {"a": 1}]}),
+    ),
     "two keys": ("application/json", '{"inputs": [1], "instances": [1]}'),
     "missing column": ("application/json", json.dumps({"dataframe_records": [{"a": 1.0}]})),
     "text for a number": ("application/json", json.dumps({"dataframe_records": [{"a": "x", "b": 1.0, "c": 1.0}]})),
@@ -117,22 +143,56 @@ def test_every_answer_is_the_one_of_mlflows_server(models, linear, mlflow_url, t
         assert ours.ask(body='{"a": ')[0] == 400
 
 
-def test_answers_together_are_bit_for_bit_the_answers_alone(booster):
-    """Tables of several shapes, bad ones among them, answered in one batch give the very texts they give alone."""
+@pytest.fixture(scope="module")
+def whole(models):
+    """A registered booster whose column c is a long in its signature, loaded."""
+    from sklearn.ensemble import HistGradientBoostingClassifier
+
+    rows = ROWS.assign(c=np.arange(len(ROWS)) % 7)
+    fitted = HistGradientBoostingClassifier(max_iter=20).fit(rows, rows.a + rows.c > 3)
+    path = models.save(
+        fitted, rows=rows, example=rows.head(2), skops_trusted_types=BOOSTER_TYPES, pyfunc_predict_fn="predict_proba"
+    )
+    models.register("whole", path)
+    return models.loaded("whole", 1)
+
+
+@pytest.mark.parametrize("state", ["booster", "whole"])
+def test_answers_together_are_bit_for_bit_the_answers_alone(request, state):
+    """Tables of several shapes, bad ones among them, give in one batch, and by themselves, what MLflow gives."""
+    scorer = request.getfixturevalue(state).scorer
     rng = np.random.default_rng(3)
     requests = [Request(body if isinstance(body, bytes) else body.encode(), media) for media, body in PROTOCOL.values()]
-    for size in rng.integers(1, 9, 40):
-        table = ROWS.sample(int(size), random_state=int(size))
-        requests.append(Request(json.dumps({"dataframe_split": table.to_dict("split")}).encode(), "application/json"))
+    for seed, size in enumerate(rng.integers(1, 9, 40)):
+        table = ROWS.sample(int(size), random_state=seed)
+        if seed % 2:
+            table = table.assign(c=np.arange(int(size)))
+        content = {"columns": COLUMNS, "data": [[a, b, int(c) if seed % 2 else c] for a, b, c in table.to_numpy()]}
+        requests.append(Request(json.dumps({"dataframe_split": content}).encode(), "application/json"))
         requests.append(Request(table.to_csv(index=False).encode(), "text/csv"))
-    order = rng.permutation(len(requests))
-    mixed = [requests[i] for i in order]
-    together = booster.scorer.answers(mixed)
-    alone = [booster.scorer.alone(request) for request in mixed]
+    mixed = [requests[i] for i in rng.permutation(len(requests))]
+    expected, together, each = (
+        [(answer.status, without_trace(answer.text)) for answer in answers]
+        for answers in (
+            map(scorer.alone, mixed),
+            scorer.answers(mixed),
+            [scorer.answers([one])[0] for one in mixed],
+        )
+    )
 
-    assert booster.scorer.batching
-    assert [(a.status, without_trace(a.text)) for a in alone] == [(a.status, without_trace(a.text)) for a in together]
-    assert sum(a.status == 200 for a in together) >= 80
+    assert scorer.batching
+    assert expected == together
+    assert expected == each
+    assert sum(status == 200 for status, _ in expected) >= 40
+
+
+def test_a_table_that_enforcement_would_change_is_not_put_beside_others(booster):
+    """Whole numbers where the signature says double pass or fail by their values in MLflow, so they go alone."""
+    whole = pd.DataFrame([[0, 1, 1]], columns=COLUMNS)
+
+    assert booster.scorer._taken_as_it_is(whole.astype(float))
+    assert not booster.scorer._taken_as_it_is(whole)
+    assert not booster.scorer._taken_as_it_is(whole.astype(float).drop(columns="c"))
 
 
 class Counting:
@@ -154,7 +214,7 @@ def test_a_bad_request_does_not_fail_its_neighbours(linear):
     counting = Counting(linear.scorer.model)
     scorer = Scorer(counting, batching=True)
     good = Request(ONE_ROW.encode(), "application/json")
-    bad = Request(PROTOCOL["null"][1].encode(), "application/json")
+    bad = Request(b'{"dataframe_records": [{"a": NaN, "b": 1, "c": 1}]}', "application/json")
 
     assert [a.status for a in scorer.answers([good, good, good])] == [200, 200, 200]
     assert counting.tables == [3]

@@ -12,6 +12,8 @@ from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from promotion.serving.tables import frame_of, number_columns, plain_rows
+
 log = logging.getLogger("serve")
 
 TABLE_KEYS = ("dataframe_split", "dataframe_records")
@@ -34,6 +36,16 @@ class Answer:
     media_type: str = "application/json"
 
 
+@dataclass(frozen=True)
+class Table:
+    """A request's rows: `frame`, or `rows` (column by column) of plain numbers. Equal keys may be joined."""
+
+    key: Hashable
+    length: int
+    frame: Any = None
+    rows: list[list[Any]] | None = None
+
+
 class Scorer:
     """One loaded pyfunc model; `batching` says whether requests may share a `predict`."""
 
@@ -44,6 +56,7 @@ class Scorer:
         by_type_hint = getattr(model.metadata, "_is_signature_from_type_hint", lambda: False)()
         tensors = self.schema is not None and (self.schema.is_tensor_spec() or not self.schema.has_input_names())
         self.batching = batching and not (by_example or by_type_hint or tensors)
+        self.numbers = number_columns(self.schema) if self.batching else None
 
     def alone(self, request: Request) -> Answer:
         """Answer one request exactly as `mlflow models serve` does."""
@@ -61,26 +74,26 @@ class Scorer:
 
     def answers(self, requests: Sequence[Request]) -> list[Answer]:
         """Answer requests in their order; tables of the same columns and types share one `predict`."""
-        if len(requests) == 1 or not self.batching:
+        if not self.batching:
             return [self.alone(request) for request in requests]
         groups: dict[Hashable, list[int]] = {}
-        frames: dict[int, Any] = {}
+        tables: dict[int, Table] = {}
         for index, request in enumerate(requests):
-            frame = self._table(request)
-            if frame is None:
-                groups[index] = [index]
-            else:
-                frames[index] = frame
-                groups.setdefault((tuple(frame.columns), tuple(map(str, frame.dtypes))), []).append(index)
+            table = self._table(request, lone=len(requests) == 1)
+            if table is not None:
+                tables[index] = table
+            groups.setdefault(index if table is None else table.key, []).append(index)
         found: dict[int, Answer] = {}
         for members in groups.values():
-            together = self._together([frames[i] for i in members]) if len(members) > 1 else None
+            first = tables.get(members[0])
+            worth = first is not None and (len(members) > 1 or first.rows is not None)
+            together = self._together([tables[i] for i in members]) if worth else None
             for place, index in enumerate(members):
                 found[index] = self.alone(requests[index]) if together is None else together[place]
         return [found[index] for index in range(len(requests))]
 
-    def _table(self, request: Request) -> Any:
-        """Return the request's rows if they may be put beside others', else None."""
+    def _table(self, request: Request, *, lone: bool) -> Table | None:
+        """Return the request's rows if they may be put beside others', else None; `lone`: there are no others."""
         from mlflow.pyfunc import scoring_server
 
         try:
@@ -89,13 +102,18 @@ class Scorer:
                 data = scoring_server._decode_json_input(request.body)
                 if len(data) != 1 or next(iter(data)) not in TABLE_KEYS:
                     return None
-                frame = scoring_server.infer_and_parse_data(data, self.schema)
-            elif media == "text/csv":
+                rows = plain_rows(data, self.numbers) if self.numbers is not None else None
+                if rows is not None:
+                    return Table("numbers", len(rows[0]), rows=rows)
+                frame = None if lone else scoring_server.infer_and_parse_data(data, self.schema)
+            elif media == "text/csv" and not lone:
                 frame = scoring_server.parse_csv_input(io.StringIO(request.body.decode()), self.schema)
             else:
                 return None
-            fits = len(frame) > 0 and frame.columns.is_unique and frame.columns.nlevels == 1
-            return frame if fits and self._taken_as_it_is(frame) else None
+            fits = frame is not None and len(frame) > 0 and frame.columns.is_unique and frame.columns.nlevels == 1
+            if not fits or not self._taken_as_it_is(frame):
+                return None
+            return Table((tuple(frame.columns), tuple(map(str, frame.dtypes))), len(frame), frame=frame)
         except Exception:
             return None  # `alone` says what is wrong with it, in MLflow's words
 
@@ -120,15 +138,19 @@ class Scorer:
                 return False
         return True
 
-    def _together(self, frames: list[Any]) -> list[Answer] | None:
+    def _together(self, tables: list[Table]) -> list[Answer] | None:
         """Answer several tables by one `predict`, or None where that fails: then each is asked alone."""
         import pandas as pd
         from mlflow.pyfunc.scoring_server import predictions_to_json
 
         try:
-            predictions = self.model.predict(pd.concat(frames, ignore_index=True))
+            if tables[0].rows is not None:
+                frame = frame_of([table.rows for table in tables], self.numbers)
+            else:
+                frame = pd.concat([table.frame for table in tables], ignore_index=True)
+            predictions = self.model.predict(frame)
             found = []
-            for part in split(predictions, [len(frame) for frame in frames]):
+            for part in split(predictions, [table.length for table in tables]):
                 text = io.StringIO()
                 predictions_to_json(part, text)
                 found.append(Answer(text.getvalue(), 200))
