@@ -22,7 +22,7 @@ from story.hosting import Hosting, PullRequest, environment
 MODEL = "fraud-detector"
 PROJECT = Path(__file__).resolve().parent.parent
 MARKER = ".made-by-demo"
-FOREST = {"estimator": "random_forest", "settings": "{n_estimators: 100, min_samples_leaf: 5}"}
+FOREST = {"estimator": "random_forest", "settings": "{n_estimators: 100}"}
 BLIND = {"estimator": "logistic_regression", "settings": "{max_iter: 1000}", "features": "[amount, night, weekend]"}
 STUMP = {"estimator": "decision_tree", "settings": "{max_depth: 2}"}
 
@@ -177,10 +177,10 @@ class Demo:
 
     def act_c(self) -> None:
         """A candidate that misses a floor: it stays in the tracker and never reaches the registry."""
-        self.say("(c) a candidate that the gate rejects: it sees amount and time only")
+        self.say("(c) a candidate that the gate rejects: it does not see amounts")
         versions = self.versions()
-        self.edit({**BLIND})
-        request = self.hosting.open("Try a model without histories", "retrain/blind", "rejected")
+        self.edit(BLIND)
+        request = self.hosting.open("Try a model without amounts", "retrain/blind", "rejected")
         verdict = self.judge(request)
         self.expect("c", "the verdict", verdict, "REJECTED")
         self.expect("c", "the registry's versions", self.versions(), versions)
