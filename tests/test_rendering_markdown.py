@@ -23,6 +23,7 @@ def comment(*models: Reported, **options: object) -> str:
         ("same", "## ✅ SAME · `fraud-detector`"),
         ("rollback", "## ⏪ ROLLBACK · `fraud-detector`"),
         ("verified", "## ✅ VERIFIED · `fraud-detector`"),
+        ("retired", "## ⏹️ RETIRE · `fraud-detector`"),
         ("refused", "## 🚫 REFUSED · `fraud-detector`"),
         ("broken", "## ⚠️ ERROR · `fraud-detector`"),
         ("untouched", "## ➖ NOTHING TO DO · `fraud-detector`"),
@@ -44,6 +45,7 @@ def test_the_verdict_is_an_icon_and_a_word(name: str, heading: str) -> None:
         ("same", "so users see no change.**"),
         ("rollback", "**Merging: `@champion 4 → 3`, rollback to the champion of 2018-08-15, merged in #\u200b12.**"),
         ("verified", "**Merging: `@champion 3 → 4`.**"),
+        ("retired", "**Merging: `@champion` is dropped.**"),
         ("untouched", "**Merging changes nothing for this model.**"),
     ],
 )

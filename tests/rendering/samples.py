@@ -93,7 +93,7 @@ def scores(**changes: object) -> ScoresInfo:
         "candidate_digest": SHA_NEW,
         "candidate_predictions": "sha256:" + "4" * 64,
         "champion_predictions": "sha256:" + "5" * 64,
-        "latency_ms": {"champion": 2.113, "candidate": 3.62},
+        "latency_ms": {"champion.one_row": 2.113, "candidate.one_row": 3.62},
     }
     return ScoresInfo(**{**fields, **changes})
 
@@ -373,7 +373,7 @@ def rollback() -> Reported:
         source_tree=TREE_OLD,
         champion=PIN_NEW,
         pin=PIN_OLD,
-        merge_effect="`@champion 4 -> 3`, rollback to the champion of 2018-08-15, merged in #12",
+        merge_effect="@champion 4 -> 3, rollback to the champion of 2018-08-15, merged in #12",
         version=3,
     )
     return Reported(plan)
@@ -385,8 +385,21 @@ def verified() -> Reported:
         action="verify",
         reason="version 4 was made from this tree and won against version 3",
         pin=PIN_NEW,
-        merge_effect="`@champion 3 -> 4`",
+        merge_effect="@champion 3 -> 4",
         version=4,
+    )
+    return Reported(plan)
+
+
+def retired() -> Reported:
+    """A model whose entry and folder are removed: its alias goes."""
+    plan = model_plan(
+        action="none",
+        reason="removed together with its folder",
+        source_tree=None,
+        key=None,
+        pin=None,
+        merge_effect="@champion is dropped",
     )
     return Reported(plan)
 
@@ -494,6 +507,7 @@ def every() -> dict[str, tuple[Reported, ...]]:
         "same": (same(),),
         "rollback": (rollback(),),
         "verified": (verified(),),
+        "retired": (retired(),),
         "refused": (refused(),),
         "broken": (broken(),),
         "regression": (regression(),),

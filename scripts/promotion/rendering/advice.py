@@ -22,6 +22,7 @@ def next_steps(reported: Reported, word: str, losers: Sequence[str]) -> tuple[st
         "REJECTED": _rejected,
         "ROLLBACK": _rollback,
         "VERIFIED": lambda r: ("Review and merge: the pinned version is the one that this tree made.",),
+        "RETIRE": lambda r: ("Merging drops the alias; the versions stay in the registry.",),
         "REFUSED": lambda r: ("Do what the reason above says, then push again.",),
         "ERROR": _error,
         "NOTHING TO DO": lambda r: (),

@@ -1,5 +1,6 @@
 """The report as GitHub's Markdown: the pull request comment, the job summary, and the line of a commit status."""
 
+import re
 from collections.abc import Sequence
 
 from promotion.records import Plan
@@ -82,16 +83,18 @@ def summary_line(models: Sequence[Reported], *, refusals: Sequence[str] = ()) ->
 
 
 def _short(model: ModelView) -> str:
-    hero, effect = model.hero, ""
-    if model.status.word == "SAME":
-        hero = None
-    if "`@champion " in model.merge:
-        effect = ", @champion " + model.merge.split("`@champion ", 1)[1].split("`", 1)[0]
-    if hero is not None and hero.difference is not None:
-        return f"{model.status.word}: {model.name} {hero.metric} {hero.difference} ({hero.interval}){effect}"
-    if hero is not None:
-        return f"{model.status.word}: {model.name} {hero.metric} {hero.candidate}{effect}"
-    return f"{model.status.word}: {model.name}{effect}: {model.headline}"
+    start, word = f"{model.status.word}: {model.name}", model.status.word
+    move = re.search(r"`(@champion [^`]*→[^`]*)`", model.merge)
+    effect = f", {move[1]}" if move is not None else ""
+    if word == "SAME":
+        return f"{start} predicts the same on every row{effect}"
+    if model.hero is not None:
+        hero = model.hero
+        shown = f"{hero.difference} ({hero.interval})" if model.challenged else hero.candidate
+        return f"{start} {hero.metric} {shown}{effect}"
+    if effect:
+        return start + effect
+    return f"{start}: {model.error or (model.merge if word == 'RETIRE' else model.headline)}"
 
 
 def _first(view: View) -> list[Block]:
@@ -340,9 +343,10 @@ def _notes(model: ModelView) -> str:
 
 def _details(model: ModelView) -> str:
     rows = [[escape.markdown(label, 60), escape.code(value)] for label, value in model.details]
-    repeat = escape.code(f"python scripts/retrain.py --try {model.name}", 160)
-    body = (table(["", ""], "ll", rows) + "\n\n" if rows else "") + f"Repeat it on a laptop: {repeat}"
-    return _fold("Versions, digests, windows", body)
+    parts = [table(["", ""], "ll", rows)] if rows else []
+    if model.repeat:
+        parts.append(f"Repeat it on a laptop: {escape.code(model.repeat, 160)}")
+    return _fold("Versions, digests, windows", "\n\n".join(parts)) if parts else ""
 
 
 def _footer(view: View, report_url: str | None, run_url: str | None) -> str:

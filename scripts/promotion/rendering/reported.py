@@ -44,6 +44,7 @@ STATUSES = {
     "REJECTED": Status("REJECTED", "❌", "✕", "bad", False),
     "VERIFIED": Status("VERIFIED", "✅", "✓", "good", True),
     "ROLLBACK": Status("ROLLBACK", "⏪", "↶", "good", True),
+    "RETIRE": Status("RETIRE", "⏹️", "■", "unsure", True),
     "REFUSED": Status("REFUSED", "🚫", "✕", "bad", False),
     "ERROR": Status("ERROR", "⚠️", "!", "bad", False),
     "NOTHING": Status("NOTHING TO DO", "➖", "–", "good", True),
@@ -61,6 +62,8 @@ def status(reported: Reported) -> Status:
         return STATUSES["REJECTED"]
     if reported.error is not None:
         return STATUSES["ERROR"]
+    if action in ("none", "verify") and reported.plan.champion is not None and reported.plan.pin is None:
+        return STATUSES["RETIRE"]
     if action == "none":
         return STATUSES["NOTHING"]
     if action == "verify":
@@ -79,7 +82,7 @@ def is_green(reported: Reported) -> bool:
 def _moves_back(plan: ModelPlan) -> bool:
     if plan.champion is None or plan.pin is None:
         return False
-    return plan.pin.version < plan.champion.version
+    return plan.pin.version < plan.champion.version or "rollback" in plan.merge_effect
 
 
 def results(reported: Reported) -> tuple[RuleResult, ...]:

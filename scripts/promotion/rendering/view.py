@@ -1,5 +1,6 @@
 """What a report says, as plain text and rows: Markdown, HTML and terminal are three renderings of it."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -34,6 +35,7 @@ class ModelView:
     error: str | None = None
     log_tail: str | None = None
     mergeable: bool = False
+    repeat: str | None = None
 
     @property
     def challenged(self) -> bool:
@@ -78,13 +80,14 @@ def _model(reported: Reported, shown: Status, losers: Sequence[str], *, blocked:
         "name": plan.model,
         "status": shown,
         "warnings": _warnings(reported),
-        "headline": _headline(reported, shown),
+        "headline": _sentence(_headline(reported, shown)),
         "merge": _merge(reported, shown, losers, blocked=blocked),
         "rules": tuple(rows.rule_row(rule, reported) for rule in results(reported)),
         "details": _details(reported),
         "next": advice.next_steps(reported, shown.word, losers),
         "error": reported.error or _unjudged(reported, shown),
         "log_tail": reported.log_tail,
+        "repeat": f"python scripts/retrain.py --try {plan.model}" if plan.action in ("train", "judge") else None,
         "mergeable": is_green(reported) and not blocked,
     }
     if evaluation is None:
@@ -105,7 +108,7 @@ def _model(reported: Reported, shown: Status, losers: Sequence[str], *, blocked:
         level=text.confidence(evaluation.confidence_used),
         looks=None if evaluation.looks is None else _looks(evaluation.looks.number, evaluation.looks.allowed),
         caveat=_caveat(evaluation),
-        notes=tuple(note for note in evaluation.notes if not any(change in note for change in changes)),
+        notes=(*(n for n in evaluation.notes if not any(c in n for c in changes)), *_latency(reported)),
     )
 
 
@@ -137,6 +140,18 @@ def _headline(reported: Reported, shown: Status) -> str:
     return reported.plan.reason
 
 
+def _sentence(words: str) -> str:
+    return words[:1].upper() + words[1:]
+
+
+def _latency(reported: Reported) -> tuple[str, ...]:
+    milliseconds = reported.scores.latency_ms if reported.scores is not None else {}
+    if not milliseconds:
+        return ()
+    listed = ", ".join(f"{re.sub(r'[._]', ' ', name)} {ms:.3g} ms" for name, ms in milliseconds.items())
+    return (f"Latency, measured beside the verdict and no part of it: {listed}.",)
+
+
 def _versions(reported: Reported) -> tuple[str, int | None]:
     old = reported.plan.champion
     evaluation, gate = reported.evaluation, reported.gate
@@ -146,8 +161,8 @@ def _versions(reported: Reported) -> tuple[str, int | None]:
 
 
 def arrow(words: str) -> str:
-    """`3 -> 4` as `3 → 4`."""
-    return words.replace(" -> ", " → ")
+    """`@champion 3 -> 4` as code with an arrow; the rest as it is."""
+    return re.sub(r"`?@champion (\w+) -> (\w+)`?", r"`@champion \1 → \2`", words).rstrip(".")
 
 
 def _merge(reported: Reported, shown: Status, losers: Sequence[str], *, blocked: bool) -> str:
@@ -157,9 +172,9 @@ def _merge(reported: Reported, shown: Status, losers: Sequence[str], *, blocked:
     action = reported.plan.action
     if not shown.green or reported.error is not None:
         return f"Merging is blocked; {stays}."
-    if action == "none":
+    if shown.word == "NOTHING TO DO":
         return "Merging changes nothing for this model."
-    if action == "verify":
+    if action in ("none", "verify"):
         return f"Merging: {arrow(reported.plan.merge_effect or 'nothing changes')}."
     if shown.word == "FIRST" and new is not None:
         move = f"makes version {new} the first champion: `@champion none → {new}`"
@@ -199,7 +214,7 @@ def _details(reported: Reported) -> tuple[tuple[str, str], ...]:
     old, new = _versions(reported)
     found: list[tuple[str, str | None]] = [
         ("champion version", None if old == "none" else old),
-        ("candidate version", None if new is None else str(new)),
+        ("pinned version" if plan.action == "verify" else "candidate version", None if new is None else str(new)),
         ("source tree", plan.source_tree),
         ("key", plan.key),
     ]
@@ -224,8 +239,6 @@ def _details(reported: Reported) -> tuple[tuple[str, str], ...]:
         ]
     else:
         found.append(("policy digest", plan.policy_digest))
-    if reported.scores is not None:
-        found += [(f"latency, {side}", f"{ms:.3g} ms") for side, ms in reported.scores.latency_ms.items()]
     run = reported.gate.run_id if reported.gate is not None else plan.run_id
     found.append(("tracker run", run))
     return tuple((label, value) for label, value in found if value is not None)
