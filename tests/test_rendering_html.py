@@ -57,3 +57,11 @@ def test_the_text_strip_turns_with_the_better_side() -> None:
     """The allowed side is always on the right, for metrics that are better when lower too."""
     assert charts.strip_text(3.0, (1.0, 5.0), 0.0, "higher") == charts.strip_text(-3.0, (-5.0, -1.0), 0.0, "lower")
     assert charts.strip_text(None, None, 0.0, "higher") == ""
+
+
+def test_a_refused_pull_request_without_models_is_not_called_fine() -> None:
+    """A refusal alone is on the page, and nothing green beside it."""
+    page = report_html([], plan=samples.PLAN, refusals=["models/ together with scripts/: split it"])
+
+    assert "✕ REFUSED: models/ together with scripts/: split it" in page
+    assert "NOTHING TO JUDGE" not in page

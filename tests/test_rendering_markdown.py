@@ -26,7 +26,6 @@ def comment(*models: Reported, **options: object) -> str:
         ("retired", "## ⏹️ RETIRE · `fraud-detector`"),
         ("refused", "## 🚫 REFUSED · `fraud-detector`"),
         ("broken", "## ⚠️ ERROR · `fraud-detector`"),
-        ("untouched", "## ➖ NOTHING TO DO · `fraud-detector`"),
         ("pair", "## ❌ Nothing is pinned: 1 of 2 models did not win"),
     ],
 )
@@ -46,7 +45,6 @@ def test_the_verdict_is_an_icon_and_a_word(name: str, heading: str) -> None:
         ("rollback", "**Merging: `@champion 4 → 3`, rollback to the champion of 2018-08-15, merged in #\u200b12.**"),
         ("verified", "**Merging: `@champion 3 → 4`.**"),
         ("retired", "**Merging: `@champion` is dropped.**"),
-        ("untouched", "**Merging changes nothing for this model.**"),
     ],
 )
 def test_what_merging_does(name: str, sentence: str) -> None:
@@ -126,11 +124,27 @@ def test_inconclusive_says_what_the_set_can_show_and_the_days_needed() -> None:
     assert "Look 5 of 5 on these test days: the last one" in text
 
 
+def test_models_that_are_not_touched_are_left_out() -> None:
+    """A repository of many models shows the one that the pull request is about."""
+    text = comment(*[samples.untouched()] * 50, samples.promote())
+
+    assert "## ✅ PROMOTE · `fraud-detector`" in text and "NOTHING" not in text
+
+
+def test_a_verified_pin_beside_a_loser_is_blocked_too() -> None:
+    """What merging would do is not promised while another model keeps the pull request red."""
+    loser = samples.pair()[1]
+    text = comment(samples.rollback(), loser)
+
+    assert "**Merging is blocked because `chargeback-amount` lost; unblocked, it means: `@champion 4 → 3`" in text
+
+
 def test_no_models_is_one_green_line() -> None:
     """A pull request without models is not bothered."""
     text = comment()
 
     assert text.split("\n")[1].startswith("✅ **Nothing to judge:**")
+    assert comment(samples.untouched()) == text
     assert summary_line([]) == "No model changes in this pull request"
 
 
@@ -167,6 +181,7 @@ def test_the_status_line_of_each_outcome() -> None:
     assert summary_line([samples.promote()]) == (
         "PROMOTE: fraud-detector net_benefit +$3,060 (+$927 to +$5,193), @champion 3 → 4"
     )
+    assert summary_line([samples.promote(pinned=False)]).endswith(", not pinned")
     assert summary_line(samples.pair()) == "Not to be merged: chargeback-amount KEEP, fraud-detector PROMOTE"
     assert summary_line([samples.promote()], refusals=["split it"]) == "REFUSED: split it"
 

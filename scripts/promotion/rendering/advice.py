@@ -25,7 +25,6 @@ def next_steps(reported: Reported, word: str, losers: Sequence[str]) -> tuple[st
         "RETIRE": lambda r: ("Merging drops the alias; the versions stay in the registry.",),
         "REFUSED": lambda r: ("Do what the reason above says, then push again.",),
         "ERROR": _error,
-        "NOTHING TO DO": lambda r: (),
     }[word](reported)
     others = [name for name in losers if name != reported.plan.model]
     if word in ("PROMOTE", "FIRST", "SAME") and others:

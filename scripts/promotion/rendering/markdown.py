@@ -72,7 +72,7 @@ def summary_line(models: Sequence[Reported], *, refusals: Sequence[str] = ()) ->
     view = build(models, refusals=refusals)
     if view.refusals:
         line = f"REFUSED: {view.refusals[0]}"
-    elif not view.models or all(m.status.word == "NOTHING TO DO" for m in view.models):
+    elif not view.models:
         line = "No model changes in this pull request"
     elif len(view.models) == 1:
         line = _short(view.models[0])
@@ -86,6 +86,8 @@ def _short(model: ModelView) -> str:
     start, word = f"{model.status.word}: {model.name}", model.status.word
     move = re.search(r"`(@champion [^`]*→[^`]*)`", model.merge)
     effect = f", {move[1]}" if move is not None else ""
+    if model.status.green and not model.mergeable:
+        effect = ", not pinned"
     if word == "SAME":
         return f"{start} predicts the same on every row{effect}"
     if model.hero is not None:

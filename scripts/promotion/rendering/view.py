@@ -64,14 +64,18 @@ class View:
 
 
 def build(models: Sequence[Reported], *, plan: Plan | None = None, refusals: Sequence[str] = ()) -> View:
-    """Turn records into what the report says; pure."""
+    """Turn records into what the report says; pure. Models that the pull request does not touch are left out."""
     named = tuple(dict.fromkeys([*(plan.refusals if plan else ()), *refusals]))
-    statuses = [status(model) for model in models]
-    losers = tuple(m.plan.model for m, s in zip(models, statuses, strict=True) if not s.green)
-    views = tuple(_model(m, s, losers, blocked=bool(named)) for m, s in zip(models, statuses, strict=True))
-    green = not named and all(is_green(model) for model in models)
+    touched = [(m, status(m)) for m in models if status(m) is not STATUSES["NOTHING"]]
+    losers = tuple(m.plan.model for m, shown in touched if not shown.green)
     details = () if plan is None else (("base", plan.base), ("head", plan.head), ("merge result", plan.merge))
-    return View(refusals=named, models=views, losers=losers, green=green, details=details)
+    return View(
+        refusals=named,
+        models=tuple(_model(m, shown, losers, blocked=bool(named)) for m, shown in touched),
+        losers=losers,
+        green=not named and all(is_green(m) for m in models),
+        details=details,
+    )
 
 
 def _model(reported: Reported, shown: Status, losers: Sequence[str], *, blocked: bool) -> ModelView:
@@ -88,7 +92,7 @@ def _model(reported: Reported, shown: Status, losers: Sequence[str], *, blocked:
         "error": reported.error or _unjudged(reported, shown),
         "log_tail": reported.log_tail,
         "repeat": f"python scripts/retrain.py --try {plan.model}" if plan.action in ("train", "judge") else None,
-        "mergeable": is_green(reported) and not blocked,
+        "mergeable": is_green(reported) and not blocked and not losers,
     }
     if evaluation is None:
         looks = reported.gate.looks if reported.gate is not None else None
@@ -140,6 +144,10 @@ def _headline(reported: Reported, shown: Status) -> str:
     return reported.plan.reason
 
 
+def _because(losers: Sequence[str]) -> str:
+    return f" because {names(losers)} lost" if losers else ""
+
+
 def _sentence(words: str) -> str:
     return words[:1].upper() + words[1:]
 
@@ -172,9 +180,9 @@ def _merge(reported: Reported, shown: Status, losers: Sequence[str], *, blocked:
     action = reported.plan.action
     if not shown.green or reported.error is not None:
         return f"Merging is blocked; {stays}."
-    if shown.word == "NOTHING TO DO":
-        return "Merging changes nothing for this model."
     if action in ("none", "verify"):
+        if losers or blocked:
+            return f"Merging is blocked{_because(losers)}; unblocked, it means: {arrow(reported.plan.merge_effect)}."
         return f"Merging: {arrow(reported.plan.merge_effect or 'nothing changes')}."
     if shown.word == "FIRST" and new is not None:
         move = f"makes version {new} the first champion: `@champion none → {new}`"
