@@ -102,7 +102,7 @@ def _rollback(reported: Reported) -> tuple[str, ...]:
 def _error(reported: Reported) -> tuple[str, ...]:
     name = reported.plan.model
     return (
-        "Read the end of the log below (the whole of it is in the workflow run), fix it and push.",
+        "Read the end of the log here (the whole of it is in the workflow run), fix it and push.",
         f"To repeat it on a laptop: `python scripts/retrain.py --try {name.replace('`', '')}`",
     )
 

@@ -169,7 +169,7 @@ def _model(model: ModelView, *, rank: int, several: bool) -> list[Block]:
     if model.error:
         blocks.append(Block(_alert("CAUTION", [escape.markdown(model.error)]), lower))
     if model.log_tail:
-        blocks.append(Block(_fold("End of the log", escape.fence(model.log_tail)), lower + 2))
+        blocks.append(Block(_fold("End of the log", escape.fence(model.log_tail), shown=True), lower + 2))
     blocks += [Block(part, lower + 1) for part in (_pictures(model), _rules(model)) if part]
     if model.next:
         blocks.append(Block("**Next:**" + _steps(model.next), lower))
@@ -340,7 +340,7 @@ def _power_cells(row: PowerRow) -> list[str]:
 
 def _notes(model: ModelView) -> str:
     said = [note for note in (model.caveat, model.looks, *model.notes[:20]) if note]
-    return "\n".join(f"- {escape.markdown(note)}" for note in said)
+    return "**How far this reaches:**\n\n" + "\n".join(f"- {escape.markdown(note)}" for note in said) if said else ""
 
 
 def _details(model: ModelView) -> str:
@@ -374,8 +374,8 @@ def _more(rows: Sequence[object]) -> str:
     return f"\n\nand {hidden} more, in the full report" if hidden > 0 else ""
 
 
-def _fold(title: str, body: str) -> str:
-    return f"<details><summary>{title}</summary>\n\n{body}\n\n</details>"
+def _fold(title: str, body: str, *, shown: bool = False) -> str:
+    return f"<details{' open' if shown else ''}><summary>{title}</summary>\n\n{body}\n\n</details>"
 
 
 def _alert(kind: str, lines: Sequence[str]) -> str:
