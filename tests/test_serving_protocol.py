@@ -167,7 +167,12 @@ def test_answers_together_are_bit_for_bit_the_answers_alone(request, state):
         table = ROWS.sample(int(size), random_state=seed)
         if seed % 2:
             table = table.assign(c=np.arange(int(size)))
-        content = {"columns": COLUMNS, "data": [[a, b, int(c) if seed % 2 else c] for a, b, c in table.to_numpy()]}
+        index = {"index": table.index.tolist()} if seed % 3 else {}
+        content = {
+            **index,
+            "columns": COLUMNS,
+            "data": [[a, b, int(c) if seed % 2 else c] for a, b, c in table.to_numpy()],
+        }
         requests.append(Request(json.dumps({"dataframe_split": content}).encode(), "application/json"))
         requests.append(Request(table.to_csv(index=False).encode(), "text/csv"))
     mixed = [requests[i] for i in rng.permutation(len(requests))]

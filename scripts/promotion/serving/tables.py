@@ -29,8 +29,10 @@ def plain_rows(content: dict[str, Any], columns: dict[str, type]) -> list[list[A
     content: `{"dataframe_split": ...}` or `{"dataframe_records": ...}`, with exactly the schema's columns.
     """
     table = content.get("dataframe_split")
-    if isinstance(table, dict) and table.keys() == {"columns", "data"}:
+    if isinstance(table, dict) and table.keys() - {"index"} == {"columns", "data"}:
         names, rows = table["columns"], table["data"]
+        if "index" in table and not _labels(table["index"], rows):
+            return None
     elif isinstance(records := content.get("dataframe_records"), list) and records:
         names = list(columns)
         if not all(isinstance(record, dict) and record.keys() == columns.keys() for record in records):
@@ -48,6 +50,13 @@ def plain_rows(content: dict[str, Any], columns: dict[str, type]) -> list[list[A
     if not all(_holds(kind, by_name[name]) for name, kind in columns.items()):
         return None
     return [list(by_name[name]) for name in columns]
+
+
+def _labels(index: Any, rows: Any) -> bool:
+    """Whether `index` labels each of `rows`; answers leave the labels out, so they are not kept."""
+    if not isinstance(index, list) or not isinstance(rows, list) or len(index) != len(rows):
+        return False
+    return all(type(label) is int and -LONG <= label < LONG for label in index)
 
 
 def _holds(kind: type, values: tuple[Any, ...]) -> bool:
