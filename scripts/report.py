@@ -59,7 +59,7 @@ def write_report(
     line = summary_line(models, refusals=plan.refusals)
     comment = comment_markdown(models, plan=plan, run_url=run_url, report_url=report_url, refusals=plan.refusals)
     (work.root / "comment.md").write_text(comment, encoding="utf-8")
-    (work.root / "report.html").write_text(report_html(models, plan=plan), encoding="utf-8")
+    (work.root / "report.html").write_text(report_html(models, plan=plan, run_url=run_url), encoding="utf-8")
     (work.root / "status.txt").write_text(line + "\n", encoding="utf-8")
     summary = os.environ.get("GITHUB_STEP_SUMMARY")
     if summary:
