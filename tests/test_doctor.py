@@ -35,9 +35,9 @@ jobs:
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
-    """A clone with promotion.yaml, its model and the five workflows, and a registry file."""
+    """A clone with promotion.yaml, its models and the five workflows, and a registry file."""
     root = tmp_path / "checkout"
-    shutil.copytree(PROJECT / "models" / "fraud-detector", root / "models" / "fraud-detector")
+    shutil.copytree(PROJECT / "models", root / "models", ignore=shutil.ignore_patterns("__pycache__", ".data"))
     shutil.copy(PROJECT / "promotion.yaml", root)
     folder = root / ".github" / "workflows"
     folder.mkdir(parents=True)

@@ -9,14 +9,33 @@ from typing import Any
 
 import pytest
 import requests
+from github import shapes
 from github.fixtures import description_or_reason
 from github.standin import Recorded, StandIn
+from hypothesis import given
+from hypothesis import strategies as st
+from promotion import github_answers as answers
 from promotion.errors import PromotionError
 from promotion.github import MAX_BODY, GitHub
 from promotion.github_errors import GitHubError, Unconfirmed
 from promotion.github_http import Patience
 
 SHA = "c" * 40
+PULL = {
+    "number": 1,
+    "title": "t",
+    "body": "b",
+    "state": "open",
+    "draft": False,
+    "merged": False,
+    "labels": ["x"],
+    "user": "eve",
+    "head_ref": "h",
+    "head_repo": "o/r",
+    "head_sha": SHA,
+    "base_ref": "main",
+    "base_sha": SHA,
+}
 QUICK = Patience(connect=5, read=0.3, attempts=6, deadline=600)
 
 
@@ -337,6 +356,36 @@ def test_answer_of_another_shape_is_a_sentence(github: StandIn, client: GitHub, 
         assert "not a list" in sentence_of(client.open_pulls)
 
 
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=5), inner, max_size=2),
+    max_leaves=4,
+)
+READERS = {
+    answers.pull: shapes.pull(PULL, "o/r"),
+    answers.comment: shapes.comment({"id": 1, "body": "b", "user": "eve", "issue": 1}, "o/r"),
+    answers.issue: shapes.issue(
+        {"number": 1, "title": "t", "body": "b", "state": "open", "user": "e", "labels": ["x"]}, "o/r"
+    ),
+    answers.run: shapes.run({"id": 1, "workflow": "promote.yml"}, "o/r"),
+}
+
+
+@pytest.mark.parametrize("reader", READERS, ids=lambda reader: reader.__name__)
+@given(data=st.data())
+def test_any_answer_is_a_value_or_a_sentence(reader: Any, data: st.DataObject) -> None:
+    """Whatever JSON stands in the place of any field, the result is our value or a GitHubError."""
+    raw = dict(READERS[reader])
+    key = data.draw(st.sampled_from(sorted(raw)))
+    raw[key] = data.draw(json_values)
+    try:
+        found = reader(raw, "try")
+    except GitHubError:
+        return
+
+    assert all(value is None or isinstance(value, str | int | tuple) for value in vars(found).values())
+
+
 # Pages and redirects
 
 
@@ -418,11 +467,12 @@ def test_open_pulls_by_branch_base_and_label(github: StandIn, client: GitHub) ->
     github.hub.add_pull("retrain", head_repo="eve/fraud")
     github.hub.add_pull("retrain", state="closed")
     github.hub.add_pull("other", base_ref="release")
+    github.hub.add_pull("retrain", head_repo="octo-org/copy-of-fraud")
 
     assert [pull.number for pull in client.open_pulls(head="retrain")] == [1]
     assert [pull.number for pull in client.open_pulls(base="release")] == [4]
     assert [pull.number for pull in client.open_pulls(label="retrain")] == [1]
-    assert [pull.number for pull in client.open_pulls()] == [1, 2, 4]
+    assert [pull.number for pull in client.open_pulls()] == [1, 2, 4, 5]
 
 
 def test_second_creation_finds_the_open_pull_request(github: StandIn, client: GitHub) -> None:

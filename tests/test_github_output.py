@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from promotion.errors import PromotionError
 from promotion.github_output import (
@@ -60,6 +60,9 @@ def test_annotation_is_one_command_that_says_what_was_meant(message: str, file: 
 
 
 @given(text=HOSTILE)
+@example("loss 0.1 ##[add-mask]x")
+@example("\u3000 ::stop-commands::x")
+@example("a\x85::set-output name=a::b\r::error::c")
 def test_log_text_is_never_a_command(text: str) -> None:
     """No line of a printed text is a workflow command, new style or old."""
     for line in re.split(r"\r\n|[\n\r]", log_text(text)):

@@ -150,15 +150,7 @@ class GitHub(Transport):
         """Return a commit's statuses, the newest first."""
         doing = f"read the statuses of {_sha(sha)[:12]}"
         found = self.pages(f"{self._base}/commits/{sha}/statuses", doing=doing, needs="statuses: read")
-        return [
-            Status(
-                answers.get(item, doing, "context"),
-                answers.get(item, doing, "state"),
-                item.get("description") or "",
-                item.get("target_url"),
-            )
-            for item in found
-        ]
+        return [answers.status(item, doing) for item in found]
 
     def status(self, sha: str, context: str = CONTEXT) -> Status | None:
         """Return the newest status of a context (GitHub compares contexts without case), or None."""
@@ -179,9 +171,7 @@ class GitHub(Transport):
         path = f"{self._base}/actions/workflows/{quote(workflow, safe='')}/runs"
         found: list[Run] = []
         for item in self.pages(path, doing=doing, needs="actions: read", key="workflow_runs", **only):
-            names = ("id", "status", "head_sha", "event", "html_url")
-            run_id, status, sha, event, url = (answers.get(item, doing, name) for name in names)
-            found.append(Run(run_id, status, item.get("conclusion"), sha, item.get("head_branch"), event, url))
+            found.append(answers.run(item, doing))
             if len(found) == most:
                 break
         return found
@@ -217,13 +207,17 @@ class GitHub(Transport):
         path = f"{self._base}/issues/{number}/labels"
         self.request("POST", path, doing=doing, needs="issues: write", repeat=True, json=json)
 
-    def settings(self, path: str, *, doing: str, needs: str) -> Any:
+    def settings(self, path: str, *, doing: str, needs: str) -> dict[str, Any]:
         """Return one settings document below the repository's address (doctor.py knows which)."""
-        return self.request("GET", self._base + path, doing=doing, needs=needs)
+        answer = self.request("GET", self._base + path, doing=doing, needs=needs)
+        if not isinstance(answer, dict):
+            raise GitHubError(f"cannot {doing}: GitHub's answer is not an object; is GITHUB_API_URL the API's address?")
+        return answer
 
-    def settings_list(self, path: str, *, key: str | None, doing: str, needs: str) -> list[Any]:
+    def settings_list(self, path: str, *, key: str | None, doing: str, needs: str) -> list[dict[str, Any]]:
         """Return one settings list below the repository's address, over all pages."""
-        return list(self.pages(self._base + path, key=key, doing=doing, needs=needs))
+        found = self.pages(self._base + path, key=key, doing=doing, needs=needs)
+        return [item for item in found if isinstance(item, dict)]
 
 
 def clean(text: str) -> str:

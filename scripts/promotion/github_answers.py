@@ -71,39 +71,49 @@ class Run:
     url: str
 
 
-def get(item: Any, doing: str, path: str) -> Any:
-    """The value at a dotted path of an answer; GitHubError where GitHub (or a proxy) answered something else."""
+def get(item: Any, doing: str, path: str, kind: type = str) -> Any:
+    """The value of a kind at a dotted path; GitHubError where GitHub (or something in between) answers otherwise."""
     value = item
     for part in path.split("."):
         value = value.get(part) if isinstance(value, dict) else None
-    if value is None:
+    if not isinstance(value, kind) or isinstance(value, bool):
         raise GitHubError(f"cannot {doing}: GitHub's answer lacks `{path}`; is GITHUB_API_URL the API's address?")
     return value
 
 
+def text(item: dict[str, Any], path: str) -> str:
+    """The text at a dotted path, empty where there is none."""
+    value: Any = item
+    for part in path.split("."):
+        value = value.get(part) if isinstance(value, dict) else None
+    return value if isinstance(value, str) else ""
+
+
 def _author(item: dict[str, Any]) -> str:
-    return (item.get("user") or {}).get("login") or "ghost"
+    return text(item, "user.login") or "ghost"
 
 
 def _labels(item: dict[str, Any]) -> tuple[str, ...]:
-    labels = item.get("labels") or []
-    return tuple(label["name"] if isinstance(label, dict) else str(label) for label in labels)
+    labels = item.get("labels")
+    known = labels if isinstance(labels, list) else []
+    names = [text(label, "name") if isinstance(label, dict) else label for label in known]
+    return tuple(name for name in names if isinstance(name, str) and name)
 
 
 def pull(item: Any, doing: str) -> PullRequest:
     """Read a pull request."""
-    names = ("number", "title", "state", "head.ref", "head.sha", "base.ref", "base.sha", "html_url")
-    number, title, state, head_ref, head_sha, base_ref, base_sha, url = (get(item, doing, name) for name in names)
+    names = ("title", "state", "head.ref", "head.sha", "base.ref", "base.sha", "html_url")
+    title, state, head_ref, head_sha, base_ref, base_sha, url = (get(item, doing, name) for name in names)
     return PullRequest(
-        number=number,
+        number=get(item, doing, "number", int),
         title=title,
-        body=item.get("body") or "",
+        body=text(item, "body"),
         state=state,
-        draft=bool(item.get("draft")),
+        draft=item.get("draft") is True,
         author=_author(item),
         head_ref=head_ref,
         head_sha=head_sha,
-        head_repo=(item["head"].get("repo") or {}).get("full_name"),
+        head_repo=text(item, "head.repo.full_name") or None,
         base_ref=base_ref,
         base_sha=base_sha,
         url=url,
@@ -113,10 +123,23 @@ def pull(item: Any, doing: str) -> PullRequest:
 
 def comment(item: Any, doing: str) -> Comment:
     """Read a comment; a deleted author is `ghost`, as GitHub shows it."""
-    return Comment(get(item, doing, "id"), _author(item), item.get("body") or "", item.get("html_url") or "")
+    return Comment(get(item, doing, "id", int), _author(item), text(item, "body"), text(item, "html_url"))
 
 
 def issue(item: Any, doing: str) -> Issue:
     """Read an issue."""
-    number, title, state = (get(item, doing, name) for name in ("number", "title", "state"))
-    return Issue(number, _author(item), title, item.get("body") or "", state, item.get("html_url") or "", _labels(item))
+    number, title, state = get(item, doing, "number", int), get(item, doing, "title"), get(item, doing, "state")
+    return Issue(number, _author(item), title, text(item, "body"), state, text(item, "html_url"), _labels(item))
+
+
+def status(item: Any, doing: str) -> Status:
+    """Read a commit status."""
+    context, state = get(item, doing, "context"), get(item, doing, "state")
+    return Status(context, state, text(item, "description"), text(item, "target_url") or None)
+
+
+def run(item: Any, doing: str) -> Run:
+    """Read a workflow run."""
+    status_, sha, event, url = (get(item, doing, name) for name in ("status", "head_sha", "event", "html_url"))
+    branch, conclusion = text(item, "head_branch") or None, text(item, "conclusion") or None
+    return Run(get(item, doing, "id", int), status_, conclusion, sha, branch, event, url)

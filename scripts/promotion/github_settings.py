@@ -60,8 +60,6 @@ def _seen(name: str, look: Callable[[], Iterable[Check]]) -> list[Check]:
     try:
         return list(look())
     except GitHubError as error:
-        if error.status == 401:
-            raise
         return [Check(name, UNKNOWN, one_line(error.message, 250))]
 
 

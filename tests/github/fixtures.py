@@ -1,5 +1,6 @@
 """pytest fixtures: a GitHub whose every request is checked against GitHub's own description of its API."""
 
+import functools
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -9,6 +10,7 @@ from github.openapi import Description, Unavailable, github_description
 from github.standin import Recorded, StandIn
 
 
+@functools.cache  # also of the failure: where npm hangs, it does so once
 def description_or_reason() -> Description | str:
     """GitHub's description, or why it cannot be had."""
     try:

@@ -3,6 +3,7 @@
 import base64
 import functools
 import hashlib
+import importlib.util
 import json
 import os
 import re
@@ -173,6 +174,8 @@ class Description:
 @functools.cache
 def github_description() -> Description:
     """Return the pinned description, fetched with npm into .tools/openapi once; raise Unavailable with the reason."""
+    if importlib.util.find_spec("jsonschema") is None:
+        raise Unavailable("jsonschema is not installed, so requests are not checked against GitHub's API description")
     path = FOLDER / "api.github.com.json"
     if not path.exists() or hashlib.sha256(path.read_bytes()).hexdigest() != JSON_SHA256:
         _fetch(path)
@@ -186,7 +189,8 @@ def _fetch(path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=path.parent) as scratch:
         try:
-            command = [npm, "pack", "--silent", "--pack-destination", scratch, PACKAGE]
+            patience = ["--fetch-retries=1", "--fetch-timeout=60000"]
+            command = [npm, "pack", "--silent", *patience, "--pack-destination", scratch, PACKAGE]
             done = subprocess.run(command, cwd=scratch, capture_output=True, text=True, timeout=180, check=False)
         except subprocess.TimeoutExpired:
             raise Unavailable(f"npm pack {PACKAGE} did not end within three minutes") from None

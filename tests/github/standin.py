@@ -2,7 +2,8 @@
 
 In a test: `hub = StandIn().start()`, or the fixture `github`. From a shell, for workflows that run in
 other processes: `python tests/github/standin.py --port 0 --state state.json` prints its address;
-`/_control/state`, `/_control/requests`, `/_control/faults` (POST a Fault as JSON) steer it.
+`/_control/` steers it: GET or PUT `state`, GET `requests`, POST `faults`, `pulls`, `close`, `comments`, `tokens`
+(with the arguments of Fault, Hub.add_pull, close_pull, add_comment and token as JSON).
 """
 
 import argparse
@@ -132,6 +133,12 @@ class StandIn:
                 number = self.hub.add_pull(**body)
                 self.save()
                 return 200, {"number": number}
+            elif (method, path) == ("POST", "/_control/close"):
+                self.hub.close_pull(**body)
+            elif (method, path) == ("POST", "/_control/tokens"):
+                token = self.hub.token(**body)
+                self.save()
+                return 200, {"token": token}
             elif (method, path) == ("POST", "/_control/comments"):
                 self.hub.add_comment(**body)
             else:
