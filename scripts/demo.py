@@ -23,7 +23,7 @@ MODEL = "fraud-detector"
 PROJECT = Path(__file__).resolve().parent.parent
 MARKER = ".made-by-demo"
 FOREST = {"estimator": "random_forest", "settings": "{n_estimators: 100}"}
-BLIND = {"estimator": "logistic_regression", "settings": "{max_iter: 1000}", "features": "[amount, night, weekend]"}
+BLIND = {"settings": "{}", "features": "[night, weekend, terminal_count_7d, terminal_fraud_rate_7d]"}
 STUMP = {"estimator": "decision_tree", "settings": "{max_depth: 2}"}
 
 
