@@ -320,6 +320,16 @@ def test_names_are_read_from_the_workflows(checkout: Path) -> None:
     assert "GITHUB_TOKEN" not in found[None].secrets
 
 
+@pytest.mark.parametrize("text", ["jobs: [", "- a\n", "\xff"])
+def test_workflow_that_is_none_is_bad_input(job: StandIn, checkout: Path, capsys: Any, text: str) -> None:
+    """A workflow that cannot be read is one sentence with its file."""
+    (checkout / ".github" / "workflows" / "ci.yml").write_bytes(text.encode("latin-1"))
+    code, _, printed = run(checkout, capsys)
+
+    assert code == 2
+    assert "ci.yml: not" in printed
+
+
 def test_one_whole_login_is_enough() -> None:
     """A token, or user with password; half a login is missing, other names are optional."""
     wanted = Names(

@@ -265,6 +265,22 @@ def test_retry_after_is_obeyed(github: StandIn, client: GitHub, fake: FakeTime) 
     assert len(github.hub.comments(1)) == 1
 
 
+@pytest.mark.parametrize(
+    ("status", "after", "least", "most"),
+    [(503, "5", 5, 6), (429, "Fri, 15 Jan 2027 08:00:30 GMT", 30, 31), (429, "soon", 60, 61), (429, "-5", 60, 61)],
+)
+def test_forms_of_retry_after(
+    github: StandIn, client: GitHub, fake: FakeTime, status: int, after: str, least: float, most: float
+) -> None:
+    """Seconds, an HTTP date, also with 503; one that cannot be read counts as none: a minute."""
+    github.hub.add_pull("retrain")
+    github.fault("status", status=status, headers={"retry-after": after})
+    client.pull(1)
+
+    (slept,) = fake.slept
+    assert least <= slept <= most
+
+
 def test_reset_time_is_obeyed_where_the_quota_is_spent(github: StandIn, client: GitHub, fake: FakeTime) -> None:
     """403 with x-ratelimit-remaining 0 waits until x-ratelimit-reset."""
     github.hub.add_pull("retrain")

@@ -1,5 +1,6 @@
 """One comment a pull request, one issue a subject: whoever else writes, however many runs write at once."""
 
+import random
 import threading
 from typing import Any
 
@@ -160,6 +161,30 @@ def test_runs_at_once_end_with_one_comment(github: StandIn, runs: int) -> None:
     assert github.hub.comments(1)[0]["id"] == 1001
 
 
+@pytest.mark.parametrize("seed", range(12))
+def test_four_runs_under_faults_end_with_one_comment(github: StandIn, seed: int) -> None:
+    """Four runs at once, a few lost answers and server errors, comments over several pages: one comment, one text."""
+    rng = random.Random(seed)
+    github.hub.add_pull("retrain")
+    for _ in range(rng.choice([0, 99, 100, 250])):
+        github.hub.add_comment(1, rng.choice(["bob", BOT]), rng.choice(["hi", f"{REPORT_MARKER}\nold"]))
+    for _ in range(rng.randint(1, 6)):
+        kind = rng.choice(["status", "reset", "short", "cut", "html"])
+        method, applied = rng.choice(["", "POST", "PATCH", "DELETE", "GET"]), rng.random() < 0.5
+        github.fault(kind, method=method, times=rng.randint(1, 2), status=502, applied=applied)
+    texts = [f"{REPORT_MARKER}\nrun {number}" for number in range(4)]
+    threads = [threading.Thread(target=upsert_comment, args=(client_of(github), 1, REPORT_MARKER, t)) for t in texts]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    ours = [entry["body"] for entry in github.hub.comments(1) if entry["user"] == BOT]
+    ours = [body for body in ours if body.startswith(REPORT_MARKER)]
+
+    assert len(ours) == 1
+    assert ours[0] in texts
+
+
 def test_unknown_own_login_is_learned(github: StandIn) -> None:
     """With a GitHub App's token and no PROMOTION_LOGIN two runs still leave one comment."""
     github.hub.add_pull("retrain")
@@ -254,6 +279,21 @@ def test_lost_answer_to_a_new_issue_is_looked_up(github: StandIn) -> None:
     upsert_issue(client_of(github), DRIFT, title="drift", body="x", label="model-drift")
 
     assert len(github.hub.state["issues"]) == 1
+
+
+def test_label_that_github_dropped_is_added(github: StandIn) -> None:
+    """GitHub drops labels that the author may not set with the issue; without it the next run would not find it."""
+    original = github.hub.answer
+
+    def dropping(method: str, path: str, query: Any, headers: Any, body: Any, token: str) -> Any:
+        if method == "POST" and path.endswith("/issues"):
+            body = body | {"labels": []}
+        return original(method, path, query, headers, body, token)
+
+    github.hub.answer = dropping  # type: ignore[method-assign]
+    upsert_issue(client_of(github), DRIFT, title="drift", body="x", label="model-drift")
+
+    assert github.hub.state["issues"][0]["labels"] == ["model-drift"]
 
 
 def test_close_without_an_issue_does_nothing(github: StandIn) -> None:
