@@ -157,6 +157,17 @@ def test_netrc_does_not_replace_the_token(github: StandIn, client: GitHub, tmp_p
     assert github.requests[0].login == "github-actions[bot]"
 
 
+def test_proxy_is_not_asked_for_this_machine(github: StandIn, client: GitHub, monkeypatch: Any) -> None:
+    """With a proxy in the environment a server on the loopback is reached directly."""
+    for name in ("HTTP_PROXY", "http_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    for name in ("NO_PROXY", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    github.hub.add_pull("retrain")
+
+    assert client.pull(1).number == 1
+
+
 @pytest.mark.parametrize(
     ("url", "repo", "token", "words"),
     [

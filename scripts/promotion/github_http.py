@@ -85,6 +85,8 @@ class Transport:
         self.api_url = checked_url(api_url, with_token=bool(token))
         if not re.fullmatch(r"[\x21-\x7e]*", token):
             raise PromotionError("the GitHub token contains blanks or control characters; set GITHUB_TOKEN again")
+        host = urlsplit(self.api_url).hostname
+        self._proxies = {"no_proxy": host} if host in LOOPBACK else None  # a proxy cannot reach this machine's loopback
         self._auth = Bearer(token)
         self._token = token
         self._session = session or requests.Session()
@@ -172,6 +174,7 @@ class Transport:
             auth=self._auth,
             timeout=timeout,
             allow_redirects=False,
+            proxies=self._proxies,
             stream=True,
             **content,
         ) as response:
