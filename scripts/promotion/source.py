@@ -35,21 +35,28 @@ class Repo:
             raise PromotionError(f"git {args[0]} failed in {self.path}: {complaint}")
         return done.stdout
 
+    def attempt(self, *args: str, stdin: str | None = None, env: dict[str, str] | None = None) -> tuple[int, str, str]:
+        """Run git and return (exit code, stdout, stderr), for callers that tell git's refusals apart."""
+        done = self._run(args, stdin, env)
+        return done.returncode, done.stdout, done.stderr
+
     def _run(
         self, args: tuple[str, ...], stdin: str | None = None, env: dict[str, str] | None = None
     ) -> subprocess.CompletedProcess[str]:
         try:
-            return subprocess.run(
+            # bytes, decoded here: text mode would turn a file's CRLF into LF
+            done = subprocess.run(
                 ["git", "-C", str(self.path), *args],
-                input=stdin,
+                input=None if stdin is None else stdin.encode("utf-8", "surrogateescape"),
+                stdin=subprocess.DEVNULL if stdin is None else None,
                 capture_output=True,
-                encoding="utf-8",
-                errors="surrogateescape",
                 env={**os.environ, "LC_ALL": "C", "GIT_TERMINAL_PROMPT": "0", **(env or {})},
                 check=False,
             )
         except FileNotFoundError:
             raise PromotionError("git is not installed or not on PATH; install git") from None
+        texts = (part.decode("utf-8", "surrogateescape") for part in (done.stdout, done.stderr))
+        return subprocess.CompletedProcess(done.args, done.returncode, *texts)
 
     def check(self) -> None:
         """Raise PromotionError unless this is a git repository."""
