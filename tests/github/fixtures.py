@@ -5,7 +5,9 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 import pytest
+from promotion.github import GitHub
 
+from github.clients import FakeTime, client_of
 from github.openapi import Description, Unavailable, github_description
 from github.standin import Recorded, StandIn
 
@@ -37,3 +39,15 @@ def github() -> Iterator[StandIn]:
     if standin.validate:
         found = problems(standin.requests)
         assert found == [], "\n".join(dict.fromkeys(found))
+
+
+@pytest.fixture
+def fake_time() -> FakeTime:
+    """A clock that stands still until somebody sleeps."""
+    return FakeTime()
+
+
+@pytest.fixture
+def github_client(github: StandIn, fake_time: FakeTime) -> GitHub:
+    """A client with a workflow's token; its waits are only counted."""
+    return client_of(github, fake_time)
