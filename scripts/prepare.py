@@ -10,6 +10,7 @@ import shutil
 from pathlib import Path
 
 from promotion.classify import classify
+from promotion.config import FILE
 from promotion.errors import VERDICT_NO, PromotionError, handled
 from promotion.records import ModelPlan, PinRecord, Plan, digest_files
 from promotion.registry import Registry
@@ -105,6 +106,9 @@ def main(argv: list[str] | None = None) -> int:
     repo = Repo(args.repo)
     repo.need_full_history()
     merge = repo.resolve(args.merge)
+    if args.merge == "HEAD":
+        for path in ("models", FILE):
+            repo.need_clean(path)
     parents = repo.parents(merge)
     if not parents and args.base is None:
         raise PromotionError(f"{merge[:12]} is the first commit, so it has no base; give --base")

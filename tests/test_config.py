@@ -38,7 +38,7 @@ models:
 
 BROKEN = [
     # (what is replaced, by what, the line that must be named, what the sentence must say, seen by the schema too)
-    ("      looks: 5\n", "      loks: 5\n", 14, "`loks` must be", True),
+    ("      looks: 5\n", "      loks: 5\n", 14, "did you mean `looks`?", True),
     ("      test_days: 7\n", "", 4, "`measure` lacks the key `test_days`", True),
     ("      test_days: 7\n", "      test_days: 7\n      test_days: 8\n", 5, "stands twice", False),
     ("test_days: 7", 'test_days: "7"', 4, "`test_days` must be a whole number", True),

@@ -10,6 +10,7 @@ import importlib.util
 import json
 import sys
 import time
+import traceback
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
@@ -62,12 +63,11 @@ def train(job: dict[str, Any]) -> dict[str, Any]:
         rows[name] = load_rows(Window(date.fromisoformat(job[name][0]), job[name][1]), name)
         if len(rows[name].X) == 0:
             raise Complaint(f"the {name} window ({job[name][0]}, {job[name][1]} days) has zero rows")
+    need_two_values(rows["train"].y, "train")
     code = importlib.import_module("train")
     started = time.perf_counter()
     model = code.fit(rows["train"], rows["validation"], spec)
     seconds = time.perf_counter() - started
-    if hasattr(model, "predict_proba"):
-        need_two_classes(rows["train"].y, "train")
     sample = rows["validation"].X.head(SAMPLE_ROWS)
     signature = infer_signature(sample, model.predict(sample))
     mlflow.sklearn.save_model(
@@ -83,8 +83,8 @@ def train(job: dict[str, Any]) -> dict[str, Any]:
     return {"inputs": inputs, "train_seconds": seconds}
 
 
-def need_two_classes(labels: Any, name: str) -> None:
-    """Complain when a classifier's labels are all the same."""
+def need_two_values(labels: Any, name: str) -> None:
+    """Complain when all labels are the same: there is nothing to learn."""
     import numpy as np
 
     if len(np.unique(labels)) < 2:
@@ -210,12 +210,8 @@ def main(argv: list[str]) -> int:
         result = STEPS[job["step"]](job)
     except Complaint as complaint:
         result = {"complaint": str(complaint)}
-    except Exception as error:
-        # A complaint raised by the model folder itself is a plain ValueError: keep its traceback too.
-        import traceback
-
+    except Exception:
         traceback.print_exc()
-        print(f"{type(error).__name__}: {error}", file=sys.stderr)
         return 1
     Path(argv[1]).write_text(json.dumps(result), encoding="utf-8")
     return 0

@@ -1,5 +1,6 @@
 """promotion.yaml: one schema, one strict loader; every mistake is one sentence with file:line."""
 
+import difflib
 import hashlib
 import math
 import re
@@ -18,6 +19,7 @@ MODEL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 METRIC_NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
 COLUMN_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
 OPERATORS = (">=", "<=", ">", "<")
+SETTINGS = ("confidence", "looks", "worthwhile", "confirm")
 DOLLAR_KEYS = ("caught", "review", "missed", "false_alarm", "under", "over")
 
 
@@ -268,8 +270,6 @@ def _range(low: float, high: float) -> str:
 
 def suggestion(word: str, known: tuple[str, ...]) -> str:
     """`; did you mean X?` where something known is close, else the list of what is known."""
-    import difflib
-
     close = difflib.get_close_matches(word, known, n=1)
     return f"; did you mean `{close[0]}`?" if close else f"; known: {', '.join(known)}"
 
@@ -368,7 +368,7 @@ def _challenge(reader: Reader, node: yaml.Node, measure: Measure) -> Challenge:
     settings: dict[str, yaml.Node] = {}
     rules: list[ChallengeRule] = []
     for key, value in reader.items(node, "challenge"):
-        if key.value in ("confidence", "looks", "worthwhile", "confirm"):
+        if key.value in SETTINGS:
             settings[key.value] = value
         else:
             rules.append(_challenge_rule(reader, key, value, measure))
@@ -390,7 +390,15 @@ def _challenge(reader: Reader, node: yaml.Node, measure: Measure) -> Challenge:
 def _challenge_rule(reader: Reader, key: yaml.ScalarNode, node: yaml.Node, measure: Measure) -> ChallengeRule:
     target, line = _target(reader, key, measure), key.start_mark.line + 1
     if isinstance(node, yaml.ScalarNode):
-        reader.choice(node, key.value, ("superior",))
+        if node.value != "superior":
+            close = difflib.get_close_matches(key.value, SETTINGS, n=1) or difflib.get_close_matches(
+                node.value, ("superior",)
+            )
+            hint = f"; did you mean `{close[0]}`?" if close else ""
+            raise reader.error(
+                node,
+                f"`{key.value}` must be a rule, `superior` or {{not_worse_than: MARGIN}}, not `{node.value}`{hint}",
+            )
         return ChallengeRule(target, "superior", line=line)
     margin = reader.mapping(node, key.value, required=("not_worse_than",))["not_worse_than"]
     name = f"{key.value}.not_worse_than"

@@ -54,8 +54,9 @@ def run_model_code(step: str, job: dict[str, Any], *, log: Path, blame: Path) ->
         raise PromotionError(f"{result['complaint']} (log: {log})", file=blame)
     tail = log.read_text(encoding="utf-8", errors="replace").splitlines()[-TAIL_LINES:]
     print("\n".join(tail), file=sys.stderr)
-    died = f"died by signal {-done.returncode}" if done.returncode < 0 else "raised"
-    raise PromotionError(f"the {step} step {died}, its own output is above; the whole log is {log}", file=blame)
+    last = next((line for line in reversed(tail) if line.strip()), "nothing was printed")
+    died = f"died by signal {-done.returncode}" if done.returncode < 0 else f"raised {last.strip()[:200]}"
+    raise PromotionError(f"the {step} step {died}; its own output is above, the whole log is {log}", file=blame)
 
 
 def _answer(path: Path) -> dict[str, Any] | None:

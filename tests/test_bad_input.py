@@ -1,0 +1,203 @@
+"""Bad input: one clear sentence that says what to do, exit 2, and nothing changed."""
+
+import os
+import socket
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import gate
+import pin
+import prepare
+import promote
+import pytest
+import retrain
+import score
+import train
+from promotion.errors import BAD_INPUT
+from tiny import MODEL, TinyProject
+
+Run = Callable[..., tuple[int, str]]
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> TinyProject:
+    """A hosted repository with a tiny model and no champion."""
+    return TinyProject(tmp_path)
+
+
+@pytest.fixture
+def run(project: TinyProject, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Run a verb's main in the clone, against the project's registry; return exit code and stderr."""
+    for name, value in project.env.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.chdir(project.clone)
+
+    def call(verb: Callable[[list[str]], int], *args: str) -> tuple[int, str]:
+        capsys.readouterr()
+        code = verb(list(args))
+        return code, capsys.readouterr().err
+
+    return call
+
+
+def one_sentence(result: tuple[int, str], *says: str) -> None:
+    """Assert exit 2 and a last line on stderr that says all of `says`."""
+    code, err = result
+    assert code == BAD_INPUT
+    last = err.strip().splitlines()[-1]
+    assert last.startswith("error: ")
+    for part in says:
+        assert part in last, last
+
+
+def a_change(project: TinyProject) -> None:
+    """Commit a change of the model folder on a branch."""
+    project.edit("model.yaml", "seed: 0", "seed: 1")
+    project.open("change")
+
+
+def test_no_promotion_yaml(project: TinyProject, run: Run) -> None:
+    """A checkout without promotion.yaml says so, in prepare and in promote."""
+    (project.clone / "promotion.yaml").unlink()
+    project.open("gone")
+
+    one_sentence(run(prepare.main), "promotion.yaml", "missing")
+    one_sentence(run(promote.main, "apply", "--commit", "HEAD"), "promotion.yaml", "missing")
+
+
+def test_a_broken_promotion_yaml(project: TinyProject, run: Run) -> None:
+    """A mistake in promotion.yaml is named with its line."""
+    project.edit("promotion.yaml", "looks: 5", "loks: 5")
+    project.open("broken")
+
+    one_sentence(run(prepare.main), "promotion.yaml:14:", "did you mean `looks`?")
+
+
+def test_an_unknown_model(project: TinyProject, run: Run) -> None:
+    """A model that is not there is named together with those that are."""
+    a_change(project)
+    assert run(prepare.main)[0] == 0
+
+    one_sentence(run(train.main, "--model", "ghost"), "no model `ghost`", MODEL)
+    one_sentence(run(retrain.main, "--try", "ghost"), "no model `ghost`", MODEL)
+
+
+def test_a_model_folder_without_train_py(project: TinyProject, run: Run) -> None:
+    """The missing file is named, with where to read on."""
+    (project.clone / "models" / MODEL / "train.py").unlink()
+    project.open("half")
+    assert run(prepare.main)[0] == 0
+
+    one_sentence(run(train.main), "train.py", "a model folder needs train.py")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        ("threshold: 0.5", "threshold: 0.5\nfoo: 1", "model.yaml:8: unknown key `foo`"),
+        ("as_of: 2026-03-01", "as_of: yesterday", "model.yaml:1: `as_of` must be a date"),
+        ("train_days: 20", "train_days: 0", "model.yaml:2: `train_days` must be a whole number of 1 or more"),
+        ("seed: 0\n", "", "lacks the key `seed`"),
+    ],
+)
+def test_a_broken_model_yaml(project: TinyProject, run: Run, old: str, new: str, says: str) -> None:
+    """A mistake in model.yaml is named with its line."""
+    project.edit("model.yaml", old, new)
+    project.open("broken")
+    assert run(prepare.main)[0] == 0
+
+    one_sentence(run(train.main), says)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        ('table["y"].to_numpy()', 'table["y"].where(table["row_id"] % 2 == 0).to_numpy()', "missing targets"),
+        ('keys=table[["row_id"]]', 'keys=table[["row_id"]] // 2', "duplicate keys"),
+        ('table["y"].to_numpy()', '0 * table["y"].to_numpy() + 1', "one class"),
+        ("    table = pd.concat(tables, ignore_index=True)", "    table = tables[0].head(0)", "zero rows"),
+        ('table["y"].to_numpy()', 'table["y"].to_numpy()[1:]', "different lengths"),
+        ('"day", "amount"', '"amount"', "lacks the column `day`"),
+    ],
+)
+def test_data_that_cannot_be_learned_from(project: TinyProject, run: Run, old: str, new: str, says: str) -> None:
+    """NaN targets, duplicate keys, one class, zero rows: one sentence, and nothing reaches the tracker."""
+    project.edit("data.py", old, new)
+    project.open("bad-data")
+    assert run(prepare.main)[0] == 0
+
+    one_sentence(run(train.main), "models/tiny/", says)
+    assert project.registry.runs(MODEL) == []
+
+
+def test_a_train_py_that_raises(project: TinyProject, run: Run) -> None:
+    """Its own traceback comes first, then one sentence with where the log is."""
+    project.edit("train.py", "    return Fixed", "    raise KeyError('no such column')\n    return Fixed")
+    project.open("raises")
+    assert run(prepare.main)[0] == 0
+
+    code, err = run(train.main)
+
+    assert "Traceback" in err
+    assert "no such column" in err
+    one_sentence((code, err), "models/tiny/train.py", "train.log")
+
+
+def test_a_registry_that_is_down(project: TinyProject, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server that does not answer is named, without its password, in prepare and promote."""
+    a_change(project)
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port = listener.getsockname()[1]
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://dana:hunter2@127.0.0.1:{port}")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+
+    for result in (run(prepare.main), run(promote.main, "plan", "--commit", "HEAD")):
+        one_sentence(result, f"127.0.0.1:{port}", "cannot be reached")
+        assert "hunter2" not in result[1]
+
+
+def test_a_dirty_checkout(project: TinyProject, run: Run) -> None:
+    """Uncommitted changes below models/ are named, because a model is named by its tree."""
+    project.edit("model.yaml", "seed: 0", "seed: 1")
+
+    one_sentence(run(prepare.main), "uncommitted changes below models", "model.yaml")
+
+
+def test_a_shallow_checkout(project: TinyProject, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A clone without history says how to fetch it."""
+    a_change(project)
+    shallow = tmp_path / "shallow"
+    url = project.hosting.bare.as_uri()
+    subprocess.run(["git", "clone", "--quiet", "--depth=1", url, str(shallow)], check=True, env=os.environ)
+    monkeypatch.chdir(shallow)
+
+    one_sentence(run(prepare.main), "shallow", "git fetch --unshallow")
+    one_sentence(run(promote.main, "apply"), "shallow", "git fetch --unshallow")
+
+
+def test_not_a_checkout(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Outside of git there is one sentence, not git's usage."""
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    monkeypatch.chdir(empty)
+
+    one_sentence(run(prepare.main), "not a git checkout")
+
+
+def test_a_verb_before_its_time(project: TinyProject, run: Run) -> None:
+    """Each verb names the record that it misses."""
+    for verb in (train, score, gate, pin):
+        one_sentence(run(verb.main), "plan.json", "run the step that writes it first")
+
+
+def test_a_work_folder_that_is_something_else(project: TinyProject, run: Run, tmp_path: Path) -> None:
+    """prepare empties only a folder that an earlier judgement made."""
+    a_change(project)
+    precious = tmp_path / "precious"
+    precious.mkdir()
+    (precious / "thesis.txt").write_text("years of work", encoding="utf-8")
+
+    one_sentence(run(prepare.main, "--work", str(precious)), "holds no plan.json")
+    assert (precious / "thesis.txt").read_text(encoding="utf-8") == "years of work"
