@@ -1,0 +1,128 @@
+"""Go back to an older champion, code and pin together: a branch and a pull request, or --now on main itself.
+
+The revert button undoes one commit; this puts a state back. It works from a dirty checkout, touches no
+file of it, and pushes nothing before the target has passed the checks that promote.py makes.
+"""
+
+import argparse
+import re
+from pathlib import Path
+
+from promotion.apply import who
+from promotion.branching import hosted_tip
+from promotion.config import FILE
+from promotion.errors import VERDICT_NO, PromotionError, handled
+from promotion.github_output import log_text
+from promotion.landing import land
+from promotion.pull_requests import Proposal, host_of, propose
+from promotion.registry import Registry
+from promotion.rendering.escape import code, markdown
+from promotion.rollbacks import Rollback, prepare_rollback
+from promotion.source import Repo
+
+
+def body_of(found: Rollback, reason: str | None, by: str) -> str:
+    """Return the pull request's text: what merging does, why, and what it undoes; pure."""
+    before = "nothing" if found.now is None else str(found.now.version)
+    lines = []
+    if found.to is None:
+        lines.append(f"**Merging drops `@champion` of {code(found.model)}** (was version {before}). Servers keep what")
+        lines.append("they have loaded, and a server that starts finds no model.")
+    else:
+        merged = "" if found.merged_in is None else f", merged in #{found.merged_in}"
+        lines.append(f"**Merging moves `@champion` of {code(found.model)}: {before} -> {found.to.version}**, back to the")
+        lines.append(f"champion of {found.since}{merged}. Nothing is retrained; servers swap within seconds.")
+        lines.append("")
+        lines.append(f"The commit restores `models/{found.model}/` and the pin in `{FILE}` as they were.")
+    lines += ["", f"Reason: {markdown(reason)}" if reason else "No reason was given.", f"Asked for by {code(by)}.", ""]
+    if found.to is not None and found.to.override is not None:
+        lines += ["The model is frozen; the pin carries the reason, so that promote lets this rollback through.", ""]
+    if found.undone:
+        lines.append("What it takes back:")
+        for change in found.undone:
+            pin = "no champion" if change.after is None else f"version {change.after.version}"
+            lines.append(f"- {change.commit.when[:10]} {pin}: {_subject(change.commit.subject)}")
+        lines.append("")
+    lines.append("Until a person opens a retrain pull request, the scheduled one stays quiet.")
+    return "\n".join(lines) + "\n"
+
+
+def _subject(subject: str) -> str:
+    """A commit's subject as Markdown; a pull request number at its end stays a link."""
+    match = re.fullmatch(r"(.*?)( \(#\d+\))?", subject)
+    assert match is not None
+    return markdown(match[1]) + (match[2] or "")
+
+
+def branch_of(found: Rollback, base: str) -> str:
+    """The rollback's branch: the same question of the same main has the same name, so asking twice is harmless."""
+    versions = ["none" if pin is None else str(pin.version) for pin in (found.now, found.to)]
+    return f"rollback/{found.model}-{versions[0]}-to-{versions[1]}-{base[:7]}"
+
+
+def version_or_none(text: str) -> int | None:
+    """Read --to: a version number, or `none` (also `null`) to drop the champion."""
+    if text.lower() in ("none", "null"):
+        return None
+    if not re.fullmatch(r"v?[1-9][0-9]{0,8}", text):
+        raise argparse.ArgumentTypeError(f"`{text}` is not a version number or `none`")
+    return int(text.removeprefix("v"))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        description="Go back to an older champion, code and pin together, as a branch and a pull request.",
+        epilog="Reads git (full history), origin and the registry (MLFLOW_TRACKING_URI). Pushes one branch and, with "
+        "GITHUB_TOKEN, opens its pull request; without one it prints the address to open it.",
+    )
+    parser.add_argument("model", help="the model, as promotion.yaml names it")
+    parser.add_argument(
+        "--to",
+        type=version_or_none,
+        default=argparse.SUPPRESS,
+        metavar="VERSION",
+        help="an older champion, or `none` to drop the alias (default: the champion before the last promotion)",
+    )
+    parser.add_argument("--reason", help="why; needed while the model is frozen")
+    parser.add_argument("--by", help="who asks for it (default: the workflow's actor, else this machine's user)")
+    parser.add_argument("--now", action="store_true", help="push to main itself and move @champion from here")
+    parser.add_argument("--dry-run", action="store_true", help="check the target and say what would happen")
+    parser.add_argument("--base", default="main", help="the branch that counts (default: %(default)s)")
+    parser.add_argument("--branch", help="the branch to push (default: rollback/MODEL-FROM-to-TO-BASE)")
+    parser.add_argument("--repo", type=Path, default=Path(), help="the checkout (default: this folder)")
+    return parser
+
+
+@handled
+def main(argv: list[str] | None = None) -> int:
+    """Parse arguments and roll back; exit 0 when it is on its way, 1 when main has it but the registry does not."""
+    args = _parser().parse_args(argv)
+    repo, registry = Repo(args.repo), Registry()
+    if args.reason is not None and not args.reason.strip():
+        raise PromotionError("--reason is empty; say in a few words why")
+    by = args.by or who()
+    tip = hosted_tip(repo, args.base)
+    to = getattr(args, "to", None)
+    drop = hasattr(args, "to") and to is None
+    found = prepare_rollback(repo, registry, args.model, base=tip, to=to, drop=drop, reason=args.reason, by=by)
+    if found is None:
+        print(f"{args.base} pins this already; if @champion differs, run `python scripts/promote.py apply`")
+        return 0
+    body = body_of(found, args.reason, by)
+    print(log_text(f"{found.subject}: every check passes"))
+    branch = args.branch or branch_of(found, tip)
+    if args.dry_run:
+        print(log_text(f"\n{body}\nnothing was pushed; without --dry-run: {args.base if args.now else branch}"))
+        return 0
+    if args.now:
+        done = land(repo, registry, args.model, found.commit, base=args.base, by=by, reason=args.reason)
+        return 0 if done else VERDICT_NO
+    proposal = Proposal(found.commit, branch, args.base, found.subject, body)
+    pull = propose(repo, host_of(repo), proposal)
+    if pull is not None:
+        print(f"merge it and @champion moves: {pull.url}")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
