@@ -39,3 +39,6 @@ lock: ## resolve requirements/*.in again (needs uv)
 
 clean: ## remove everything that these commands made
 	rm -rf $(VENV) .demo .work .data .tools .pytest_cache .ruff_cache .hypothesis
+
+bench: $(VENV)/.dev-stamp ## print times and ratios against other tools
+	for file in tests/benchmarks/bench_*.py; do echo "## $$file"; $(BIN)/python $$file || exit 1; done
