@@ -17,9 +17,8 @@ from promotion.github_settings import MISSING, OK, UNKNOWN, Check, repository_ch
 from promotion.registry import CHAMPION, Registry, tracking_uri, without_secrets
 from promotion.source import Repo
 from promotion.spec import read_spec
-from promotion.workflow_names import Names, read_names
+from promotion.workflow_names import WORKFLOWS, Names, read_names
 
-WORKFLOWS = ("retrain.yml", "promote.yml", "drift.yml", "schedule.yml", "ci.yml")
 OLDEST_GIT = (2, 30)
 ORIGIN = re.compile(r"(?:https://|ssh://git@|git@)[^/:]+[/:](?P<repo>[A-Za-z0-9-]+/[A-Za-z0-9._-]+?)(?:\.git)?/?")
 

@@ -125,6 +125,10 @@ def force_pushes(settings: Any) -> None:
     settings["rules"] = [entry for entry in settings["rules"] if entry["type"] != "non_fast_forward"]
 
 
+def schedule_fell_asleep(settings: Any) -> None:
+    settings["workflow_states"][".github/workflows/drift.yml"] = "disabled_inactivity"
+
+
 def set_path(path: str, value: Any) -> Any:
     """A change of one setting, by dotted path."""
 
@@ -162,7 +166,7 @@ def set_path(path: str, value: Any) -> Any:
             "code owners",
         ),
         (set_path("workflow_states", {}), "workflows on GitHub"),
-        (set_path("workflow_states", {"drift.yml": "disabled_inactivity"}), "workflows on GitHub"),
+        (schedule_fell_asleep, "workflows on GitHub"),
     ],
 )
 def test_each_missing_setting_is_named(job: StandIn, checkout: Path, capsys: Any, change: Any, name: str) -> None:

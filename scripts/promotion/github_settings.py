@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 from promotion.github import CONTEXT, GitHub
 from promotion.github_errors import GitHubError, one_line
-from promotion.workflow_names import NOTHING, Names, lacking
+from promotion.workflow_names import NOTHING, WORKFLOWS, Names, lacking
 
 PRODUCTION = "production"
 OK, MISSING, UNKNOWN = "ok", "missing", "unknown"
@@ -45,8 +45,14 @@ def repository_checks(github: GitHub, names: dict[str | None, Names]) -> list[Ch
     repo = github.settings("", doing=f"read the repository {github.repo}", needs="metadata: read")
     branch = repo.get("default_branch") or "main"
     checks = _issues(repo)
-    for part in (_actions, _opens_pulls, _owners, _active):
-        checks += _seen(part.__doc__ or "", lambda part=part: part(github))
+    parts = {
+        "actions": _actions,
+        "workflow token": _opens_pulls,
+        "code owners": _owners,
+        "workflows on GitHub": _active,
+    }
+    for name, look in parts.items():
+        checks += _seen(name, lambda look=look: look(github))
     checks += _seen(f"rules of {branch}", lambda: _branch_checks(repo, branch, read_branch(github, branch)))
     checks += _seen(f"environment {PRODUCTION}", lambda: _environment(github, branch))
     for environment, wanted in sorted(names.items(), key=lambda item: item[0] or ""):
@@ -87,7 +93,6 @@ def _issues(repo: dict[str, Any]) -> list[Check]:
 
 
 def _actions(github: GitHub) -> Iterable[Check]:
-    """actions"""
     found = github.settings("/actions/permissions", doing="read whether Actions are on", needs="administration: read")
     if not found.get("enabled"):
         todo = "Settings > Actions > General: allow actions"
@@ -97,7 +102,6 @@ def _actions(github: GitHub) -> Iterable[Check]:
 
 
 def _opens_pulls(github: GitHub) -> Iterable[Check]:
-    """workflow token"""
     doing = "read the workflow token's permissions"
     found = github.settings("/actions/permissions/workflow", doing=doing, needs="administration: read")
     if found.get("can_approve_pull_request_reviews"):
@@ -116,7 +120,6 @@ def _opens_pulls(github: GitHub) -> Iterable[Check]:
 
 
 def _owners(github: GitHub) -> Iterable[Check]:
-    """code owners"""
     try:
         doing = "read the errors of CODEOWNERS"
         found = github.settings("/codeowners/errors", doing=doing, needs="contents: read").get("errors") or []
@@ -136,17 +139,19 @@ def _owners(github: GitHub) -> Iterable[Check]:
 
 
 def _active(github: GitHub) -> Iterable[Check]:
-    """workflows on GitHub"""
     doing = "list the workflows"
     found = github.settings_list("/actions/workflows", key="workflows", doing=doing, needs="actions: read")
-    asleep = [one_line(str(item.get("path")), 80) for item in found if item.get("state") != "active"]
-    if asleep:
+    states = {str(item.get("path")).rsplit("/", 1)[-1]: item.get("state") for item in found}
+    name = "workflows on GitHub"
+    absent = [workflow for workflow in WORKFLOWS if workflow not in states]
+    asleep = [workflow for workflow in WORKFLOWS if states.get(workflow, "active") != "active"]
+    if absent:
+        yield Check(name, MISSING, f"not there: {', '.join(absent)}", "push .github/workflows to the default branch")
+    elif asleep:
         todo = "Actions tab: enable them (GitHub switches schedules off after 60 idle days)"
-        yield Check("workflows on GitHub", MISSING, f"not active: {', '.join(asleep)}", todo)
-    elif not found:
-        yield Check("workflows on GitHub", MISSING, "none", "push .github/workflows to the default branch")
+        yield Check(name, MISSING, f"not active: {', '.join(asleep)}", todo)
     else:
-        yield Check("workflows on GitHub", OK, f"{len(found)} active")
+        yield Check(name, OK, "active")
 
 
 def read_branch(github: GitHub, branch: str) -> Branch:

@@ -1,4 +1,4 @@
-"""Which secrets and variables the workflows read, by the environment of the job that reads them."""
+"""The workflows, and which secrets and variables they read, by the environment of the job that reads them."""
 
 import re
 from dataclasses import dataclass
@@ -9,6 +9,7 @@ import yaml
 
 from promotion.errors import PromotionError
 
+WORKFLOWS = ("retrain.yml", "promote.yml", "drift.yml", "schedule.yml", "ci.yml")
 URI = "MLFLOW_TRACKING_URI"
 # any one of these sets is a whole login
 LOGINS = (
