@@ -1,0 +1,180 @@
+"""Sums per cluster, exact: whole numbers of a power of two, so that partitions merge to the same bits in any order.
+
+A value v of a column whose largest size is at most 2^e is kept as high * 2^(e-30) + low * 2^(e-60), both
+int64: rounding at 2^-61 of the largest value, and after that only additions of whole numbers. Clusters are
+named by 64-bit hashes and kept in their order. Above MOST clusters the top 14 bits of the hash are the
+cluster: pseudo-clusters, which are nested, so it does not matter when it happened.
+"""
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from promotion.errors import PromotionError
+
+LIMB = 30
+MOST = 1 << 16
+PSEUDO_BITS = 14
+
+
+@dataclass(frozen=True)
+class ClusterSums:
+    """Sums of G clusters over C columns. ids: (G,) uint64, ascending. high, low: (G, C) int64. exponents: (C,).
+
+    coarse: the ids are pseudo-clusters.
+    """
+
+    columns: tuple[str, ...]
+    exponents: tuple[int, ...]
+    ids: np.ndarray
+    high: np.ndarray
+    low: np.ndarray
+    coarse: bool = False
+
+    def values(self) -> np.ndarray:
+        """(G, C) float64 sums."""
+        exponents = np.array(self.exponents, dtype=np.int64)
+        return np.ldexp(np.ldexp(self.high.astype(np.float64), LIMB) + self.low, exponents - 2 * LIMB)
+
+    def totals(self) -> dict[str, float]:
+        """Each column's sum over all clusters, correctly rounded from the exact one."""
+        found = {}
+        for j, name in enumerate(self.columns):
+            exact = (sum(_whole(self.high[:, j])) << LIMB) + sum(_whole(self.low[:, j]))
+            shift = self.exponents[j] - 2 * LIMB
+            found[name] = float(exact << shift) if shift >= 0 else exact / (1 << -shift)
+        return found
+
+    def write(self, path: Path) -> Path:
+        """Write partial sums to a file that `read` and `merge` understand (NumPy's npz, no pickle)."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("wb") as file:
+            np.savez(
+                file,
+                columns=np.array(self.columns),
+                exponents=np.array(self.exponents, dtype=np.int64),
+                ids=self.ids,
+                high=self.high,
+                low=self.low,
+                coarse=np.array(self.coarse),
+            )
+        return path
+
+
+def _whole(column: np.ndarray) -> list[int]:
+    """A few Python integers with the same sum as an int64 column, without overflow."""
+    return [int(column[i : i + 1024].astype(object).sum()) for i in range(0, len(column), 1024)] if len(column) else [0]
+
+
+def read(path: Path) -> ClusterSums:
+    """Read partial sums; raise PromotionError when the file is not one."""
+    try:
+        with np.load(path, allow_pickle=False) as found:
+            return ClusterSums(
+                tuple(str(c) for c in found["columns"]),
+                tuple(int(e) for e in found["exponents"]),
+                found["ids"].astype(np.uint64),
+                found["high"].astype(np.int64),
+                found["low"].astype(np.int64),
+                bool(found["coarse"]),
+            )
+    except (OSError, ValueError, KeyError, EOFError) as error:
+        raise PromotionError(
+            f"not a file of partial sums ({type(error).__name__}); sum the part again", file=path
+        ) from None
+
+
+def exponent(largest: float) -> int:
+    """The e for a column whose values are at most `largest` in size: the smallest with largest <= 2^e."""
+    if largest == 0:
+        return 0
+    if not math.isfinite(largest):
+        raise PromotionError("a value to be summed is NaN or infinite; is a prediction far outside its range?")
+    mantissa, e = math.frexp(largest)
+    return e - 1 if mantissa == 0.5 else e
+
+
+def grouped(
+    ids: np.ndarray, matrix: Sequence[np.ndarray], columns: Sequence[str], exponents: Sequence[int]
+) -> ClusterSums:
+    """Sum (n,) columns of one part within (n,) uint64 ids. n is at most 2^22, so the floats below are exact."""
+    unique, inverse = np.unique(ids, return_inverse=True)
+    shape = (len(unique), len(columns))
+    high, low = np.zeros(shape, np.int64), np.zeros(shape, np.int64)
+    for j, values in enumerate(matrix):
+        scaled = np.ldexp(values, LIMB - exponents[j])
+        top = np.rint(scaled)
+        high[:, j] = np.bincount(inverse, weights=top, minlength=len(unique)).astype(np.int64)
+        rest = scaled - top
+        if rest.any():
+            bottom = np.rint(np.ldexp(rest, LIMB))
+            low[:, j] = np.bincount(inverse, weights=bottom, minlength=len(unique)).astype(np.int64)
+    return _settled(ClusterSums(tuple(columns), tuple(exponents), unique, high, low))
+
+
+def merge(parts: Iterable[ClusterSums]) -> ClusterSums:
+    """Add up partial sums, in any order to the same bits; raise PromotionError when they are not of one table."""
+    waiting: list[ClusterSums] = []
+    size = 0
+    for part in parts:
+        if waiting and (part.columns, part.exponents) != (waiting[0].columns, waiting[0].exponents):
+            raise PromotionError("partial sums of different columns or scales do not add up; sum them under one plan")
+        waiting.append(part)
+        size += len(part.ids)
+        if size > 4 * MOST:
+            waiting = [_added(waiting)]
+            size = len(waiting[0].ids)
+    if not waiting:
+        raise PromotionError("no partial sums to merge")
+    return _added(waiting)
+
+
+def _added(parts: list[ClusterSums]) -> ClusterSums:
+    coarse = any(part.coarse for part in parts)
+    parts = [_coarsened(part) if coarse else part for part in parts]
+    ids, inverse = np.unique(np.concatenate([part.ids for part in parts]), return_inverse=True)
+    first = parts[0]
+    total = ClusterSums(
+        first.columns,
+        first.exponents,
+        ids,
+        _summed(np.concatenate([part.high for part in parts]), inverse, len(ids)),
+        _summed(np.concatenate([part.low for part in parts]), inverse, len(ids)),
+        coarse,
+    )
+    return _settled(total)
+
+
+def _summed(values: np.ndarray, inverse: np.ndarray, groups: int) -> np.ndarray:
+    total = np.zeros((groups, values.shape[1]), np.int64)
+    order = np.argsort(inverse, kind="stable")
+    if len(order):
+        starts = np.flatnonzero(np.diff(inverse[order], prepend=-1))
+        total[:] = np.add.reduceat(values[order], starts, axis=0)
+    return total
+
+
+def _settled(sums: ClusterSums) -> ClusterSums:
+    """Carry low into high, and go to pseudo-clusters when there are more clusters than MOST."""
+    carry = (sums.low + (1 << (LIMB - 1))) >> LIMB
+    settled = ClusterSums(
+        sums.columns, sums.exponents, sums.ids, sums.high + carry, sums.low - (carry << LIMB), sums.coarse
+    )
+    return _added([_coarsened(settled)]) if not sums.coarse and len(sums.ids) > MOST else settled
+
+
+def _coarsened(sums: ClusterSums) -> ClusterSums:
+    if sums.coarse:
+        return sums
+    return ClusterSums(
+        sums.columns, sums.exponents, sums.ids >> np.uint64(64 - PSEUDO_BITS), sums.high, sums.low, coarse=True
+    )
+
+
+def empty(columns: Sequence[str], exponents: Sequence[int]) -> ClusterSums:
+    """Sums of no rows."""
+    nothing = np.zeros((0, len(columns)), np.int64)
+    return ClusterSums(tuple(columns), tuple(exponents), np.zeros(0, np.uint64), nothing, nothing)

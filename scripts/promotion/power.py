@@ -1,0 +1,84 @@
+"""Power: what a test set can show, from the standard error of a difference; normal approximation, pure."""
+
+import math
+from statistics import NormalDist
+
+from promotion.config import ChallengeRule
+from promotion.records import Power, finite
+from promotion.rules import rule_name
+
+POWER = 0.80
+HARDLY = 0.10  # a rule that an equal candidate passes less often than this is told
+NORMAL = NormalDist()
+MOST_DAYS = 100_000
+
+
+def power_of(
+    rule: ChallengeRule, error: float, tail: float, *, days: int, worthwhile: float | None, label: str | None
+) -> Power:
+    """Return the power of one rule. error: standard error of the difference (or contrast) on `days` test days.
+
+    `margin + true difference` over `error` is the distance to the bound; the rule passes when it exceeds
+    z(1 - tail) after the noise. A relative margin's `error` is its contrast's and its margin is given by
+    the caller as an absolute one.
+    """
+    z = NORMAL.inv_cdf(1 - tail)
+    margin = 0.0 if rule.kind == "superior" else rule.margin
+    smallest = (z + NORMAL.inv_cdf(POWER)) * error
+    zero = passes(margin, error, z)
+    needed = None
+    if worthwhile is not None:
+        needed = days_needed(worthwhile + margin, smallest, days)
+    elif margin > 0:
+        needed = days_needed(margin, smallest, days)
+    name = rule_name(rule) + ("" if label is None else f" ({label})")
+    return Power(
+        rule=name,
+        sd=finite(error) or 0.0,
+        smallest=finite(smallest) or 0.0,
+        pass_zero=finite(zero, 4) or 0.0,
+        pass_worthwhile=None if worthwhile is None else finite(passes(worthwhile + margin, error, z), 4),
+        days_needed=needed,
+        warning=_warning(
+            name, rule, zero, margin, smallest, needed, worthwhile, passes((worthwhile or 0) + margin, error, z)
+        ),
+    )
+
+
+def passes(distance: float, error: float, z: float) -> float:
+    """Probability that an estimate expected `distance` above its bound shows it: Phi(distance / error - z)."""
+    if error == 0:
+        return 1.0 if distance > 0 else 0.0
+    return NORMAL.cdf(distance / error - z)
+
+
+def days_needed(distance: float, smallest: float, days: int) -> int | None:
+    """Test days at which `distance` would be the smallest difference shown: errors fall as 1 / sqrt(days)."""
+    if not distance > 0:
+        return None
+    needed = math.ceil(days * (smallest / distance) ** 2)
+    return max(1, needed) if needed <= MOST_DAYS else None
+
+
+def _warning(
+    name: str,
+    rule: ChallengeRule,
+    zero: float,
+    margin: float,
+    smallest: float,
+    needed: int | None,
+    worthwhile: float | None,
+    pass_worthwhile: float,
+) -> str | None:
+    more = "" if needed is None else f", or {needed} test days"
+    if rule.kind == "not_worse_than" and zero < 0.5:
+        return (
+            f"a candidate that is no worse at all passes `{name}` only {zero:.1%} of the time; "
+            f"80% needs a margin of {smallest:.3g}{more}"
+        )
+    if worthwhile is not None and pass_worthwhile < 0.5:
+        return (
+            f"a candidate that is better by the worthwhile {worthwhile:g} passes `{name}` only {pass_worthwhile:.1%} "
+            f"of the time; 80% needs a difference of {smallest - margin:.3g}{more}"
+        )
+    return None
