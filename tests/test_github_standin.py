@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 import requests
-from github.fixtures import description_or_reason
+from github.clients import sentence_of
+from github.fixtures import description_or_reason, problems
 from github.standin import Recorded, StandIn
 from promotion.github import GitHub
 
@@ -90,10 +91,15 @@ def test_stand_in_runs_as_a_process(tmp_path: Any) -> None:
         requests.post(f"{url}/_control/faults", json={"kind": "status", "status": 500}, timeout=5)
         client = GitHub(url, "octo-org/fraud", "t-actions", sleep=lambda seconds: None)
         client.update_comment(client.create_comment(number, "x").id if client.pull(number) else 0, "kept")
+        token = {"login": "github-actions[bot]", "permissions": {"pull-requests": "read"}}
+        reader = requests.post(f"{url}/_control/tokens", json=token, timeout=5).json()["token"]
+        forbidden = sentence_of(lambda: GitHub(url, "octo-org/fraud", reader).create_comment(number, "x"))
         recorded = requests.get(f"{url}/_control/requests", timeout=5).json()
     finally:
         process.kill()
         process.wait()
 
     assert json.loads(state.read_text())["comments"][0]["body"] == "kept"
-    assert [request["method"] for request in recorded] == ["GET", "GET", "POST", "PATCH"]
+    assert [request["method"] for request in recorded] == ["GET", "GET", "POST", "PATCH", "POST"]
+    assert "lacks the permission" in forbidden
+    assert problems(recorded) == []
