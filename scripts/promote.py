@@ -1,18 +1,24 @@
-"""Make @champion what main pins: plan shows the difference, apply moves it.
+"""Make @champion what main pins: plan shows the difference, apply moves it, history tells what happened.
 
 Level-based: it compares desired with current and moves the difference, so running it twice, late or
 after a crash is harmless, and a rollback is just another desired state.
 """
 
 import argparse
+import json
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 from promotion.apply import apply, plan, who
 from promotion.checks import Permissions
-from promotion.errors import VERDICT_NO, handled
-from promotion.registry import Registry
+from promotion.deadline import deadline
+from promotion.errors import VERDICT_NO, PromotionError, handled
+from promotion.history import as_dicts, history, in_production, parse_time, table
+from promotion.registry import CHAMPION, Registry
 from promotion.source import Repo
+
+SECONDS = 300.0  # a whole command; a 50 MB model takes under five
 
 
 def tip_of(repo: Repo, branch: str) -> str:
@@ -27,9 +33,25 @@ def tip_of(repo: Repo, branch: str) -> str:
     return repo.resolve(branch)
 
 
-def _commit(repo: Repo, args: argparse.Namespace) -> str:
+def commit_to_apply(repo: Repo, branch: str, commit: str | None, *, rewritten_history: bool = False) -> str:
+    """Return the branch's tip, or `commit` where it is one of the branch's own first-parent commits."""
     repo.need_full_history()
-    return repo.resolve(args.commit) if args.commit else tip_of(repo, args.branch)
+    tip = tip_of(repo, branch)
+    if commit is None:
+        return tip
+    chosen = repo.resolve(commit)
+    if not repo.on_first_parent(chosen, tip):
+        raise PromotionError(
+            f"commit {chosen[:12]} is not on the first-parent history of {branch}; "
+            "only what was merged there is promoted"
+        )
+    if rewritten_history and chosen != tip:
+        raise PromotionError(f"--rewritten-history takes the tip of {branch}; leave --commit out")
+    return chosen
+
+
+def _commit(repo: Repo, args: argparse.Namespace) -> str:
+    return commit_to_apply(repo, args.branch, args.commit, rewritten_history=args.rewritten_history)
 
 
 def run_plan(args: argparse.Namespace) -> int:
@@ -51,6 +73,29 @@ def run_apply(args: argparse.Namespace) -> int:
     return 0 if done else VERDICT_NO
 
 
+def run_history(args: argparse.Namespace) -> int:
+    """Print a model's history, or which version was champion at a time."""
+    repo, registry = Repo(args.repo), Registry()
+    when = None if args.at is None else parse_time(args.at)
+    rows = history(repo, commit_to_apply(repo, args.branch, None), registry, args.model)
+    if when is not None:
+        found = in_production(args.model, rows, when)
+        if args.json:
+            print(json.dumps(asdict(found), indent=2))
+        else:
+            what = "no champion" if found.version is None else f"version {found.version}"
+            move = found.event
+            since = "" if move is None else f", since {move.at} ({move.reason}, {move.commit[:12]})"
+            print(f"{args.model} at {found.at}: {what}{since}" + ("" if found.note is None else f"; {found.note}"))
+        return 0
+    if args.json:
+        print(json.dumps(as_dicts(rows), indent=2))
+        return 0
+    registered = registry.model(args.model)
+    print(table(args.model, rows, None if registered is None else registered.aliases.get(CHAMPION)))
+    return 0
+
+
 def _allowed(args: argparse.Namespace) -> Permissions:
     return Permissions(thaw=args.reason, rewritten_history=args.rewritten_history)
 
@@ -58,22 +103,32 @@ def _allowed(args: argparse.Namespace) -> Permissions:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         description="Make @champion what main pins.",
-        epilog="Reads git (full history) and the registry (MLFLOW_TRACKING_URI). Writes, with apply, ledger tags and aliases.",
+        epilog="Reads git (full history) and the registry (MLFLOW_TRACKING_URI). Writes, with apply, ledger tags and "
+        "aliases. Exit code: 0 all is as main pins, 1 something was refused, 2 bad input or a registry that failed.",
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, run, text in (
         ("plan", run_plan, "show what apply would do, and every reason against it"),
         ("apply", run_apply, "move @champion of every model that differs and passes its checks"),
+        ("history", run_history, "who moved @champion when, from what to what, and why"),
     ):
         command = commands.add_parser(name, help=text, description=text)
         command.add_argument("--repo", type=Path, default=Path(), help="the checkout (default: this folder)")
         command.add_argument("--branch", default="main", help="the branch that counts (default: %(default)s)")
-        command.add_argument("--commit", help="a commit instead of the branch's tip (older ones are refused)")
+        command.add_argument(
+            "--deadline", type=float, default=SECONDS, metavar="S", help="stop after S seconds (default: %(default)g)"
+        )
+        command.set_defaults(run=run)
+        if name == "history":
+            command.add_argument("model", help="the model's name")
+            command.add_argument("--at", metavar="TIME", help="only the version in production then: 2026-08-03T12:00Z")
+            command.add_argument("--json", action="store_true", help="as JSON")
+            continue
+        command.add_argument("--commit", help="a commit of the branch instead of its tip (older ones are refused)")
         command.add_argument("--reason", help="why: recorded, and needed for a rollback during a freeze")
         command.add_argument("--rewritten-history", action="store_true", help="accept that main was rewritten")
         if name == "apply":
             command.add_argument("--together", action="store_true", help="write nothing unless every model passes")
-        command.set_defaults(run=run)
     return parser
 
 
@@ -82,7 +137,8 @@ def main(argv: list[str] | None = None) -> int:
     """Parse arguments and run one command."""
     args = _parser().parse_args(argv)
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
-    return args.run(args)
+    with deadline(args.deadline, f"promote.py {args.command}"):
+        return args.run(args)
 
 
 if __name__ == "__main__":

@@ -1,17 +1,26 @@
 """Move @champion to what main pins: ledger first, then the alias, then read again until the newest entry wins."""
 
 import datetime
+import json
 import os
+import random
+import re
+import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from promotion.checks import Check, Permissions, check_model
-from promotion.desired import Difference, current_state, desired_states, difference, read_promotion
+from promotion.desired import Difference, Main, differences
+from promotion.errors import PromotionError
 from promotion.ledger import LedgerEntry, Repair, read_ledger, read_repairs, was_champion
-from promotion.registry import CHAMPION, Registry
+from promotion.registry import CHAMPION, RegisteredModel, Registry
 from promotion.source import Commit, Repo
 
-MOST_ROUNDS = 20
+MOST_ROUNDS = 12
+GONE = "alias gone"
+BY_HAND = "alias moved by hand"
+EARLIER = "alias on an earlier champion: moved by hand, or a write of an older commit that came late"
+LATE = "a write of an older commit came late"
 
 
 @dataclass(frozen=True)
@@ -32,28 +41,48 @@ class Planned:
         return self.difference.step != "none"
 
 
+@dataclass(frozen=True)
+class Settled:
+    """Where @champion was and is; newest: the entry that stands. text: one line that says what happened."""
+
+    model: str
+    before: int | None
+    newest: LedgerEntry
+    moved: bool
+    superseded: bool
+
+    @property
+    def text(self) -> str:
+        """One line that says what happened."""
+        was = "nothing" if self.before is None else str(self.before)
+        now = "dropped" if self.newest.version is None else str(self.newest.version)
+        if self.superseded:
+            return f"{self.model}: @champion is {now}: a newer pin than this commit's was confirmed and stands"
+        return (
+            f"{self.model}: @champion {was} -> {now}" if self.moved else f"{self.model}: @champion is {now}; recorded"
+        )
+
+
 def plan(repo: Repo, tip: str, registry: Registry, allowed: Permissions | None = None) -> list[Planned]:
     """Compare main with the registry and check every model that differs; write nothing."""
-    registered = registry.models()
+    main = Main(repo, tip)
     planned = []
-    for name, desired in sorted(desired_states(repo, tip, registered).items()):
-        diff = difference(desired, current_state(registered.get(name)))
-        checks = [] if diff.step == "none" else check_model(diff, repo, tip, registry, allowed or Permissions())
+    for diff in differences(main, registry.models()):
+        checks = [] if diff.step == "none" else check_model(diff, main, registry, allowed or Permissions())
         planned.append(Planned(diff, tuple(checks)))
-    return _guarded(planned, read_promotion(repo, tip).guard_moves)
+    return _guarded(planned, main.promotion.guard_moves)
 
 
 def _guarded(planned: list[Planned], most: int | None) -> list[Planned]:
-    """Refuse all moves and drops when there are more than the guard allows."""
-    moving = [item for item in planned if item.difference.step in ("move", "drop")]
+    """Refuse all moves and drops when there are more than the guard allows; what is refused anyway does not count."""
+    moving = [item for item in planned if item.difference.step in ("move", "drop") and not item.problems]
     if most is None or len(moving) <= most:
         return planned
     problem = (
         f"{len(moving)} champions would move or drop at once, guard.moves allows {most}; raise it if that is meant"
     )
     return [
-        Planned(item.difference, (*item.checks, Check("guard", problem))) if item in moving else item
-        for item in planned
+        replace(item, checks=(*item.checks, Check("guard", problem))) if item in moving else item for item in planned
     ]
 
 
@@ -68,7 +97,8 @@ def apply(
 ) -> bool:
     """Write what is planned and holds; return whether everything wanted was done.
 
-    One model's refusal does not hold the others, unless `together`. Each write is said as it is done.
+    Every refusal is said before the first write. One model's refusal or failure does not hold the others,
+    unless `together`. Raise PromotionError at the end when the registry failed for a model.
     """
     refused = [item for item in planned if item.wanted and item.problems]
     for item in refused:
@@ -76,54 +106,81 @@ def apply(
     if refused and together:
         say("nothing was written, because --together asks for all or none")
         return False
+    failed: list[str] = []
     for item in planned:
-        if item.wanted and not item.problems:
-            say(settle(item.difference, registry, by=by, reason=reason))
-        elif not item.wanted:
+        if not item.wanted:
             say(str(item.difference))
+        elif not item.problems:
+            try:
+                say(settle(item.difference, registry, by=by, reason=reason).text)
+            except PromotionError as error:
+                failed.append(f"{item.difference.model}: {error}")
+                say(f"FAILED {failed[-1]}")
+    if failed:
+        raise PromotionError(f"{len(failed)} of {len(planned)} models failed; run this again to finish ({failed[0]})")
     return not refused
 
 
-def settle(diff: Difference, registry: Registry, *, by: str, reason: str | None = None) -> str:
-    """Write the ledger entry and set the alias until both agree; return one line that says what happened."""
-    name = diff.model
-    entry = entry_of(diff, by=by, note=reason)
-    before = diff.current.champion
-    known = {old.height for old in diff.current.ledger}
-    if entry is not None and entry.height not in known:
-        registry.set_model_tag(name, entry.key, entry.text())
-    elif before != diff.wanted:
-        _record_repair(diff, registry, by)
-    moved = False
-    for _ in range(MOST_ROUNDS):
+def settle(diff: Difference, registry: Registry, *, by: str, reason: str | None = None) -> Settled:
+    """Write the ledger entry and set the alias until both agree, and leave the newest entry standing.
+
+    Each round reads the model afresh and does one thing: write our entry if it is the newest, else move
+    the alias to the newest entry, else say when it was reached. So whoever comes last, and whoever was
+    held up between a reading and a write, finds out and puts the newest entry's version back.
+    """
+    name, ours = diff.model, entry_of(diff, by=by, note=reason)
+    written: set[tuple[int, int]] = set()
+    for turn in range(MOST_ROUNDS):
+        _pause(turn)
         model = registry.model(name)
-        newest = (read_ledger(model.tags) or [entry])[-1] if model is not None else entry
-        wanted = diff.wanted if newest is None else newest.version
-        alias = None if model is None else model.aliases.get(CHAMPION)
-        if alias == wanted:
-            break
-        if wanted is None:
+        if model is None:
+            raise PromotionError(f"{name} is not registered any more; register a version first")
+        ledger = read_ledger(model.tags)
+        newest = ledger[-1] if ledger else None
+        if newest is None or ours.order > newest.order:
+            registry.set_model_tag(name, ours.key, ours.text())
+            continue
+        if newest.order == ours.order and newest.commit != ours.commit:
+            raise PromotionError(
+                f"{newest.key} of {name} is about commit {newest.commit[:12]}, not {ours.commit[:12]}: two histories "
+                "write to one registry; apply the one that counts with --rewritten-history"
+            )
+        alias = model.aliases.get(CHAMPION)
+        if alias == newest.version:
+            if not newest.stands:
+                registry.set_model_tag(name, newest.reached_key, json.dumps({"at": now(), "by": by[:200]}))
+            moved = diff.current.champion != newest.version or bool(written)
+            return Settled(name, diff.current.champion, newest, moved, newest.order > ours.order)
+        if newest.stands and newest.order not in written:
+            cause = LATE if written else _cause(alias, ledger)
+            registry.set_model_tag(name, *_repair(model, newest, cause, by))
+        if newest.version is None:
             registry.delete_alias(name, CHAMPION)
         else:
-            registry.set_alias(name, CHAMPION, wanted)
-        moved = True
-    now = "dropped" if wanted is None else str(wanted)
-    was = "nothing" if before is None else str(before)
-    if wanted != diff.wanted:
-        return f"{name}: @champion is {now}: a newer pin than this commit's was confirmed meanwhile, so that one stands"
-    return f"{name}: @champion {was} -> {now}" if moved else f"{name}: @champion is {now}; ledger brought up to date"
+            registry.set_alias(name, CHAMPION, newest.version)
+        written.add(newest.order)
+    raise PromotionError(
+        f"{name}@{CHAMPION} does not stay where it is put after {MOST_ROUNDS} readings; something else writes it, or "
+        "the registry answers with old values: look there, then run this again"
+    )
 
 
-def entry_of(diff: Difference, *, by: str, note: str | None = None) -> LedgerEntry | None:
+def _pause(turn: int) -> None:
+    """Wait a little before later readings: three or four are normal, more mean that others write or readings lag."""
+    if turn >= 4:
+        time.sleep(random.uniform(0, min(1.0, 0.02 * 2 ** (turn - 3))))
+
+
+def entry_of(diff: Difference, *, by: str, note: str | None = None) -> LedgerEntry:
     """Return the ledger entry for the commit that last changed a model's pin."""
-    change = diff.desired.change
+    change, pin, newest = diff.desired.change, diff.desired.pin, diff.current.newest
     if change is None:
-        return None
-    pin = diff.desired.pin
+        raise PromotionError(f"main's history has no pin of {diff.model}; there is nothing to record")
     return LedgerEntry(
         height=diff.desired.height,
+        era=diff.desired.era,
         commit=change.commit.sha,
-        before=None if change.before is None else change.before.version,
+        before=None if newest is None else newest.version,
         version=diff.wanted,
         digest=None if pin is None else pin.digest,
         reason=_reason(diff),
@@ -131,6 +188,7 @@ def entry_of(diff: Difference, *, by: str, note: str | None = None) -> LedgerEnt
         by=by,
         pr=pull_request(change.commit),
         note=note,
+        pending=True,
     )
 
 
@@ -140,30 +198,35 @@ def _reason(diff: Difference) -> str:
         return "retire"
     if pin.override is not None:
         return "override"
-    if was_champion(list(diff.current.ledger), pin) is not None:
+    if was_champion(diff.current.ledger, pin, before=diff.desired.order) is not None:
         return "rollback"
     return "adopt" if pin.adopted else "merge"
 
 
-def _record_repair(diff: Difference, registry: Registry, by: str) -> None:
-    """Leave a trace that the alias was not where its confirmed pin put it."""
-    earlier = [repair for repair in read_repairs(diff.current.tags) if repair.height == diff.desired.height]
+def _cause(alias: int | None, ledger: list[LedgerEntry]) -> str:
+    if alias is None:
+        return GONE
+    return EARLIER if any(entry.version == alias for entry in ledger[:-1]) else BY_HAND
+
+
+def _repair(model: RegisteredModel, newest: LedgerEntry, cause: str, by: str) -> tuple[str, str]:
+    """Return the tag that keeps a trace of an alias that was not where its confirmed pin put it."""
+    earlier = [old.number for old in read_repairs(model.tags) if (old.era, old.height) == newest.order]
     repair = Repair(
-        height=diff.desired.height,
-        number=len(earlier) + 1,
-        before=diff.current.champion,
-        version=diff.wanted,
+        height=newest.height,
+        era=newest.era,
+        number=max(earlier, default=0) + 1,
+        before=model.aliases.get(CHAMPION),
+        version=newest.version,
         at=now(),
         by=by,
-        cause="alias gone" if diff.current.champion is None else "alias moved by hand",
+        cause=cause,
     )
-    registry.set_model_tag(diff.model, repair.key, repair.text())
+    return repair.key, repair.text()
 
 
 def pull_request(commit: Commit) -> int | None:
     """Return the pull request number from a squash or merge commit's subject, or None."""
-    import re
-
     match = re.search(r"\(#(\d+)\)$|^Merge pull request #(\d+) ", commit.subject)
     return int(match[1] or match[2]) if match else None
 

@@ -1,17 +1,16 @@
 """What must hold before @champion moves: every check of every model, before the first write."""
 
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from promotion.config import Promotion, parse
-from promotion.desired import Difference
+from promotion.desired import Difference, Main
 from promotion.errors import PromotionError
 from promotion.evidence import judge_evidence, read_evidence
 from promotion.ledger import was_champion
 from promotion.records import PinRecord
 from promotion.registry import Registry, Version
-from promotion.source import Repo
 
 
 @dataclass(frozen=True)
@@ -35,160 +34,176 @@ class Permissions:
     rewritten_history: bool = False
 
 
-def check_model(diff: Difference, repo: Repo, tip: str, registry: Registry, allowed: Permissions) -> list[Check]:
-    """Return all checks of one model that would move, be recorded or be dropped."""
-    checks = [_order(diff, repo, tip, allowed), _freeze(diff, allowed)]
+def check_model(diff: Difference, main: Main, registry: Registry, allowed: Permissions) -> list[Check]:
+    """Return all checks of one model that would move, be recorded or be dropped.
+
+    What cannot be read fails its check: one model's trouble is its own.
+    """
+    checks = [
+        _ask("ledger", lambda: diff.current.trouble),
+        _ask("order", lambda: _order(diff, main, allowed)),
+        _ask("freeze", lambda: _freeze(diff, allowed)),
+        _ask("ours", lambda: _ours(diff)),
+    ]
     pin = diff.desired.pin
     if pin is None:
-        return [*checks, _ours(diff)]
-    checks.append(_not_foreign(diff))
-    version = registry.version(diff.model, pin.version)
-    checks.append(_version(diff.model, pin, version))
-    if version is None:
         return checks
-    checks.append(_tree(diff, pin, version, repo, tip))
-    checks.append(_files(diff.model, pin, version, registry))
-    checks.append(_earned(diff, pin, version, repo, registry))
+    found: list[Version] = []
+    checks.append(_ask("version", lambda: _version(diff, pin, registry, found)))
+    for version in found:
+        checks.append(_ask("tree", lambda v=version: _tree(diff, pin, v, main)))
+        checks.append(_ask("files", lambda v=version: _files(pin, v, registry)))
+        checks.append(_ask("evidence", lambda v=version: _earned(diff, pin, v, main, registry)))
     return checks
 
 
-def _order(diff: Difference, repo: Repo, tip: str, allowed: Permissions) -> Check:
+def _ask(name: str, question: Callable[[], str | None]) -> Check:
+    try:
+        return Check(name, question())
+    except PromotionError as error:
+        return Check(name, str(error))
+
+
+def _order(diff: Difference, main: Main, allowed: Permissions) -> str | None:
     """A newer pin that was confirmed is never undone by an older commit, and history must be the one we know."""
     newest = diff.current.newest
-    if newest is None:
-        return Check("order")
-    try:
-        known = repo.on_first_parent(newest.commit, tip)
-    except PromotionError:
-        known = False
-    if known:
-        return Check("order")
-    if repo.has_object(newest.commit + "^{commit}") and repo.is_ancestor(tip, newest.commit):
-        return Check(
-            "order",
-            f"commit {tip[:12]} is older than {newest.commit[:12]}, whose pin (version {newest.version}) was confirmed on "
-            f"{newest.at}; nothing moves backwards: promote the tip of main, or revert there",
+    if newest is None or allowed.rewritten_history:
+        return None
+    if newest.commit in main.history.chain:
+        if newest.order <= diff.desired.order:
+            return None
+        return (
+            f"the ledger's newest entry {newest.key} is above the commit that last changed this pin, "
+            f"{str(diff.desired.change and diff.desired.change.commit.sha)[:12]}; somebody wrote "
+            "that tag by hand: delete it"
         )
-    if allowed.rewritten_history:
-        return Check("order")
-    return Check(
-        "order",
+    repo = main.repo
+    if repo.has_object(newest.commit + "^{commit}") and repo.is_ancestor(main.tip, newest.commit):
+        return (
+            f"commit {main.tip[:12]} is older than {newest.commit[:12]}, whose pin ({_version_name(newest.version)}) "
+            f"was confirmed on {newest.at}; nothing moves backwards: promote the tip of main, or revert there"
+        )
+    return (
         f"the ledger's newest commit {newest.commit[:12]} is not on this history: it was rewritten, or this is another "
-        "branch or repository; if main was rewritten on purpose, apply once with --rewritten-history",
+        "branch or repository; if main was rewritten on purpose, apply once with --rewritten-history"
     )
 
 
-def _freeze(diff: Difference, allowed: Permissions) -> Check:
-    entry, pin = diff.desired.entry, diff.desired.pin
+def _version_name(version: int | None) -> str:
+    return "no champion" if version is None else f"version {version}"
+
+
+def _freeze(diff: Difference, allowed: Permissions) -> str | None:
+    """A freeze stops moves and repairs; a rollback passes with a reason. Recording moves nothing."""
+    entry, pin, newest = diff.desired.entry, diff.desired.pin, diff.current.newest
     if entry is None or entry.freeze is None or diff.step == "record":
-        return Check("freeze")
-    back = pin is not None and was_champion(list(diff.current.ledger), pin) is not None
+        return None
+    confirmed = newest is not None and newest.stands and newest.order == diff.desired.order
+    back = pin is not None and not confirmed and was_champion(diff.current.ledger, pin, before=diff.desired.order)
     if back and allowed.thaw:
-        return Check("freeze")
+        return None
     how = "; a rollback passes with --reason TEXT" if back else ""
-    return Check("freeze", f"{diff.model} is frozen: {entry.freeze}; remove `freeze` from promotion.yaml to go on{how}")
+    return f"{diff.model} is frozen: {entry.freeze}; remove `freeze` from promotion.yaml to go on{how}"
 
 
-def _ours(diff: Difference) -> Check:
-    """`champion: null` drops only an alias that this project set."""
-    if diff.current.ledger:
-        return Check("ours")
-    return Check(
-        "ours",
-        f"promotion.yaml says `champion: null` but the registry has version {diff.current.champion} as @champion, which this "
-        "project never set; run `python scripts/promote.py adopt` to take it over",
-    )
-
-
-def _not_foreign(diff: Difference) -> Check:
-    """The first move must not run over a champion that somebody else set."""
+def _ours(diff: Difference) -> str | None:
+    """Neither `champion: null` nor a first pin may run over a champion that somebody else set."""
     pin, champion = diff.desired.pin, diff.current.champion
-    if diff.current.ledger or champion is None or pin is None or champion == pin.version:
-        return Check("ours")
-    return Check(
-        "ours",
+    if champion is None or diff.current.trouble is not None:
+        return None
+    adopt = "run `python scripts/promote.py adopt` to take it over"
+    if pin is None:
+        if any(entry.version == champion for entry in diff.current.ledger):
+            return None
+        return (
+            f"main pins no champion but the registry has version {champion} as @champion, which this project never "
+            f"set; {adopt}"
+        )
+    if diff.current.ledger or champion == pin.version:
+        return None
+    return (
         f"the registry has version {champion} as @champion, which this project never set, and main pins {pin.version}; "
-        "run `python scripts/promote.py adopt` to take it over, then let the candidate challenge it",
+        f"{adopt}, then let the candidate challenge it"
     )
 
 
-def _version(model: str, pin: PinRecord, version: Version | None) -> Check:
+def _version(diff: Difference, pin: PinRecord, registry: Registry, found: list[Version]) -> str | None:
+    version = registry.version(diff.model, pin.version)
     if version is None:
-        return Check(
-            "version",
-            f"version {pin.version} does not exist in the registry; revert the pin or use scripts/rollback.py",
+        return (
+            f"version {pin.version} of {diff.model} does not exist in the registry; revert the commit that pinned it, "
+            f"or go back with `python scripts/rollback.py {diff.model}`"
         )
+    found.append(version)
     if not version.ready:
-        return Check("version", f"version {pin.version} is not READY; wait for its registration and run this again")
-    return Check("version")
+        return f"version {pin.version} is not READY; wait for its registration and run this again"
+    return None
 
 
-def _tree(diff: Difference, pin: PinRecord, version: Version, repo: Repo, tip: str) -> Check:
-    here = repo.object_at(tip, f"models/{diff.model}")
+def _tree(diff: Difference, pin: PinRecord, version: Version, main: Main) -> str | None:
+    here = main.repo.object_at(main.tip, f"models/{diff.model}")
     if pin.adopted and pin.source_tree is None:
-        return Check("tree")
+        return None
     if pin.source_tree != here:
-        return Check(
-            "tree",
-            f"main's models/{diff.model} is tree {str(here)[:12]}, but the pin's version {pin.version} was trained from "
-            f"{str(pin.source_tree)[:12]}; revert code and pin together",
+        return (
+            f"main's models/{diff.model} is tree {str(here)[:12]}, but the pin's version {pin.version} was trained "
+            f"from {str(pin.source_tree)[:12]}; revert code and pin together"
         )
     tagged = version.tags.get("source_tree")
     if tagged != pin.source_tree and not pin.adopted:
-        return Check(
-            "tree",
+        return (
             f"the registry says version {pin.version} was trained from tree {str(tagged)[:12]}, the pin says "
-            f"{str(pin.source_tree)[:12]}; somebody changed the tag or the pin",
+            f"{str(pin.source_tree)[:12]}; somebody changed the tag or the pin"
         )
-    return Check("tree")
+    return None
 
 
-def _files(model: str, pin: PinRecord, version: Version, registry: Registry) -> Check:
+def _files(pin: PinRecord, version: Version, registry: Registry) -> str | None:
     if pin.digest is None:
-        return Check("files")
+        return None
     with tempfile.TemporaryDirectory() as folder:
         try:
             _, digest = registry.fetch_version(version, Path(folder))
         except PromotionError as error:
-            return Check("files", f"the files of version {pin.version} cannot be read: {error}")
+            return f"the files of version {pin.version} cannot be read: {error}"
     if digest == pin.digest:
-        return Check("files")
-    return Check(
-        "files",
-        f"the files of version {pin.version} hash to {digest[:19]}, the pin says {pin.digest[:19]}; they were changed after "
-        "the pin was made: restore them or roll back",
+        return None
+    return (
+        f"the files of version {pin.version} hash to {digest[:19]}, the pin says {pin.digest[:19]}; they were changed "
+        "after the pin was made: restore them or roll back"
     )
 
 
-def _earned(diff: Difference, pin: PinRecord, version: Version, repo: Repo, registry: Registry) -> Check:
+def _earned(diff: Difference, pin: PinRecord, version: Version, main: Main, registry: Registry) -> str | None:
     """The version won against the champion its base pinned, or was champion before, or an override says why."""
     change = diff.desired.change
-    if was_champion(list(diff.current.ledger), pin) is not None or pin.override is not None or pin.adopted:
-        return Check("evidence")
+    if pin.override is not None or was_champion(diff.current.ledger, pin) is not None:
+        return None
+    if pin.adopted:
+        return _adoptable(diff, pin)
     if pin.evidence is None or version.run_id is None or change is None:
-        return Check(
-            "evidence", f"version {pin.version} has no evidence; challenge the champion in a retrain pull request"
-        )
-    try:
-        found = read_evidence(registry, version.run_id, pin.evidence)
-    except PromotionError as error:
-        return Check("evidence", str(error))
+        return f"version {pin.version} has no evidence; challenge the champion in a retrain pull request"
+    found = read_evidence(registry, version.run_id, pin.evidence)
     if found is None:
-        return Check("evidence", f"the evidence {pin.evidence[:19]} is not kept with the run of version {pin.version}")
-    parent = change.commit.parents[0] if change.commit.parents else None
-    policy = base_policy(repo, diff.model, parent, change.commit.sha)
+        return f"the evidence {pin.evidence[:19]} is not kept with the run of version {pin.version}"
     problems = judge_evidence(
-        f"version {pin.version}", pin, found, model=diff.model, champion=change.before, policy_digest=policy
+        f"version {pin.version}",
+        pin,
+        found,
+        model=diff.model,
+        champion=change.before,
+        policy_digest=main.base_policy(diff.model, change),
     )
-    return Check("evidence", "; ".join(problems) or None)
+    return "; ".join(problems) or None
 
 
-def base_policy(repo: Repo, model: str, parent: str | None, commit: str) -> str:
-    """Return the digest of the policy in force at a pin change's base (a new model brings its own)."""
-    for where in (parent, commit):
-        text = None if where is None else repo.file_at(where, "promotion.yaml")
-        if text is not None:
-            promotion: Promotion = parse(text, file=f"promotion.yaml at {str(where)[:12]}")
-            if model in promotion.models:
-                return promotion.models[model].policy.digest
-    raise PromotionError(f"{model} has no policy at {commit[:12]}")
+def _adoptable(diff: Difference, pin: PinRecord) -> str | None:
+    """`adopted: true` takes over the champion that was there before us; it is no way around the challenge."""
+    newest, change = diff.current.newest, diff.desired.change
+    begun = newest is not None and change is not None and newest.commit == change.commit.sha
+    if (newest is None or newest.version is None or begun) and diff.current.champion == pin.version:
+        return None
+    return (
+        f"version {pin.version} is marked `adopted: true`, but it is not a champion that the registry had before this "
+        "project; challenge the champion in a retrain pull request"
+    )

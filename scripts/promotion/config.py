@@ -169,6 +169,20 @@ def parse(text: str, *, file: str = FILE) -> Promotion:
     return Promotion(models=models, guard_moves=guard, file=file)
 
 
+def policy_at(text: str, model: str, *, file: str = FILE) -> Policy | None:
+    """Return one model's policy from a promotion.yaml of which nothing else is read; None where it has no entry."""
+    root = compose(text, file)
+    if root is None:
+        return None
+    reader = Reader(file)
+    for top, models in reader.items(root, "the file"):
+        if top.value == "models":
+            for key, node in reader.items(models, "models"):
+                if key.value == model:
+                    return _entry(reader, key, node).policy
+    return None
+
+
 def compose(text: str, file: str) -> yaml.Node | None:
     """Return the YAML node tree of `text` with line marks (libyaml's parser where it is there)."""
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)

@@ -1,11 +1,12 @@
 """Desired against current: what main pins, what the registry has, and the difference."""
 
+import functools
 from dataclasses import dataclass
 from typing import Literal
 
-from promotion.config import FILE, Entry, Promotion, parse
+from promotion.config import FILE, Entry, Promotion, parse, policy_at
 from promotion.errors import PromotionError
-from promotion.ledger import LedgerEntry, read_ledger
+from promotion.ledger import LedgerEntry, has_ledger, read_ledger
 from promotion.pins import PinChange, PinHistory
 from promotion.records import PinRecord
 from promotion.registry import CHAMPION, RegisteredModel
@@ -14,28 +15,64 @@ from promotion.source import Repo
 Step = Literal["none", "move", "record", "drop"]
 
 
+class Main:
+    """The branch that counts, at one commit: its promotion.yaml (strictly read) and its first-parent history."""
+
+    def __init__(self, repo: Repo, tip: str) -> None:
+        repo.need_full_history()
+        self.repo = repo
+        self.tip = repo.resolve(tip)
+        self.promotion = read_promotion(repo, self.tip)
+
+    @functools.cached_property
+    def history(self) -> PinHistory:
+        """Pins in time along the first-parent chain."""
+        return PinHistory(self.repo, self.tip)
+
+    def base_policy(self, model: str, change: PinChange) -> str:
+        """Return the digest of the policy in force at a pin change's base (a new model brings its own)."""
+        for where in (*change.commit.parents[:1], change.commit.sha):
+            text = self.repo.file_at(where, FILE)
+            policy = None if text is None else policy_at(text, model, file=f"{FILE} at {where[:12]}")
+            if policy is not None:
+                return policy.digest
+        raise PromotionError(f"{model} has no policy at {change.commit.sha[:12]}")
+
+
 @dataclass(frozen=True)
 class Desired:
-    """What main says about one model. change: the commit that last changed its pin, with its height."""
+    """What main says about one model.
+
+    change: the commit that last changed its pin; its `before` is not read where nothing differs.
+    height: of that commit. era: of the ledger that an entry for it belongs to.
+    """
 
     model: str
     entry: Entry | None
     pin: PinRecord | None
     change: PinChange | None
     height: int
+    era: int = 0
+
+    @property
+    def order(self) -> tuple[int, int]:
+        """Where an entry for this change stands in the ledger."""
+        return self.era, self.height
 
 
 @dataclass(frozen=True)
 class Current:
-    """What the registry says about one model."""
+    """What the registry says about one model. exists: it is registered. trouble: why its ledger cannot be read."""
 
     champion: int | None
     ledger: tuple[LedgerEntry, ...]
     tags: dict[str, str]
+    exists: bool = True
+    trouble: str | None = None
 
     @property
     def newest(self) -> LedgerEntry | None:
-        """The ledger's entry with the highest height."""
+        """The ledger's entry with the highest order."""
         return self.ledger[-1] if self.ledger else None
 
 
@@ -71,8 +108,12 @@ class Difference:
 def current_state(registered: RegisteredModel | None) -> Current:
     """Read one registered model's champion and ledger."""
     if registered is None:
-        return Current(None, (), {})
-    return Current(registered.aliases.get(CHAMPION), tuple(read_ledger(registered.tags)), registered.tags)
+        return Current(None, (), {}, exists=False)
+    champion = registered.aliases.get(CHAMPION)
+    try:
+        return Current(champion, tuple(read_ledger(registered.tags)), registered.tags)
+    except PromotionError as error:
+        return Current(champion, (), registered.tags, trouble=str(error))
 
 
 def read_promotion(repo: Repo, commit: str) -> Promotion:
@@ -83,49 +124,81 @@ def read_promotion(repo: Repo, commit: str) -> Promotion:
     return parse(text)
 
 
-def desired_states(repo: Repo, tip: str, registered: dict[str, RegisteredModel]) -> dict[str, Desired]:
-    """Return what `tip` wants of every model it names, and of models of ours that it names no more."""
-    promotion = read_promotion(repo, tip)
-    history = PinHistory(repo, tip)
-    heights = _Heights(repo, tip)
+def differences(main: Main, registered: dict[str, RegisteredModel]) -> list[Difference]:
+    """Compare what main wants with what the registry has, by model name."""
+    current = {name: current_state(registered.get(name)) for name in main.promotion.models}
+    current |= {name: current_state(model) for name, model in registered.items() if has_ledger(model.tags)}
+    desired = desired_states(main, current)
+    return [difference(desired[name], current[name]) for name in sorted(desired)]
+
+
+def desired_states(main: Main, current: dict[str, Current]) -> dict[str, Desired]:
+    """Return what main wants of every model it names, and of models of ours that it names no more."""
+    settled = _settled(main, current)
     found = {}
-    for name, entry in promotion.models.items():
-        change = history.last_change(name)
-        height = 0 if change is None else heights.of(change.commit.sha)
-        found[name] = Desired(name, entry, entry.champion, change, height)
-    for name, model in registered.items():
-        if name in promotion.models or not read_ledger(model.tags):
-            continue
-        change = history.last_change(name)
-        folder_gone = repo.object_at(tip, f"models/{name}") is None
-        if change is not None and change.after is None and folder_gone:  # ours once, removed with its folder
-            found[name] = Desired(name, None, None, change, heights.of(change.commit.sha))
+    for name, entry in main.promotion.models.items():
+        known = settled.get(name)
+        if known is not None:
+            change = PinChange(main.history.by_sha[known.commit], None, entry.champion)
+            found[name] = Desired(name, entry, entry.champion, change, known.height, known.era)
+        else:
+            found[name] = _read(main, name, entry, current[name])
+    for name in current.keys() - main.promotion.models.keys():
+        newest = current[name].newest
+        retired = newest is not None and newest.version is None and newest.stands
+        if retired or main.repo.object_at(main.tip, f"models/{name}") is not None:
+            continue  # retired for good, or only its entry is gone: never touched
+        state = _read(main, name, None, current[name])
+        if state.change is not None and state.change.after is None:  # ours once, removed with its folder
+            found[name] = state
     return found
 
 
-class _Heights:
-    """First-parent heights of many commits for one walk of the chain."""
+def _read(main: Main, name: str, entry: Entry | None, current: Current) -> Desired:
+    pin = None if entry is None else entry.champion
+    change = main.history.last_change(name)
+    newest = current.newest
+    if change is None and newest is not None and newest.version is not None:
+        # the ledger knows a champion that this history never had: only rewritten history explains it
+        change = PinChange(main.repo.describe(main.tip), None, None)
+    height = 0 if change is None else main.history.chain[change.commit.sha]
+    era = 0 if newest is None else newest.era + (newest.commit not in main.history.chain)
+    return Desired(name, entry, pin, change, height, era)
 
-    def __init__(self, repo: Repo, tip: str) -> None:
-        self.repo = repo
-        self.tip = tip
-        self._found: dict[str, int] | None = None
 
-    def of(self, commit: str) -> int:
-        if self._found is None:
-            chain = self.repo.git("rev-list", "--first-parent", self.tip).split()
-            self._found = {sha: len(chain) - index for index, sha in enumerate(chain)}
-        return self._found[commit]
+def _settled(main: Main, current: dict[str, Current]) -> dict[str, LedgerEntry]:
+    """Return the models that need no look into history: confirmed, unmoved, and no pin change since.
+
+    Pins change rarely and history is long, so a revision of promotion.yaml is read only when it is newer
+    than the newest commit in any ledger, or when a model differs.
+    """
+    newest = {
+        name: state.newest
+        for name, state in current.items()
+        if state.newest is not None and state.newest.commit in main.history.by_sha
+    }
+    if not newest:
+        return {}
+    changed = main.history.changed_above(max(main.history.chain[entry.commit] for entry in newest.values()))
+    found = {}
+    for name, entry in newest.items():
+        pinned = main.promotion.models.get(name)
+        pin = None if pinned is None else pinned.champion
+        same = pin is not None and (pin.version, pin.digest) == (entry.version, entry.digest)
+        if same and entry.stands and current[name].champion == entry.version and name not in changed:
+            found[name] = entry
+    return found
 
 
 def difference(desired: Desired, current: Current) -> Difference:
     """Compare one model's desired and current state; pure."""
-    newest = current.newest
-    if desired.pin is None:
-        if current.champion is None and (newest is None or newest.version is None):
-            return Difference(desired, current, "none")
-        return Difference(desired, current, "drop" if current.champion is not None else "record")
-    recorded = newest is not None and desired.change is not None and newest.commit == desired.change.commit.sha
-    if current.champion != desired.pin.version:
-        return Difference(desired, current, "move")
-    return Difference(desired, current, "none" if recorded else "record")
+    newest, change = current.newest, desired.change
+    recorded = newest is not None and newest.stands and change is not None and newest.commit == change.commit.sha
+    if desired.pin is not None:
+        if current.champion != desired.pin.version:
+            return Difference(desired, current, "move")
+        return Difference(desired, current, "none" if recorded else "record")
+    if current.champion is not None:
+        return Difference(desired, current, "drop")
+    nothing_to_say = not current.exists or (change is None and current.trouble is None)
+    return Difference(desired, current, "none" if recorded or nothing_to_say else "record")

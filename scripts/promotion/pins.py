@@ -1,5 +1,6 @@
 """Pins in time: what every first-parent commit of main says about the champions."""
 
+import functools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -20,8 +21,8 @@ class PinChange:
     after: PinRecord | None
 
 
-def lenient_pins(text: str | None) -> dict[str, PinRecord | None]:
-    """Return the pins of an old promotion.yaml, whatever else it says; {} where it cannot be read.
+def lenient_pins(text: str | None) -> dict[str, PinRecord | None] | None:
+    """Return the pins of an old promotion.yaml, whatever else it says; None where it cannot be read.
 
     History is read leniently because yesterday's file need not fit today's schema; only the file at
     the tip goes through the strict loader.
@@ -29,10 +30,10 @@ def lenient_pins(text: str | None) -> dict[str, PinRecord | None]:
     try:
         raw: Any = yaml.load(text or "", Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
     except yaml.YAMLError:
-        return {}
+        return None
     models = raw.get("models") if isinstance(raw, dict) else None
     if not isinstance(models, dict):
-        return {}
+        return None
     return {str(name): _pin(entry.get("champion")) for name, entry in models.items() if isinstance(entry, dict)}
 
 
@@ -51,33 +52,72 @@ def _pin(raw: Any) -> PinRecord | None:
 
 
 class PinHistory:
-    """The pins along the first-parent chain of `tip`; every revision of promotion.yaml is read at most once."""
+    """The pins along the first-parent chain of `tip`; every revision of promotion.yaml is read at most once.
+
+    A revision that is no YAML mapping (or has no file) says nothing: promote refuses it, so it neither
+    sets nor drops a pin, and the revisions around it are compared with each other.
+    """
 
     def __init__(self, repo: Repo, tip: str) -> None:
         repo.need_full_history()
         self.repo = repo
         self.tip = tip
         self.log = repo.first_parent_log(tip, FILE)
-        self._pins: dict[str, dict[str, PinRecord | None]] = {}
+        self._pins: dict[str, dict[str, PinRecord | None] | None] = {}
+
+    @functools.cached_property
+    def chain(self) -> dict[str, int]:
+        """Every first-parent commit of the tip with its height (the root commit is 1)."""
+        shas = self.repo.git("rev-list", "--first-parent", self.tip).split()
+        return {sha: len(shas) - index for index, sha in enumerate(shas)}
+
+    @functools.cached_property
+    def by_sha(self) -> dict[str, Commit]:
+        """The commits that changed promotion.yaml."""
+        return {commit.sha: commit for commit in self.log}
 
     def pins(self, commit: str) -> dict[str, PinRecord | None]:
-        """Return every model's pin at a commit."""
+        """Return every model's pin at a commit; {} where its promotion.yaml cannot be read."""
+        return self._read(commit) or {}
+
+    def _read(self, commit: str) -> dict[str, PinRecord | None] | None:
         if commit not in self._pins:
             self._pins[commit] = lenient_pins(self.repo.file_at(commit, FILE))
         return self._pins[commit]
 
+    def _revisions(self) -> Iterator[tuple[Commit, dict[str, PinRecord | None]]]:
+        """The readable revisions of promotion.yaml, newest first."""
+        for commit in self.log:
+            pins = self._read(commit.sha)
+            if pins is not None:
+                yield commit, pins
+
     def changes(self, model: str) -> Iterator[PinChange]:
         """Yield the commits that changed a model's pin, newest first."""
-        for index, commit in enumerate(self.log):
-            after = self.pins(commit.sha).get(model)
-            older = self.log[index + 1].sha if index + 1 < len(self.log) else None
-            before = self.pins(older).get(model) if older is not None else None
-            if after != before:
-                yield PinChange(commit, before, after)
+        newer: tuple[Commit, PinRecord | None] | None = None
+        for commit, pins in self._revisions():
+            pin = pins.get(model)
+            if newer is not None and newer[1] != pin:
+                yield PinChange(newer[0], pin, newer[1])
+            newer = commit, pin
+        if newer is not None and newer[1] is not None:
+            yield PinChange(newer[0], None, newer[1])
 
     def last_change(self, model: str) -> PinChange | None:
         """Return the commit that last changed a model's pin, or None where it never had one."""
         return next(self.changes(model), None)
+
+    def changed_above(self, height: int) -> frozenset[str]:
+        """Return the models whose pin changed in a commit above `height`, reading no revision further down."""
+        changed: set[str] = set()
+        newer: dict[str, PinRecord | None] | None = None
+        for commit, pins in self._revisions():
+            if newer is not None:
+                changed |= {name for name in newer.keys() | pins.keys() if newer.get(name) != pins.get(name)}
+            if self.chain[commit.sha] <= height:
+                return frozenset(changed)
+            newer = pins
+        return frozenset(changed | {name for name, pin in (newer or {}).items() if pin is not None})
 
     def rolled_back(self, model: str) -> dict[str, PinChange]:
         """Return source tree -> the change that took it out of production by going back to an older champion."""

@@ -310,7 +310,17 @@ def _run(item: Any) -> Run:
 def _from_mlflow(error: Exception) -> bool:
     """Whether an exception is MLflow's or its transport's, and not a bug of ours."""
     names = {f"{kind.__module__.split('.')[0]}.{kind.__name__}" for kind in type(error).__mro__}
-    known = {"mlflow.MlflowException", "requests.RequestException", "sqlalchemy.SQLAlchemyError", "sqlite3.Error"}
+    known = {
+        "mlflow.MlflowException",
+        "requests.RequestException",
+        "sqlalchemy.SQLAlchemyError",
+        "sqlite3.Error",
+        "json.JSONDecodeError",  # an answer that was cut off
+        "google.ParseError",
+        "boto3.S3UploadFailedError",
+        "botocore.BotoCoreError",
+        "botocore.ClientError",
+    }
     return bool(names & known) or isinstance(error, OSError)
 
 
@@ -329,8 +339,17 @@ def _sentence(error: Exception, what: str, uri: str) -> str:
         return (
             f"MLflow at {uri} does not permit these credentials to {what}; this step needs a user with that permission"
         )
+    if re.search(r"too many (\d+ )?error responses", text):
+        status = re.search(r"too many (\d+) error", text)
+        said = f"answered {status[1]} each time" if status else "answered with errors each time"
+        return f"MLflow at {uri} {said} (could not {what}); look at the server, then run this again"
     if re.search(r"Max retries exceeded|Connection|timed out|refused|resolve", text, re.I):
         return (
             f"MLflow at {uri} cannot be reached (could not {what}); check MLFLOW_TRACKING_URI and that the server is up"
+        )
+    if type(error).__name__ in ("JSONDecodeError", "ParseError"):
+        return (
+            f"MLflow at {uri} answered with something that is not JSON (could not {what}); run this again, and if it stays so "
+            "check MLFLOW_TRACKING_URI and what stands between"
         )
     return f"MLflow at {uri} could not {what}: {text[:300]}"
