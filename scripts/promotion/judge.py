@@ -221,8 +221,8 @@ class _Judgement:
         kept = replace(self.scores, since=max(first, self.scores.first))
         measured = Measured(kept, self.policy, self.statistics, seed=self.seed, count=self.count)
         return measured, (
-            f"confirm: fresh: the challenge counts only the {days} days from {_iso(kept.since)} on, whose labels became "
-            f"known after {fresh_from}, when the candidate's tree was committed"
+            f"confirm: fresh: the challenge counts only the {days} days from {_iso(kept.since)} on, whose labels "
+            f"became known after {fresh_from}, when the candidate's tree was committed"
         )
 
     def comparisons(self) -> tuple[Comparison, ...]:

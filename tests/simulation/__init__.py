@@ -1,0 +1,1 @@
+"""Proof by simulation: how often the rules are wrong, in a synthetic world with the fraud data's shape."""
