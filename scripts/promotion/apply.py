@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from promotion.checks import Check, Permissions, check_model
-from promotion.desired import Difference, Main, differences
+from promotion.desired import Difference, Main, differences, one_difference
 from promotion.errors import PromotionError
 from promotion.ledger import LedgerEntry, Repair, read_ledger, read_repairs, was_champion
 from promotion.registry import CHAMPION, RegisteredModel, Registry
@@ -71,6 +71,14 @@ def plan(repo: Repo, tip: str, registry: Registry, allowed: Permissions | None =
         checks = [] if diff.step == "none" else check_model(diff, main, registry, allowed or Permissions())
         planned.append(Planned(diff, tuple(checks)))
     return _guarded(planned, main.promotion.guard_moves)
+
+
+def plan_model(repo: Repo, commit: str, registry: Registry, model: str, allowed: Permissions | None = None) -> Planned:
+    """Return what `apply` would do about one model if `commit` were the tip of main; write nothing."""
+    main = Main(repo, commit)
+    diff = one_difference(main, model, registry.model(model))
+    checks = [] if diff.step == "none" else check_model(diff, main, registry, allowed or Permissions())
+    return Planned(diff, tuple(checks))
 
 
 def _guarded(planned: list[Planned], most: int | None) -> list[Planned]:

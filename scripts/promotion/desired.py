@@ -132,11 +132,22 @@ def differences(main: Main, registered: dict[str, RegisteredModel]) -> list[Diff
     return [difference(desired[name], current[name]) for name in sorted(desired)]
 
 
+def one_difference(main: Main, model: str, registered: RegisteredModel | None) -> Difference:
+    """Compare one model that main names, or that is ours; raise PromotionError for any other."""
+    current = current_state(registered)
+    desired = desired_states(main, {model: current})
+    if model not in desired:
+        raise PromotionError(f"main does not name {model}, and nothing of it is ours", file=FILE)
+    return difference(desired[model], current)
+
+
 def desired_states(main: Main, current: dict[str, Current]) -> dict[str, Desired]:
-    """Return what main wants of every model it names, and of models of ours that it names no more."""
+    """Return what main wants of each model in `current` that it names, or that is ours and it names no more."""
     settled = _settled(main, current)
     found = {}
     for name, entry in main.promotion.models.items():
+        if name not in current:
+            continue
         known = settled.get(name)
         if known is not None:
             change = PinChange(main.history.by_sha[known.commit], None, entry.champion)
