@@ -30,7 +30,9 @@ def body_of(found: Rollback, reason: str | None, by: str) -> str:
         lines.append("they have loaded, and a server that starts finds no model.")
     else:
         merged = "" if found.merged_in is None else f", merged in #{found.merged_in}"
-        lines.append(f"**Merging moves `@champion` of {code(found.model)}: {before} -> {found.to.version}**, back to the")
+        lines.append(
+            f"**Merging moves `@champion` of {code(found.model)}: {before} -> {found.to.version}**, back to the"
+        )
         lines.append(f"champion of {found.since}{merged}. Nothing is retrained; servers swap within seconds.")
         lines.append("")
         lines.append(f"The commit restores `models/{found.model}/` and the pin in `{FILE}` as they were.")

@@ -184,6 +184,8 @@ def entry_of(diff: Difference, *, by: str, note: str | None = None) -> LedgerEnt
     change, pin, newest = diff.desired.change, diff.desired.pin, diff.current.newest
     if change is None:
         raise PromotionError(f"main's history has no pin of {diff.model}; there is nothing to record")
+    if note is None and pin is not None and pin.override is not None:
+        note = f"{pin.override['by']}: {pin.override['reason']}"
     return LedgerEntry(
         height=diff.desired.height,
         era=diff.desired.era,
@@ -204,10 +206,10 @@ def _reason(diff: Difference) -> str:
     pin = diff.desired.pin
     if pin is None:
         return "retire"
-    if pin.override is not None:
-        return "override"
     if was_champion(diff.current.ledger, pin, before=diff.desired.order) is not None:
         return "rollback"
+    if pin.override is not None:
+        return "override"
     return "adopt" if pin.adopted else "merge"
 
 

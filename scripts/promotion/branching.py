@@ -50,6 +50,11 @@ def fetch_branch(repo: Repo, branch: str) -> str | None:
     return repo.resolve(f"refs/remotes/{REMOTE}/{branch}")
 
 
+def fetch_refs(repo: Repo, refs: str) -> bool:
+    """Fetch references from origin (`+refs/heads/*:refs/remotes/origin/*`); return whether that worked."""
+    return repo.attempt("fetch", "--quiet", REMOTE, refs, env=login(repo))[0] == 0
+
+
 def commit_on(repo: Repo, parent: str, change: Change, message: str, *, merged: str | None = None) -> str:
     """Return a new commit on `parent` with `change`, on no branch yet. merged: a second parent."""
     top = Repo(repo.root)

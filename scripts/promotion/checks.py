@@ -42,7 +42,7 @@ def check_model(diff: Difference, main: Main, registry: Registry, allowed: Permi
     checks = [
         _ask("ledger", lambda: diff.current.trouble),
         _ask("order", lambda: _order(diff, main, allowed)),
-        _ask("freeze", lambda: _freeze(diff, allowed)),
+        _ask("freeze", lambda: _freeze(diff, main, allowed)),
         _ask("ours", lambda: _ours(diff)),
     ]
     pin = diff.desired.pin
@@ -93,17 +93,28 @@ def _version_name(version: int | None) -> str:
     return "no champion" if version is None else f"version {version}"
 
 
-def _freeze(diff: Difference, allowed: Permissions) -> str | None:
+def _freeze(diff: Difference, main: Main, allowed: Permissions) -> str | None:
     """A freeze stops moves and repairs; a rollback passes with a reason. Recording moves nothing."""
     entry, pin, newest = diff.desired.entry, diff.desired.pin, diff.current.newest
     if entry is None or entry.freeze is None or diff.step == "record":
         return None
     confirmed = newest is not None and newest.stands and newest.order == diff.desired.order
     back = pin is not None and not confirmed and was_champion(diff.current.ledger, pin, before=diff.desired.order)
-    if back and allowed.thaw:
+    if back and (allowed.thaw or _says_why(diff, main)):
         return None
     how = "; a rollback passes with --reason TEXT" if back else ""
     return f"{diff.model} is frozen: {entry.freeze}; remove `freeze` from promotion.yaml to go on{how}"
+
+
+def _says_why(diff: Difference, main: Main) -> bool:
+    """Whether the pin itself carries the rollback's reason, as rollback.py writes it for an unattended promote.
+
+    A reason that an older pin carried already was given for something else.
+    """
+    pin = diff.desired.pin
+    if pin is None or pin.override is None:
+        return False
+    return not any(change.after == pin for change in list(main.history.changes(diff.model))[1:])
 
 
 def _ours(diff: Difference) -> str | None:

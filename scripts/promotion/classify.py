@@ -4,10 +4,10 @@ from dataclasses import dataclass
 
 from promotion.config import FILE, Entry, Promotion, parse
 from promotion.errors import PromotionError
-from promotion.ledger import read_ledger, was_champion
+from promotion.ledger import has_ledger, read_ledger, was_champion
 from promotion.pins import PinHistory
 from promotion.records import Action, ModelPlan, PinRecord, Plan
-from promotion.registry import Registry
+from promotion.registry import CHAMPION, RegisteredModel, Registry
 from promotion.source import Repo
 from promotion.spec import LOCK, lock_digest, training_key
 
@@ -83,23 +83,26 @@ def decide(state: State, history: PinHistory) -> tuple[Action, str]:
     """Return (action, reason) for one model; a pure function of the state and main's history."""
     if state.entry is None:
         return _without_entry(state)
-    if state.tree is None:
+    changed = state.tree != state.base_tree
+    moved = state.pin != state.champion
+    unproven = state.pin is not None and state.pin.adopted and state.pin.source_tree is None
+    if state.tree is None and not (unproven and (moved or not changed)):
         return (
             "refuse",
             f"{FILE} has an entry for it but models/{state.model}/ is gone; remove both together or neither",
         )
-    changed = state.tree != state.base_tree
-    moved = state.pin != state.champion
     if not changed and not moved:
         return "none", "neither its folder nor its pin differs from the base"
     if state.pin is None and moved:
         return _dropped(state, history, changed)
     if state.pin is not None and state.pin.source_tree == state.tree:
         return "verify", "its pin names this very tree"
+    if moved and unproven and (not changed or state.tree is None):
+        return "verify", "it is adopted: what it was made from is not known here"
     if moved and not changed:
         return "refuse", (
-            f"its pin moves to version {state.pin.version if state.pin else None} without the code that it was made from; "
-            f"use `python scripts/rollback.py {state.model} --to VERSION`, which moves both"
+            f"its pin moves to version {state.pin.version if state.pin else None} without the code that it was made "
+            f"from; use `python scripts/rollback.py {state.model} --to VERSION`, which moves both"
         )
     return "train", "its folder has a tree that no pin names"
 
@@ -188,8 +191,7 @@ def _verify(state: State, registry: Registry, history: PinHistory) -> tuple[Acti
     if new == old:
         return "verify", "its folder comes back to the tree that is pinned", "nothing changes"
     move = f"@champion {before} -> {new.version}"
-    if new.override is not None:
-        return "verify", "an override names who and why", f"{move}, override by {new.override['by']}"
+    by = "" if new.override is None else f", override by {new.override['by']}"
     listed = registry.model(state.model)
     entry = None if listed is None else was_champion(read_ledger(listed.tags), new)
     if entry is not None:
@@ -197,8 +199,12 @@ def _verify(state: State, registry: Registry, history: PinHistory) -> tuple[Acti
         return (
             "verify",
             "this version was champion before",
-            f"{move}, rollback to the champion of {entry.at[:10]}{origin}",
+            f"{move}, rollback to the champion of {entry.at[:10]}{origin}{by}",
         )
+    if new.override is not None:
+        return "verify", "an override names who and why", f"{move}{by}"
+    if new.adopted:
+        return _adopted(state.model, new, listed)
     from promotion.evidence import check_evidence
 
     owner = state.base_entry or state.entry
@@ -211,6 +217,20 @@ def _verify(state: State, registry: Registry, history: PinHistory) -> tuple[Acti
             "nothing",
         )
     return "verify", "its evidence was won against the base's champion under the base's policy", move
+
+
+def _adopted(model: str, pin: PinRecord, listed: RegisteredModel | None) -> tuple[Action, str, str]:
+    """`adopted: true` names the champion that the registry has; it is no way around the challenge."""
+    champion = None if listed is None else listed.aliases.get(CHAMPION)
+    if champion == pin.version and (listed is None or not has_ledger(listed.tags)):
+        return "verify", "the registry's own champion is adopted", f"nothing moves: @champion stays {champion}"
+    now = "none" if champion is None else f"version {champion}"
+    return (
+        "refuse",
+        f"version {pin.version} is marked `adopted: true`, but the registry's @champion is {now}, or was set by this "
+        f"project; challenge it with `python scripts/retrain.py open {model}`",
+        "nothing",
+    )
 
 
 def _refusals(

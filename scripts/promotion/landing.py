@@ -2,12 +2,11 @@
 
 from collections.abc import Callable
 
-from promotion.apply import apply
+from promotion.apply import apply, plan_model
 from promotion.branching import push
 from promotion.checks import Permissions
 from promotion.errors import PromotionError
 from promotion.registry import Registry
-from promotion.rollbacks import check_commit
 from promotion.source import Repo
 
 
@@ -31,7 +30,7 @@ def land(
     push(repo, commit, base)
     say(f"{base} is now {commit[:12]}")
     try:
-        planned = check_commit(repo, commit, registry, model, Permissions(thaw=reason))
+        planned = plan_model(repo, commit, registry, model, Permissions(thaw=reason))
         return apply([planned], registry, by=by, reason=reason, say=say)
     except PromotionError as error:
         say(f"not applied from here: {error}")

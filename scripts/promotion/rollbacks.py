@@ -7,11 +7,10 @@ came between. So it works where `git revert` would conflict or leave a tree with
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from promotion.apply import Planned, pull_request
+from promotion.apply import Planned, plan_model, pull_request
 from promotion.branching import Change, commit_on
-from promotion.checks import Permissions, check_model
 from promotion.config import FILE, Entry, parse
-from promotion.desired import current_state, desired_states, difference
+from promotion.desired import current_state
 from promotion.errors import PromotionError
 from promotion.github_errors import one_line
 from promotion.ledger import LedgerEntry, was_champion
@@ -96,7 +95,9 @@ def prepare_rollback(
     pin = None if target is None else target.pin
     if pin == entry.champion or (pin and entry.champion and _name(pin) == _name(entry.champion)):
         return None
-    if target is not None and (target.tree is None or not repo.has_object(target.tree)):
+    if target is not None and target.tree is None and not target.pin.adopted:
+        raise PromotionError(f"models/{model} is not at the commit that pinned version {target.pin.version}")
+    if target is not None and target.tree is not None and not repo.has_object(target.tree):
         raise PromotionError(
             f"the code of version {target.pin.version} (git tree {str(target.tree)[:12]}) is not in this clone; "
             "run `git fetch --unshallow` or fetch the branch that has it"
@@ -107,11 +108,11 @@ def prepare_rollback(
     subject = _subject(model, entry.champion, pin, undone)
     change = Change(
         trees={} if target is None or target.tree is None else {f"models/{model}": target.tree},
-        files={FILE: splice(_text(repo, base), {model: pin})},
+        files={FILE: splice(promotion_text(repo, base), {model: pin})},
     )
     note = f"\n\n{one_line(reason, 500)}" if reason else ""
     commit = commit_on(repo, base, change, f"{subject}{note}\n\nMade by scripts/rollback.py.")
-    refuse_problems(check_commit(repo, commit, registry, model))
+    refuse_problems(plan_model(repo, commit, registry, model))
     since = None if target is None else target.entry.at[:10]
     merged = None if target is None else target.entry.pr
     return Rollback(model, entry.champion, pin, undone, commit, subject, since, merged)
@@ -119,20 +120,11 @@ def prepare_rollback(
 
 def entry_at(repo: Repo, commit: str, model: str) -> Entry:
     """Return a model's entry in promotion.yaml of a commit, or raise PromotionError that names the known ones."""
-    models = parse(_text(repo, commit)).models
+    models = parse(promotion_text(repo, commit)).models
     if model not in models:
         known = ", ".join(sorted(models)) or "none"
         raise PromotionError(f"no entry for the model `{one_line(model, 100)}`; known: {known}", file=FILE)
     return models[model]
-
-
-def check_commit(repo: Repo, commit: str, registry: Registry, model: str, allowed: Permissions | None = None) -> Planned:
-    """Return what `promote.py apply` would do about one model if `commit` were the tip of main; writes nothing."""
-    registered = registry.model(model)
-    desired = desired_states(repo, commit, {} if registered is None else {model: registered})[model]
-    diff = difference(desired, current_state(registered))
-    checks = [] if diff.step == "none" else check_model(diff, repo, commit, registry, allowed or Permissions())
-    return Planned(diff, tuple(checks))
 
 
 def refuse_problems(planned: Planned) -> None:
@@ -143,9 +135,7 @@ def refuse_problems(planned: Planned) -> None:
         raise PromotionError(f"{planned.difference.model}: {failed[0]}{more}; nothing was pushed")
 
 
-def _target(
-    model: str, history: PinHistory, entry: Entry, former: list[Champion], to: int | None
-) -> Champion:
+def _target(model: str, history: PinHistory, entry: Entry, former: list[Champion], to: int | None) -> Champion:
     others = [one for one in former if entry.champion is None or _name(one.pin) != _name(entry.champion)]
     listed = ", ".join(str(one.pin.version) for one in others) or "none"
     if to is not None:
@@ -211,7 +201,8 @@ def _move(change: PinChange) -> str:
     return f"{names[0]} -> {names[1]}"
 
 
-def _text(repo: Repo, commit: str) -> str:
+def promotion_text(repo: Repo, commit: str) -> str:
+    """Return promotion.yaml of a commit; raise PromotionError where there is none."""
     text = repo.file_at(commit, FILE)
     if text is None:
         raise PromotionError(f"missing at commit {commit[:12]}, so there is no champion to move", file=FILE)

@@ -30,10 +30,15 @@ def read_spec(folder: Path) -> Spec:
             raise PromotionError(f"a model folder needs {name} (see the README, Add a model)", file=folder / name)
     path = folder / "model.yaml"
     try:
-        node = compose(path.read_text(encoding="utf-8"), str(path))
+        return parse_spec(path.read_text(encoding="utf-8"), str(path))
     except UnicodeDecodeError:
         raise PromotionError("not a UTF-8 text file", file=path) from None
-    reader = Reader(str(path))
+
+
+def parse_spec(text: str, path: str) -> Spec:
+    """Read a model.yaml from its text; raise PromotionError with `path` and the line of the first mistake."""
+    node = compose(text, path)
+    reader = Reader(path)
     if node is None:
         raise PromotionError(f"empty; it needs {', '.join(KEYS[:4])}", file=path, line=1)
     parts = reader.mapping(node, "model.yaml", required=KEYS[:4], optional=KEYS[4:])
