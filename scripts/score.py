@@ -13,7 +13,7 @@ from typing import Any
 
 from promotion.errors import PromotionError, handled
 from promotion.isolation import run_model_code
-from promotion.records import ModelPlan, ScoresInfo, digest_files
+from promotion.records import Answered, ModelPlan, ScoresInfo, digest_files
 from promotion.spec import read_spec
 from promotion.workdir import DEFAULT, ModelWork, Work
 
@@ -162,6 +162,8 @@ def work_plan(files: ModelWork) -> Path:
 
 def _latency(files: ModelWork, sides: list[str], rounds: int) -> dict[str, float]:
     """Measure both models alternately in one process; a figure beside the verdict, so a failure is only told."""
+    if rounds == 0:
+        return {}
     parts = {
         side: {
             "model": str(files.side(side).model.resolve()),
@@ -192,10 +194,12 @@ def main(argv: list[str] | None = None) -> int:
     work = Work(args.work)
     for item in work.chosen(args.model, ("train", "judge")):
         print(f"{item.model}: scoring the test window ...", flush=True)
-        info = score(item, work)
+        with work.model(item.model).noted():
+            info = score(item, work)
         print(f"{item.model}: {info.rows} rows of {info.first} to {info.last} scored")
     for item in work.chosen(args.model, ("verify",)):
-        answer(item, work)
+        with work.model(item.model).noted():
+            answer(item, work)
     return 0
 
 
@@ -207,6 +211,8 @@ def answer(plan: ModelPlan, work: Work) -> None:
         return
     job = {"model": str(model.resolve())}
     result = run_model_code("answer", job, log=files.root / "answer.log", blame=model)
+    digest = digest_files(model)
+    Answered(model=plan.model, digest=digest, rows=int(result["rows"])).write(files.answered)
     print(f"{plan.model}: the pinned version loads and answers its example ({result['rows']} rows)")
 
 

@@ -23,7 +23,7 @@ def hook(event, args):
             seen["code"].append(name)
 sys.addaudithook(hook)
 def done():
-    seen["modules"] = [n for n in ("skops", "sklearn", "cloudpickle", "mlflow.sklearn") if n in sys.modules]
+    seen["modules"] = [n for n in ("skops", "sklearn", "mlflow.sklearn") if n in sys.modules]
     with open(os.environ["SPY_OUT"], "a") as out:
         out.write(json.dumps({"argv": sys.argv, **seen}) + "\\n")
 atexit.register(done)

@@ -67,17 +67,19 @@ def test_a_better_model_wins_on_the_same_rows(story: Story) -> None:
     assert version.tags["verdict"] == "PROMOTE"
 
 
-def test_a_candidate_below_a_floor_stays_in_the_tracker(story: Story) -> None:
+@pytest.fixture(scope="module")
+def rejected(story: Story) -> Judged:
+    """A pull request whose candidate reviews nothing, and so earns nothing."""
+    return attempt(story, "blind", "threshold: 0.5", "threshold: 0.999999")
+
+
+def test_a_candidate_below_a_floor_stays_in_the_tracker(story: Story, rejected: Judged) -> None:
     """A rejected candidate keeps run, parameters, metrics, scores and model, with the reason; it has no version."""
-    before = story.project.versions()
-
-    judged = attempt(story, "blind", "threshold: 0.5", "threshold: 0.999999")
-
-    assert judged.evaluation is not None
-    assert judged.evaluation.verdict == "REJECTED"
-    assert story.project.versions() == before
-    key = next(item.key for item in judged.plan.models if item.model == MODEL)
-    (run,) = story.project.registry.runs(MODEL, key=str(key))
+    assert rejected.evaluation is not None
+    assert rejected.evaluation.verdict == "REJECTED"
+    key = next(str(item.key) for item in rejected.plan.models if item.model == MODEL)
+    (run,) = story.project.registry.runs(MODEL, key=key)
+    assert story.project.registry.version_of_run(MODEL, run.run_id) is None
     assert run.tags["gate"] == "REJECTED"
     assert "net_benefit" in run.tags["gate_reason"]
     stored = story.project.registry.client.get_run(run.run_id).data
@@ -87,18 +89,17 @@ def test_a_candidate_below_a_floor_stays_in_the_tracker(story: Story) -> None:
         assert story.project.registry.fetch(run.run_id, path, story.project.root / "rejected") is not None
 
 
-def test_a_rejected_tree_is_not_trained_again(story: Story) -> None:
+def test_a_rejected_tree_is_not_trained_again(story: Story, rejected: Judged) -> None:
     """Offering the same tree again judges what is stored: the same evaluation, byte for byte, and no new run."""
-    first = attempt(story, "blind-again", "threshold: 0.5", "threshold: 0.99999")
     runs = len(story.project.registry.runs(MODEL))
 
-    again = attempt(story, "blind-once-more", "threshold: 0.5", "threshold: 0.99999")
+    again = attempt(story, "blind-again", "threshold: 0.5", "threshold: 0.999999")
 
-    assert (first.action, again.action) == ("train", "judge")
+    assert (rejected.action, again.action) == ("train", "judge")
     assert len(story.project.registry.runs(MODEL)) == runs
-    assert first.evaluation is not None
+    assert rejected.evaluation is not None
     assert again.evaluation is not None
-    assert first.evaluation.text() == again.evaluation.text()
+    assert rejected.evaluation.text() == again.evaluation.text()
 
 
 def test_a_candidate_that_does_not_win_keeps_its_version_and_loses_its_alias(story: Story) -> None:

@@ -82,7 +82,7 @@ class TinyProject:
                 files = work.model(item.model)
                 if item.action == "train":
                     train(item, work, planned.lock)
-                score(item, work, latency_rounds=1)
+                score(item, work, latency_rounds=0)
                 gate(item, planned, files, self.registry)
                 evaluation = challenge(item, planned, files, self.registry)
         pins, losers = winners(work) if evaluation else ({}, ["nothing judged"])
