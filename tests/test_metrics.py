@@ -1,5 +1,7 @@
 """Metrics: each agrees with scikit-learn or a closed form to 1e-12, and sums over any partition are the whole."""
 
+import itertools
+
 import numpy as np
 import pytest
 import sklearn.metrics as reference
@@ -50,7 +52,7 @@ def rows(seed: int, n: int = 500, *, ties: bool = False):
 @pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize("ties", [False, True])
 def test_classification_agrees_with_scikit_learn(name: str, seed: int, weighted: bool, ties: bool) -> None:
-    """F1, precision, recall, accuracy, Brier and log loss are scikit-learn's, weighted too, with probabilities 0 and 1."""
+    """Every one is scikit-learn's, weighted too, with probabilities of 0 and 1."""
     y, p, d, w = rows(seed, ties=ties)
     w = w if weighted else np.ones(len(y))
     expected = CLASSIFICATION[name](y, p, d, w)
@@ -96,7 +98,7 @@ def test_sums_over_any_partition_equal_the_whole(y, cuts: list[int], seed: int) 
     names = tuple(dict.fromkeys(n for m in BUILT_IN.values() for n in m.sums))
     whole = row_sums(names, y, p, d)
     bounds = [0, *sorted(min(c, len(y)) for c in cuts), len(y)]
-    parts = [row_sums(names, y[a:b], p[a:b], d[a:b]) for a, b in zip(bounds, bounds[1:], strict=False)]
+    parts = [row_sums(names, y[a:b], p[a:b], d[a:b]) for a, b in itertools.pairwise(bounds)]
 
     for name in names:
         np.testing.assert_array_equal(whole[name], np.concatenate([part[name] for part in parts]))
@@ -208,8 +210,8 @@ def test_a_formula_works_on_replicates_and_gives_nan_for_what_cannot_be_computed
 
 @pytest.mark.parametrize(
     "text",
-    ["__import__('os')", "a.b", "a[0]", "lambda: 1", "a if b else c", "'x'", "a and b", "sqrt()", "exp(a)", "a //", "1", "a < b",
-     "sqrt(a, k=1)", "a" * 600, "(" * 300 + "a" + ")" * 300, "True + a"],
+    ["__import__('os')", "a.b", "a[0]", "lambda: 1", "a if b else c", "'x'", "a and b", "sqrt()", "exp(a)", "a //",
+     "1", "a < b", "sqrt(a, k=1)", "a" * 600, "(" * 300 + "a" + ")" * 300, "True + a"],
 )  # fmt: skip
 def test_a_formula_is_arithmetic_and_nothing_else(text: str) -> None:
     """Calls, attributes, comparisons, text and depths that would hurt are refused in one sentence."""
