@@ -11,7 +11,7 @@ from promotion.clusters import MOST, ClusterSums, exponent, grouped, merge, read
 from promotion.errors import PromotionError
 from promotion.measure import CANDIDATE, DIFFERENCE, Measured, Statistic, gradient
 from promotion.metrics import BUILT_IN, metrics_of
-from promotion.resample import COUNTS, Sample, interval, replicates, weights
+from promotion.resample import COUNTS, Sample, interval, normal, percentile, replicates, weights
 from promotion.scores import open_scores
 from score_tables import frame, opened, policy
 
@@ -215,15 +215,31 @@ def test_gradients_are_the_formulas_slopes(name: str) -> None:
 def test_a_replicate_that_cannot_be_computed_widens_to_nothing() -> None:
     """Not-a-number replicates count as infinitely low and high, so enough of them leave no interval."""
     draws = np.linspace(-1, 1, 999)
-    good = interval(Sample(0.0, draws, np.ones(50)), 0.025)
-    few = interval(Sample(0.0, np.where(np.arange(999) < 5, np.nan, draws), np.ones(50)), 0.025)
-    many = interval(Sample(0.0, np.where(np.arange(999) < 50, np.nan, draws), np.ones(50)), 0.025)
+    good, few, many = (Sample(0.0, np.where(np.arange(999) % 200 < n, np.nan, draws)) for n in (0, 1, 20))
 
-    assert good is not None
-    assert few is not None
-    assert few[0] <= good[0]
-    assert few[1] >= good[1]
-    assert many is None
+    assert percentile(few, 0.025)[0] < percentile(good, 0.025)[0]
+    assert percentile(few, 0.025)[1] > percentile(good, 0.025)[1]
+    assert interval(many, 0.025) is None
+    assert interval(Sample(float("nan"), draws), 0.025) is None
+    assert interval(Sample(0.0, np.full(99, np.nan)), 0.025) is None
+
+
+def test_each_end_is_the_farther_of_percentile_and_normal() -> None:
+    """On skewed replicates one end is the percentile's and the other the normal approximation's."""
+    sample = Sample(1.0, np.random.default_rng(0).exponential(1.0, 20_000))
+    low, high = interval(sample, 0.005)
+
+    assert low == normal(sample, 0.005)[0] < percentile(sample, 0.005)[0]
+    assert high == percentile(sample, 0.005)[1] > normal(sample, 0.005)[1]
+    assert normal(sample, 0.005)[1] == pytest.approx(1 + 2.5758 * 1.0, rel=0.03)
+
+
+def test_the_scale_stretches_both_halves() -> None:
+    """Two-way clusters with 1.7 times the deviation make an interval of 1.7 times the length about its value."""
+    draws = np.random.default_rng(0).normal(2.0, 1.0, 5000)
+    one, wide = interval(Sample(2.0, draws), 0.025), interval(Sample(2.0, draws, 1.7), 0.025)
+
+    assert [end - 2 for end in wide] == pytest.approx([1.7 * (end - 2) for end in one])
 
 
 def test_cluster_sums_know_their_shape() -> None:

@@ -141,7 +141,7 @@ class Measured:
         draws = self._draws(group, way, statistic, weights)
         few = min(len(group.tables[w].ids) for w in ways)
         changed = min(int(np.count_nonzero(influence[w])) for w in ways)
-        sample = Sample(value, draws, influence[way], scale)
+        sample = Sample(value, draws, scale)
         return Finding(value, sample, float(np.sqrt(total)), changed, few)
 
     def by_day(self) -> list[tuple[int, int, float, float | None]]:

@@ -6,7 +6,9 @@ the BLAS; the weights come from SFC64's raw stream, 16 bits a weight, through a 
 variance are exactly 1. A cluster whose sums are all zero changes no replicate, so it is not in the table.
 """
 
+import math
 from dataclasses import dataclass
+from statistics import NormalDist
 
 import numpy as np
 
@@ -46,42 +48,59 @@ def weights(height: int, groups: int, seed: int, block: int) -> np.ndarray:
 class Sample:
     """What one statistic's interval is made of.
 
-    point: its value on the data. draws: (R,) its replicates. influence: (G,) its first-order change by
-    each cluster. scale: how much wider the interval must be than the replicates say (two-way clusters).
+    point: its value on the data. draws: (R,) its replicates. scale: how much wider the interval must be
+    than the replicates say (two-way clusters).
     """
 
     point: float
     draws: np.ndarray
-    influence: np.ndarray
     scale: float = 1.0
 
 
 def interval(sample: Sample, tail: float) -> tuple[float, float] | None:
-    """Return (low, high), each missed with probability `tail`; None when it cannot be computed.
+    """Return (low, high), each to be missed with probability `tail`; None when it cannot be computed.
 
-    A replicate that cannot be computed counts as infinitely low for the low end and infinitely high
-    for the high end.
+    Each end is the farther one of the percentile interval's and of the normal approximation's with the
+    replicates' standard deviation. tests/simulation/table.md says why: at tails of 0.5%, a difference in
+    dollars is missed up to twice as often as declared by percentiles alone (a large cluster pulls the value
+    and the percentiles the same way) and F1 near its ends by the normal approximation alone; the farther of
+    the two costs 3% in width. BCa and studentised intervals missed such differences three to five times
+    as often as declared.
     """
-    return percentile(sample, tail)
+    both = percentile(sample, tail), normal(sample, tail)
+    if both[0] is None or both[1] is None:
+        return None
+    return min(both[0][0], both[1][0]), max(both[0][1], both[1][1])
 
 
 def percentile(sample: Sample, tail: float) -> tuple[float, float] | None:
-    """The percentile interval, its two halves stretched by `scale`."""
-    return _ends(sample, tail, 1 - tail)
+    """The percentile interval, its two halves stretched by `scale`.
 
-
-def _ends(sample: Sample, lower: float, upper: float) -> tuple[float, float] | None:
+    A replicate that cannot be computed counts as infinitely low for the low end and infinitely high for
+    the high end.
+    """
     if not np.isfinite(sample.point):
         return None
     broken = ~np.isfinite(sample.draws)
-    low = _quantile(np.where(broken, -np.inf, sample.draws), lower)
-    high = _quantile(np.where(broken, np.inf, sample.draws), upper)
+    low = _quantile(np.where(broken, -np.inf, sample.draws), tail)
+    high = _quantile(np.where(broken, np.inf, sample.draws), 1 - tail)
     ends = sample.point + sample.scale * (low - sample.point), sample.point + sample.scale * (high - sample.point)
     return ends if np.isfinite(ends).all() else None
 
 
+def normal(sample: Sample, tail: float) -> tuple[float, float] | None:
+    """The value plus and minus z standard deviations of its replicates, stretched by `scale`."""
+    draws = sample.draws[np.isfinite(sample.draws)]
+    if not np.isfinite(sample.point) or len(draws) < 2:
+        return None
+    mean = math.fsum(draws) / len(draws)  # fsum is exact, so the order and the machine do not matter
+    deviation = math.sqrt(math.fsum((draws - mean) ** 2) / (len(draws) - 1))
+    half = NormalDist().inv_cdf(1 - tail) * deviation * sample.scale
+    return sample.point - half, sample.point + half
+
+
 def _quantile(draws: np.ndarray, share: float) -> float:
-    """The order statistic at `share` of (R + 1), conservatively outward at the ends."""
+    """The order statistic at `share` of (R + 1), rounded outward."""
     rank = share * (len(draws) + 1)
     index = int(np.floor(rank)) if share < 0.5 else int(np.ceil(rank))
     index = min(max(index, 1), len(draws)) - 1
