@@ -63,7 +63,8 @@ class World:
         self.registry = Registry(uri)
         self.repo = Repo(path)
         self.git("init", "--quiet", "--initial-branch=main")
-        self.write("promotion.yaml", policy_text(*models))
+        self.initial = policy_text(*models)
+        self.write("promotion.yaml", self.initial)
         for model in models:
             self.code("zero", model)
         self.commit("start")
@@ -94,11 +95,15 @@ class World:
         return tree or ""
 
     def commit(self, message: str, *, when: str | None = None) -> str:
-        """Commit everything on main; return the commit. when: ISO 8601, both dates."""
-        self.git("add", "--all")
+        """Commit everything; return the commit. when: ISO 8601, both dates."""
         with _environment(**({} if when is None else {"GIT_AUTHOR_DATE": when, "GIT_COMMITTER_DATE": when})):
-            self.git("commit", "--quiet", "--allow-empty", "-m", message)
-        return self.tip
+            self.commit_here(message)
+        return self.git("rev-parse", "HEAD")
+
+    def commit_here(self, message: str) -> None:
+        """Commit everything on the branch that is checked out."""
+        self.git("add", "--all")
+        self.git("commit", "--quiet", "--allow-empty", "-m", message)
 
     def revert(self, commit: str) -> str:
         """Revert a commit of main, as the Revert button and a squash do; return the new commit."""
@@ -160,6 +165,10 @@ class World:
     def pinned(self, model: str | None = None) -> PinRecord | None:
         """The pin in promotion.yaml of the work tree."""
         return config.load(self.path / "promotion.yaml").models[model or self.model].champion
+
+    def pinned_at(self, commit: str, model: str | None = None) -> PinRecord | None:
+        """The pin in promotion.yaml at a commit."""
+        return config.parse(self.git("show", f"{commit}:promotion.yaml")).models[model or self.model].champion
 
     def candidate(self, text: str, model: str | None = None, **how: Any) -> PinRecord:
         """Change the code and register the version that beat today's pin with it; pin nothing."""
