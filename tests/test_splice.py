@@ -15,7 +15,8 @@ pins = st.builds(
     source_tree=st.text(HEX, min_size=40, max_size=40),
     digest=st.text(HEX, min_size=64, max_size=64).map("sha256:".__add__),
     evidence=st.text(HEX, min_size=64, max_size=64).map("sha256:".__add__),
-    override=st.none() | st.fixed_dictionaries({"by": st.just("dana"), "reason": st.text(min_size=1, max_size=30)}).filter(
+    override=st.none()
+    | st.fixed_dictionaries({"by": st.just("dana"), "reason": st.text(min_size=1, max_size=30)}).filter(
         lambda o: bool(o["reason"].strip()) and o["reason"].isprintable()
     ),
 )

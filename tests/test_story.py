@@ -6,6 +6,9 @@ import pytest
 from promotion.evidence import artifact_path
 from promotion.records import Evaluation
 from promotion.registry import CANDIDATE
+from promotion.source import Repo
+from promotion.workdir import Work
+from retrain import attempt as attempt_here
 from tiny import MODEL, Judged, TinyProject
 
 
@@ -115,6 +118,27 @@ def test_a_candidate_that_does_not_win_keeps_its_version_and_loses_its_alias(sto
     assert newest is not None
     assert newest.tags["verdict"] == "KEEP"
     assert story.project.champion() == 2
+
+
+def test_a_trial_on_a_laptop_says_what_the_pull_request_says(story: Story) -> None:
+    """--try judges the uncommitted folder, registers nothing, and every figure is the pull request's to the last digit."""
+    project = story.project
+    project.hosting.pull()
+    project.edit("model.yaml", "features: [hint, clue]", "features: [clue]")
+    before = (project.registry.model(MODEL), project.registry.runs(MODEL), project.versions())
+
+    tried = attempt_here(Repo(project.clone), project.registry, Work(project.root / "try"), MODEL)
+
+    assert (project.registry.model(MODEL), project.registry.runs(MODEL), project.versions()) == before
+    judged = project.judge(project.open("for-real"))
+    project.hosting.pull()
+    assert judged.evaluation is not None
+    files = {"digest": None}  # a saved model's files carry the time of saving
+    mine, theirs = (
+        found.model_copy(update={"candidate": found.candidate.model_copy(update=files)})
+        for found in (tried, judged.evaluation)
+    )
+    assert mine.text() == theirs.text()
 
 
 def test_the_same_predictions_are_the_same_and_use_no_look(story: Story) -> None:
