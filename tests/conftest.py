@@ -1,3 +1,3 @@
 """Fixtures that all tests share."""
 
-pytest_plugins = ["github.fixtures", "worlds"]
+pytest_plugins = ["github.fixtures", "worlds", "hosted_world"]

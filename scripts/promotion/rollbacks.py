@@ -5,7 +5,7 @@ came between. So it works where `git revert` would conflict or leave a tree with
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from promotion.apply import Planned, plan_model, pull_request
 from promotion.branching import Change, commit_on
@@ -173,7 +173,7 @@ def _with_reason(model: str, pin: PinRecord, freeze: str, reason: str | None, by
     """A pin that passes the freeze: promote runs unattended after the merge, so the reason travels in the pin."""
     if not reason:
         raise PromotionError(f"{model} is frozen ({freeze}); a rollback passes with --reason TEXT; nothing was pushed")
-    return replace(pin, override={"by": one_line(by, 100), "reason": one_line(reason, 500)})
+    return pin.model_copy(update={"override": {"by": one_line(by, 100), "reason": one_line(reason, 500)}})
 
 
 def _undone(history: PinHistory, model: str, target: Champion | None) -> tuple[PinChange, ...]:

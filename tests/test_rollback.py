@@ -1,0 +1,304 @@
+"""Rolling back: code and pin together, only to a champion that was, only after every check, and it stays."""
+
+from pathlib import Path
+
+import pytest
+import rollback
+from promotion.branching import hosted_tip
+from promotion.pins import PinHistory
+from promotion.rollbacks import last_change_is_rollback
+from promotion.source import Repo
+
+
+@pytest.fixture
+def third_champion(second_champion):
+    """Versions 1, 2 and 3 were champion one after the other."""
+    second_champion.merge("three")
+    assert second_champion.apply() == 0
+    return second_champion
+
+
+@pytest.fixture
+def hosted(third_champion, host):
+    """The third champion's world, hosted."""
+    return host(third_champion)
+
+
+def run(hosted, *args: str) -> int:
+    return rollback.main([hosted.world.model, "--repo", str(hosted.clone), *args])
+
+
+def freeze(hosted, reason: str) -> None:
+    """Merge a freeze of the model."""
+    hosted.world.write(
+        "promotion.yaml", hosted.world.read().replace("    champion:", f"    freeze: {reason}\n    champion:")
+    )
+    hosted.world.commit("freeze")
+    hosted.publish()
+
+
+def the_branch(hosted) -> str:
+    (name,) = hosted.branches() - {"main"}
+    return name
+
+
+def test_default_is_the_champion_before_the_last_promotion(hosted) -> None:
+    """Without --to the pull request restores code and pin of the champion before, and says what merging does."""
+    pin, tree = hosted.pin("main~1"), hosted.tree("main~1")
+
+    assert run(hosted, "--reason", "declines rose") == 0
+
+    branch, (pull,) = the_branch(hosted), hosted.pulls()
+    assert (hosted.pin(branch), hosted.tree(branch)) == (pin, tree)
+    assert pull["head_ref"] == branch
+    assert "3 -> 2" in pull["body"] and "declines rose" in pull["body"]
+    assert "undoes #4" in pull["title"]
+
+
+def test_merged_rollback_moves_the_alias_back(hosted) -> None:
+    """After the merge promote moves @champion to the older version and records a rollback."""
+    assert run(hosted) == 0
+    hosted.squash(the_branch(hosted), "Roll back (#9)")
+
+    assert hosted.world.apply() == 0
+
+    assert hosted.world.champion() == 2
+    assert hosted.world.ledger()[-1].reason == "rollback"
+
+
+def test_older_champion_where_git_revert_conflicts(hosted) -> None:
+    """--to 1 skips over two later promotions, which a plain revert of the first cannot."""
+    assert run(hosted, "--to", "1") == 0
+
+    branch = the_branch(hosted)
+    assert hosted.pin(branch).version == 1
+    assert hosted.tree(branch) == hosted.pin(branch).source_tree
+
+
+def test_now_pushes_to_main_and_moves_the_alias(hosted, capsys) -> None:
+    """One command at three in the morning: main and @champion are both back, and it says so."""
+    assert run(hosted, "--to", "1", "--now", "--reason", "page") == 0
+
+    assert hosted.pin("main").version == 1
+    assert hosted.world.champion() == 1
+    assert "@champion 3 -> 1" in capsys.readouterr().out
+    assert hosted.branches() == {"main"}
+
+
+def test_dirty_checkout_is_not_touched(hosted) -> None:
+    """Uncommitted, staged and untracked files of the caller stay as they are, and so does the branch."""
+    (hosted.clone / "promotion.yaml").write_text("broken: [")
+    (hosted.clone / "models" / "new.txt").write_text("mine")
+    hosted.git("checkout", "--quiet", "-b", "work")
+    hosted.git("add", "models/new.txt")
+    before = hosted.git("status", "--porcelain=v2", "--branch")
+
+    assert run(hosted) == 0
+
+    assert hosted.git("status", "--porcelain=v2", "--branch") == before
+    assert hosted.pin(the_branch(hosted)).version == 2
+
+
+def test_asking_twice_keeps_one_pull_request(hosted) -> None:
+    """The same question again finds its branch and its pull request, and brings the text up to date."""
+    assert run(hosted) == 0
+    assert run(hosted, "--reason", "second thought") == 0
+
+    (pull,) = hosted.pulls()
+    assert "second thought" in pull["body"]
+
+
+def test_without_a_token_the_address_is_printed(hosted, monkeypatch, capsys) -> None:
+    """The branch is pushed and the page that opens the pull request is named, filled in."""
+    monkeypatch.delenv("GITHUB_TOKEN")
+
+    assert run(hosted) == 0
+
+    out = capsys.readouterr().out
+    assert f"https://github.example/octo-org/fraud/compare/main...{the_branch(hosted)}" in out
+    assert "quick_pull=1" in out
+    assert hosted.pulls() == []
+
+
+def test_forbidden_pull_request_still_says_how(hosted, capsys) -> None:
+    """Where GitHub does not take the pull request, the sentence has its reason and the address."""
+    hosted.github.fault("status", method="POST", path="/pulls$", status=403, message="Resource not accessible")
+
+    assert run(hosted) == 2
+
+    err = capsys.readouterr().err
+    assert "is pushed, but" in err and "https://github.example/" in err
+
+
+def refused(hosted, capsys, *args: str) -> str:
+    """Run, expect a refusal that pushed nothing and moved nothing; return its sentence."""
+    before = (hosted.tip(), hosted.world.state())
+    assert run(hosted, *args) == 2
+    assert (hosted.tip(), hosted.world.state()) == before
+    assert hosted.branches() == {"main"} and hosted.pulls() == []
+    return capsys.readouterr().err
+
+
+def test_version_that_was_never_champion(hosted, capsys) -> None:
+    """A version that lost, or does not exist, is no target."""
+    hosted.world.version("0" * 40, "loser", champion=hosted.pin("main"))
+
+    assert "was never champion" in refused(hosted, capsys, "--to", "4")
+    assert "earlier champions: 2, 1" in refused(hosted, capsys, "--to", "77")
+
+
+def test_pin_that_was_refused_is_no_target(hosted, capsys) -> None:
+    """A pin that main had but promote never confirmed does not count as history."""
+    hosted.world.merge("four", policy_digest="sha256:" + "0" * 64)
+    hosted.publish()
+    assert hosted.world.apply() == 1
+    hosted.world.merge("five")
+    hosted.publish()
+
+    assert "version 4 of tiny was never champion" in refused(hosted, capsys, "--to", "4")
+    assert "was never confirmed" in refused(hosted, capsys)
+
+
+def test_target_whose_version_is_gone(hosted, capsys) -> None:
+    """A deleted version cannot be promoted again."""
+    hosted.world.registry.client.delete_model_version(hosted.world.model, "1")
+
+    assert "version 1 of tiny does not exist" in refused(hosted, capsys, "--to", "1")
+
+
+def test_target_whose_files_changed(hosted, capsys) -> None:
+    """Files that no longer hash to the pin are refused before anything is pushed."""
+    (hosted.world.files_of(1) / "MLmodel").write_text("other")
+
+    assert "hash to" in refused(hosted, capsys, "--to", "1")
+
+
+def test_first_champion_has_no_older_one(first_champion, host, capsys) -> None:
+    """The revert of the first promotion leaves no champion, so it must be asked for by name."""
+    hosted = host(first_champion)
+
+    assert "--to none" in refused(hosted, capsys)
+    assert run(hosted, "--to", "none") == 0
+    assert hosted.pin(the_branch(hosted)) is None
+    assert hosted.tree(the_branch(hosted)) == hosted.tree("main")
+
+
+def test_second_rollback_asks_how_far(rolled_back, host, capsys) -> None:
+    """A rollback of a rollback would bring the bad model back, so it is not the default."""
+    hosted = host(rolled_back)
+
+    assert "was a rollback itself" in refused(hosted, capsys)
+
+
+def test_what_is_pinned_already_is_no_work(hosted, capsys) -> None:
+    """Going to the champion that main pins says so and pushes nothing."""
+    assert run(hosted, "--to", "3") == 0
+    assert "pins this already" in capsys.readouterr().out
+    assert hosted.branches() == {"main"}
+
+
+def test_unknown_model_names_the_known_ones(hosted, capsys) -> None:
+    """A typing error is answered with the names that promotion.yaml has."""
+    assert rollback.main(["tinny", "--repo", str(hosted.clone)]) == 2
+    assert "known: tiny" in capsys.readouterr().err
+
+
+def test_dry_run_pushes_nothing(hosted, capsys) -> None:
+    """--dry-run makes every check, shows the pull request's text, and pushes nothing."""
+    assert run(hosted, "--dry-run") == 0
+    assert "every check passes" in capsys.readouterr().out
+    assert hosted.branches() == {"main"} and hosted.pulls() == []
+
+
+def test_race_on_main_is_told(hosted, capsys, monkeypatch) -> None:
+    """When main moves between the check and the push, nothing moves and the sentence says to run again."""
+    land = rollback.land
+
+    def late(*args, **kwargs):
+        hosted.world.write("README.md", "meanwhile")
+        hosted.world.commit("meanwhile")
+        hosted.publish()
+        return land(*args, **kwargs)
+
+    monkeypatch.setattr(rollback, "land", late)
+
+    assert run(hosted, "--now") == 2
+    assert "moved meanwhile" in capsys.readouterr().err
+    assert hosted.world.champion() == 3 and hosted.pin("main").version == 3
+
+
+def test_protected_main_is_told(hosted, capsys) -> None:
+    """Where main's rules refuse the push, the sentence says to open a pull request."""
+    hook = hosted.origin / "hooks" / "pre-receive"
+    hook.write_text("#!/bin/sh\necho 'error: GH006: Protected branch update failed' >&2\nexit 1\n")
+    hook.chmod(0o755)
+
+    assert run(hosted, "--now") == 2
+    assert "open a pull request instead" in capsys.readouterr().err
+    assert hosted.world.champion() == 3
+
+
+def test_frozen_model_rolls_back_with_a_reason_only(hosted, capsys) -> None:
+    """A freeze stops everything but a rollback with a reason, and promote needs nothing more after the merge."""
+    freeze(hosted, "audit")
+
+    assert "--reason" in refused(hosted, capsys)
+    assert run(hosted, "--reason", "wrong declines") == 0
+    hosted.squash(the_branch(hosted), "Roll back (#9)")
+    assert hosted.world.apply() == 0
+    assert hosted.world.champion() == 2
+    assert (hosted.world.ledger()[-1].reason, hosted.world.ledger()[-1].note) == (
+        "rollback",
+        "Dana: wrong declines",
+    ) or ("wrong declines" in (hosted.world.ledger()[-1].note or ""))
+
+
+def test_reason_of_another_day_does_not_pass_a_freeze(hosted) -> None:
+    """A revert to a pin whose override was given for something else is stopped by a freeze."""
+    freeze(hosted, "audit")
+    assert run(hosted, "--now", "--reason", "wrong declines") == 0
+    hosted.pull_main()
+    overridden, commit = hosted.world.pinned(), hosted.world.tip
+    hosted.world.write("promotion.yaml", hosted.world.read().replace("    freeze: audit\n", ""))
+    hosted.world.commit("thaw")
+    hosted.world.merge("four")
+    hosted.publish()
+    assert hosted.world.apply() == 0
+    freeze(hosted, "again")
+    hosted.world.git("checkout", "--quiet", commit, "--", "models")
+    hosted.world.pin(overridden)
+    hosted.world.commit("back by hand")
+    hosted.publish()
+
+    assert hosted.world.apply() == 1
+    assert hosted.world.champion() == 4
+
+
+@pytest.mark.parametrize(
+    ("story", "expected"),
+    [
+        (["merge", "merge"], False),
+        (["merge", "merge", "revert"], True),
+        (["merge", "merge", "revert", "revert"], False),
+        (["merge", "revert"], True),
+        (["merge", "merge", "revert", "merge"], False),
+    ],
+)
+def test_what_counts_as_a_rollback(no_champion, story: list[str], expected: bool) -> None:
+    """Going back to an older champion or to none is a rollback; a revert of a revert goes forward."""
+    for number, step in enumerate(story):
+        if step == "merge":
+            no_champion.merge(f"step {number}")
+        else:
+            no_champion.revert("HEAD")
+    history = PinHistory(no_champion.repo, no_champion.tip)
+
+    assert (last_change_is_rollback(history, no_champion.model) is not None) == expected
+
+
+def test_no_origin_is_a_sentence(second_champion, tmp_path: Path) -> None:
+    """A repository without a remote is told to add one."""
+    from promotion.errors import PromotionError
+
+    with pytest.raises(PromotionError, match="no remote `origin`"):
+        hosted_tip(Repo(second_champion.path), "main")
