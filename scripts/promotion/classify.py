@@ -1,6 +1,7 @@
 """Classify a pull request by state: what its merge result says about each model, against its base."""
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from promotion.config import FILE, Entry, Promotion, parse
 from promotion.errors import PromotionError
@@ -51,7 +52,9 @@ def classify(repo: Repo, registry: Registry, *, base: str, merge: str, head: str
     states = _states(repo, base, merge, before, after)
     if only is not None:
         states = [state for state in states if state.model == only]
-    plans = tuple(_plan(state, registry, history, lock, insist=only is not None) for state in states)
+    plans = tuple(
+        _dated(_plan(state, registry, history, lock, insist=only is not None), repo, base, merge) for state in states
+    )
     return Plan(
         base=base,
         head=head,
@@ -124,6 +127,15 @@ def _dropped(state: State, history: PinHistory, changed: bool) -> tuple[Action, 
         if same and history.pins(commit.sha).get(state.model) is None:
             return "verify", "back to before its first champion"
     return "train", "its folder has a tree that no pin names"
+
+
+def _dated(plan: ModelPlan, repo: Repo, base: str, merge: str) -> ModelPlan:
+    """Add the day on which the tree of a model to judge was first committed; `confirm: fresh` asks for it."""
+    if plan.action not in ("train", "judge") or plan.source_tree is None:
+        return plan
+    first = repo.first_with(base, merge, f"models/{plan.model}", plan.source_tree) or repo.describe(merge)
+    day = datetime.fromisoformat(first.when).astimezone(UTC).date()
+    return plan.model_copy(update={"committed_on": str(day)})
 
 
 def _plan(state: State, registry: Registry, history: PinHistory, lock: str, *, insist: bool = False) -> ModelPlan:

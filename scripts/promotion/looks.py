@@ -1,5 +1,7 @@
 """Looks: how many different candidates were judged on test days that overlap; counted in MLflow."""
 
+from datetime import date, timedelta
+
 from promotion.records import Looks
 from promotion.registry import Registry, Run
 
@@ -33,6 +35,22 @@ def count_looks(runs: list[Run], *, predictions: str, first: str, last: str, all
                 seen.append(digest)
     number = seen.index(predictions) + 1 if predictions in seen else len(seen) + 1
     return Looks(number=number, allowed=allowed)
+
+
+def fresh_since(runs: list[Run], *, predictions: str, committed_on: date, delay_days: int) -> date:
+    """Return the day after which a label must have become known to count with `confirm: fresh`.
+
+    That is the day on which the candidate's tree was committed, or, where that is later, the day on which
+    the labels of the last day became known that another candidate was judged on before: each day once.
+    """
+    latest = committed_on
+    for run in runs:
+        looks = looks_of(run)
+        if any(digest == predictions for _, _, digest in looks):
+            break  # this candidate's own first judgement: what came later takes nothing from it
+        for _, last, _ in looks:
+            latest = max(latest, date.fromisoformat(last) + timedelta(days=delay_days))
+    return latest
 
 
 def count_in(registry: Registry, model: str, *, predictions: str, first: str, last: str, allowed: int) -> Looks:

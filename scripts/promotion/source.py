@@ -168,6 +168,13 @@ class Repo:
         sha, parents, author, when, subject = text.rstrip("\n").split("\x1f")
         return Commit(sha, tuple(parents.split()), author, when, subject)
 
+    def first_with(self, base: str, tip: str, path: str, tree: str) -> Commit | None:
+        """Return the oldest commit of `base`..`tip` in which `path` is this very tree, or None."""
+        for sha in self.git("rev-list", "--reverse", "--topo-order", f"{base}..{tip}").split():
+            if self.object_at(sha, path) == tree:
+                return self.describe(sha)
+        return None
+
     def changed_paths(self, old: str, new: str) -> tuple[str, ...]:
         """Return the paths that differ between two commits, renames as both names."""
         text = self.git("diff", "--name-only", "--no-renames", "-z", old, new, "--")
