@@ -5,6 +5,7 @@ with the candidate's run. Versions that do not win are tagged so and lose @candi
 """
 
 import argparse
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from promotion.config import Policy
 from promotion.errors import VERDICT_NO, handled
 from promotion.evidence import read_evidence, store_evidence
 from promotion.incoming import check_incoming, overlaps
+from promotion.looks import fresh_since
 from promotion.records import (
     WINNING,
     Candidate,
@@ -51,6 +53,7 @@ def challenge(plan: ModelPlan, whole: Plan, files: ModelWork, registry: Registry
         extra_rules=extra,
         looks=gated.looks,
         notes=_notes(plan, info, registry),
+        fresh_from=_fresh_from(plan, info, policy, registry),
     )
     result.write(files.evaluation)
     if record and gated.run_id is not None:
@@ -78,6 +81,18 @@ def _champion(
     )
     accepted = _inputs(files.side("champion").model)
     return side, (signature_rule(accepted, candidate.inputs), windows_rule(known, info.first))
+
+
+def _fresh_from(plan: ModelPlan, info: ScoresInfo, policy: Policy, registry: Registry) -> date | None:
+    """Return the day after which labels must have become known, where the policy asks to confirm on fresh days."""
+    if policy.challenge.confirm != "fresh" or plan.committed_on is None:
+        return None
+    return fresh_since(
+        registry.runs(plan.model),
+        predictions=info.candidate_predictions,
+        committed_on=date.fromisoformat(plan.committed_on),
+        delay_days=policy.measure.delay_days,
+    )
 
 
 def _inputs(model: Path) -> tuple[tuple[str, str], ...] | None:
@@ -147,7 +162,17 @@ def _notes(plan: ModelPlan, info: ScoresInfo, registry: Registry) -> tuple[str, 
                 f"The champion won on test days that overlap these ({won.test.first} to {won.test.last}), "
                 "so its own figures here may flatter it."
             )
+        if won is not None and _scored_otherwise(won, info):
+            notes.append(
+                "On the same test set the champion's predictions differ from those it was promoted with: "
+                "the environment changed, or something in the scoring job did. Look before you merge."
+            )
     return tuple(notes)
+
+
+def _scored_otherwise(won: Evaluation, info: ScoresInfo) -> bool:
+    """Whether the champion's predictions on the very test set that it won on are not what they were; pure."""
+    return won.test.digest == info.test_digest and won.candidate.predictions != info.champion_predictions
 
 
 def _keep(plan: ModelPlan, result: Evaluation, gated: Gate, registry: Registry) -> None:
@@ -186,7 +211,13 @@ def main(argv: list[str] | None = None) -> int:
     work, registry, all_won = Work(args.work), Registry(), True
     whole = work.read_plan()
     for item in work.chosen(args.model, ("train", "judge")):
-        result = challenge(item, whole, work.model(item.model), registry, record=not args.dry_run)
+        files = work.model(item.model)
+        if files.error.is_file():
+            print(f"{item.model}: not judged, because an earlier step failed")
+            all_won = False
+            continue
+        with files.noted():
+            result = challenge(item, whole, files, registry, record=not args.dry_run)
         all_won = all_won and result.verdict in WINNING
         print(f"{item.model}: {result.verdict}: {result.headline}")
     return 0 if all_won else VERDICT_NO

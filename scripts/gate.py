@@ -119,24 +119,34 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--work", type=Path, default=DEFAULT, help="the work folder (default: %(default)s)")
     parser.add_argument("--model", help="only this model (default: every planned one)")
     parser.add_argument(
-        "--incoming", type=Path, help="take MODEL/{candidate,scores} from this folder of a job that ran model code"
+        "--incoming",
+        type=Path,
+        metavar="FOLDER",
+        help="take FOLDER/scored-MODEL/ of the jobs that ran model code into WORK/MODEL/, as far as it can be believed",
     )
     parser.add_argument("--dry-run", action="store_true", help="log and register nothing")
     args = parser.parse_args(argv)
     work, registry, all_passed = Work(args.work), Registry(), True
     whole = work.read_plan()
-    for item in work.chosen(args.model, ("train", "judge")):
+    failed: PromotionError | None = None
+    for item in work.chosen(args.model, ("train", "judge", "verify")):
         files = work.model(item.model)
         try:
-            if args.incoming is not None:
-                take_in(args.incoming / item.model, files)
-            result = gate(item, whole, files, registry, record=not args.dry_run)
-        except PromotionError as error:
-            files.error.write_text(f"{error}\n", encoding="utf-8")
-            raise
+            with files.noted():
+                if args.incoming is not None:
+                    take_in(args.incoming / f"scored-{item.model}", files, item.action)
+                if item.action == "verify":
+                    continue
+                result = gate(item, whole, files, registry, record=not args.dry_run)
+        except PromotionError as error:  # the other models are judged all the same, for the report
+            failed = error
+            print(f"{item.model}: not judged: {error}")
+            continue
         all_passed = all_passed and result.passed
         where = f"registered as version {result.version}" if result.version else "not registered"
         print(f"{item.model}: gate {'passed' if result.passed else 'REJECTED'}: {result.reason}; {where}")
+    if failed is not None:
+        raise failed
     return 0 if all_passed else VERDICT_NO
 
 

@@ -1,6 +1,7 @@
 """Write the winners into promotion.yaml: reads plan.json and every evaluation.json, changes only the pins' lines.
 
-All pins or none: when one model of the pull request does not win, nothing is written.
+All pins or none: when one model of the pull request does not win, nothing is written. With --push the
+pins become one commit on the pull request's branch.
 """
 
 import argparse
@@ -8,7 +9,12 @@ from pathlib import Path
 
 from promotion.config import FILE
 from promotion.errors import VERDICT_NO, PromotionError, handled
+from promotion.github import GitHub
+from promotion.github_event import read_event
+from promotion.publish import Pushed, push_pins
 from promotion.records import WINNING, Candidate, Evaluation, Gate, PinRecord
+from promotion.situation import situation
+from promotion.source import Repo
 from promotion.splice import splice
 from promotion.workdir import DEFAULT, Work
 
@@ -18,9 +24,14 @@ def winners(work: Work) -> tuple[dict[str, PinRecord], list[str]]:
     plan = work.read_plan()
     pins, losers = {}, list(plan.refusals)
     for item in plan.models:
+        if item.action == "verify" and work.model(item.model).error.is_file():
+            losers.append(f"the pin of {item.model} could not be verified")
         if item.action not in ("train", "judge"):
             continue
         files = work.model(item.model)
+        if files.error.is_file() or not files.evaluation.is_file():
+            losers.append(f"{item.model} was not judged")
+            continue
         gated, evaluation = Gate.read(files.gate), Evaluation.read(files.evaluation)
         candidate = Candidate.read(files.candidate_record)
         if evaluation.verdict not in WINNING:
@@ -48,6 +59,18 @@ def write_pins(path: Path, pins: dict[str, PinRecord | None]) -> None:
     temporary.replace(path)
 
 
+def publish(repo: Repo, work: Work, pins: dict[str, PinRecord]) -> Pushed:
+    """Push the pins where the event allows it, and leave pushed.json for the report."""
+    where = situation(read_event(), GitHub.from_environment)
+    result = Pushed()
+    if pins and where.number is not None and where.speaks and where.verify_only is None:
+        result = push_pins(
+            repo, work.read_plan(), pins, head_ref=where.head_ref, base_ref=where.base_ref, number=where.number
+        )
+    result.write(work.pushed)
+    return result
+
+
 @handled
 def main(argv: list[str] | None = None) -> int:
     """Parse arguments and write the pins; exit 1, with nothing written, when a model does not win."""
@@ -58,11 +81,22 @@ def main(argv: list[str] | None = None) -> int:
     )
     parser.add_argument("--work", type=Path, default=DEFAULT, help="the work folder (default: %(default)s)")
     parser.add_argument("--file", type=Path, default=Path(FILE), help="the file to write (default: %(default)s)")
+    parser.add_argument(
+        "--push", action="store_true", help="in Actions: commit the pins on the pull request's branch; WORK/pushed.json"
+    )
+    parser.add_argument("--repo", type=Path, default=Path(), help="with --push: the checkout (default: this folder)")
     args = parser.parse_args(argv)
-    pins, losers = winners(Work(args.work))
+    work = Work(args.work)
+    pins, losers = winners(work)
+    if args.push:
+        work.pushed.unlink(missing_ok=True)
     if losers:
         print("nothing is pinned: " + "; ".join(losers))
         return VERDICT_NO
+    if args.push:
+        pushed = publish(Repo(args.repo), work, pins)
+        print(pushed.blocked or (f"pushed {pushed.commit}" if pushed.commit else "nothing to pin"))
+        return VERDICT_NO if pushed.blocked else 0
     write_pins(args.file, dict(pins))
     for model, pin in pins.items():
         print(f"{model}: pinned version {pin.version}")

@@ -5,37 +5,52 @@ registry credentials; it imports no model code and loads no model.
 """
 
 import argparse
-import os
+import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 from promotion.classify import classify
 from promotion.config import FILE
 from promotion.errors import VERDICT_NO, PromotionError, handled
+from promotion.github import GitHub
+from promotion.github_event import read_event
+from promotion.github_output import write_output
 from promotion.records import ModelPlan, PinRecord, Plan, digest_files
-from promotion.registry import Registry
+from promotion.registry import Registry, tracking_uri
+from promotion.situation import THROWAWAY, Situation, situation
 from promotion.source import Repo
 from promotion.workdir import DEFAULT, ModelWork, Work
 
 
 def prepare(
-    repo: Repo, registry: Registry, work: Work, *, base: str, merge: str, head: str, only: str | None = None
+    repo: Repo,
+    registry: Registry,
+    work: Work,
+    *,
+    base: str,
+    merge: str,
+    head: str,
+    only: str | None = None,
+    adapt: Callable[[Plan], Plan] = lambda plan: plan,
 ) -> Plan:
     """Plan the pull request whose merge result is `merge`, fetch files of each model, and write plan.json.
 
-    only: judge this model even where nothing differs from the base (a trial on a laptop).
+    only: judge this model even where nothing differs from the base (a trial on a laptop). adapt: what the
+    event makes of the plan (a draft trains nothing).
     """
-    plan = classify(repo, registry, base=base, merge=merge, head=head, only=only)
+    plan = adapt(classify(repo, registry, base=base, merge=merge, head=head, only=only))
     clear(work.root)
+    plan.write(work.plan)
     for item in plan.models:
         fetch(item, repo, registry, work.model(item.model))
-    plan.write(work.plan)
     return plan
 
 
 def clear(folder: Path) -> None:
     """Empty a work folder; one that holds something else than an earlier judgement is an error."""
-    if folder.exists() and any(folder.iterdir()) and not (folder / "plan.json").is_file():
+    ours = any((folder / name).is_file() for name in ("plan.json", "error.txt"))
+    if folder.exists() and any(folder.iterdir()) and not ours:
         raise PromotionError(f"{folder} is not empty and holds no plan.json; choose another --work folder")
     shutil.rmtree(folder, ignore_errors=True)
 
@@ -102,7 +117,23 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--base", help="the base commit (default: the merge result's first parent)")
     parser.add_argument("--head", help="the pull request's head (default: the merge result's last parent)")
     parser.add_argument("--work", type=Path, default=DEFAULT, help="the work folder (default: %(default)s)")
+    parser.add_argument(
+        "--github",
+        action="store_true",
+        help="in Actions: heed the event (a fork has no credentials, a draft trains nothing), write the job's outputs",
+    )
     args = parser.parse_args(argv)
+    try:
+        plan = run(args)
+    except PromotionError as error:
+        Work(args.work).note(error)
+        raise
+    print(describe(plan))
+    return VERDICT_NO if plan.refusals else 0
+
+
+def run(args: argparse.Namespace) -> Plan:
+    """Find the commits, plan, and write the outputs `models` and `tracker` for the jobs that follow."""
     repo = Repo(args.repo)
     repo.need_full_history()
     merge = repo.resolve(args.merge)
@@ -114,16 +145,15 @@ def main(argv: list[str] | None = None) -> int:
         raise PromotionError(f"{merge[:12]} is the first commit, so it has no base; give --base")
     base = repo.resolve(args.base) if args.base else parents[0]
     head = repo.resolve(args.head) if args.head else (parents[-1] if len(parents) > 1 else merge)
-    plan = prepare(repo, Registry(), Work(args.work), base=base, merge=merge, head=head)
-    print(describe(plan))
-    output = os.environ.get("GITHUB_OUTPUT")
-    if output:
-        names = [item.model for item in plan.models if item.action in ("train", "judge", "verify")]
-        with open(output, "a", encoding="utf-8") as handle:
-            import json
-
-            handle.write(f"models={json.dumps(names)}\n")
-    return VERDICT_NO if plan.refusals else 0
+    event = situation(read_event(), GitHub.from_environment) if args.github else Situation(None, "", "")
+    if args.github and event.credentials and tracking_uri().startswith("sqlite:"):
+        raise PromotionError("MLFLOW_TRACKING_URI is not set; give the repository this variable (see the README)")
+    registry = Registry(None if event.credentials else THROWAWAY)
+    plan = prepare(repo, registry, Work(args.work), base=base, merge=merge, head=head, adapt=event.adapt)
+    if args.github:
+        wanted = [] if plan.refusals else [m.model for m in plan.models if m.action in ("train", "judge", "verify")]
+        write_output({"models": json.dumps(wanted), "tracker": "" if event.credentials else THROWAWAY})
+    return plan
 
 
 if __name__ == "__main__":

@@ -1,47 +1,61 @@
 """Turn the records of a judgement into a comment, a job summary, a page, and one line: writes comment.md, report.html.
 
-Four renderings of the same records; nothing is computed here. With --github, the comment and the
-status go to the pull request.
+Four renderings of the same records; nothing is computed here. With --github the comment and the status
+go to the pull request.
 """
 
 import argparse
 import os
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TypeVar
 
 from promotion.errors import VERDICT_NO, handled
-from promotion.records import Candidate, Evaluation, Gate, ModelPlan, Plan, Record, ScoresInfo
+from promotion.github import GitHub
+from promotion.github_comments import REPORT_MARKER, upsert_comment
+from promotion.github_event import Event, read_event
+from promotion.github_output import Annotation, command, write_output, write_summary
+from promotion.publish import Pushed
+from promotion.records import Answered, Candidate, Evaluation, Gate, ModelPlan, Plan, Record, ScoresInfo
 from promotion.rendering.html import report_html
 from promotion.rendering.markdown import comment_markdown, job_summary, summary_line
 from promotion.rendering.view import Reported, is_green
+from promotion.situation import Situation, situation
 from promotion.workdir import DEFAULT, Work
 
 LOG_TAIL = 8_000
 R = TypeVar("R", bound=Record)
 
 
-def collect(work: Work, *, pinned: bool) -> tuple[Plan, list[Reported]]:
-    """Read every record that a work folder holds; what is missing stays None."""
+def collect(work: Work, *, pinned: bool, answers: bool = False) -> tuple[Plan, list[Reported]]:
+    """Read every record that a work folder holds; what is missing stays None.
+
+    answers: a verified pin must have loaded and answered in its job, else it is an error.
+    """
     plan = work.read_plan()
-    return plan, [_reported(item, work, pinned=pinned) for item in plan.models]
+    return plan, [_reported(item, work, pinned=pinned, answers=answers) for item in plan.models]
 
 
-def _reported(item: ModelPlan, work: Work, *, pinned: bool) -> Reported:
+def _reported(item: ModelPlan, work: Work, *, pinned: bool, answers: bool) -> Reported:
     files = work.model(item.model)
     judged = item.action in ("train", "judge")
-    error = files.error.read_text(encoding="utf-8").strip() if files.error.is_file() else None
-    evaluation = _read(Evaluation, files.evaluation) if judged else None
+    error = files.error.read_text(encoding="utf-8", errors="replace").strip() if files.error.is_file() else None
+    evaluation = _read(Evaluation, files.evaluation) if judged and error is None else None
     if judged and evaluation is None and error is None:
         error = "the judgement did not finish; see the run's log"
+    if answers and item.action == "verify" and item.pin is not None and error is None:
+        answered = _read(Answered, files.answered)
+        if answered is None or answered.model != item.model or answered.digest != (item.pin.digest or answered.digest):
+            error = f"version {item.pin.version} was not seen to load and answer; see the log of its job"
     log = files.side("candidate").root / "train.log"
     tail = log.read_text(encoding="utf-8", errors="replace")[-LOG_TAIL:] if error and log.is_file() else None
     return Reported(
         plan=item,
         evaluation=evaluation,
-        gate=_read(Gate, files.gate) if judged else None,
-        candidate=_read(Candidate, files.candidate_record) if judged else None,
-        scores=_read(ScoresInfo, files.scores_record) if judged else None,
+        gate=_read(Gate, files.gate) if judged and error is None else None,
+        candidate=_read(Candidate, files.candidate_record) if judged and error is None else None,
+        scores=_read(ScoresInfo, files.scores_record) if judged and error is None else None,
         pinned=pinned,
         error=error,
         log_tail=tail,
@@ -53,19 +67,64 @@ def _read(kind: type[R], path: Path) -> R | None:
 
 
 def write_report(
-    work: Work, plan: Plan, models: Sequence[Reported], *, run_url: str | None, report_url: str | None
+    work: Work,
+    plan: Plan | None,
+    models: Sequence[Reported],
+    *,
+    run_url: str | None,
+    report_url: str | None,
+    refusals: Sequence[str] = (),
 ) -> str:
     """Write comment.md, report.html and status.txt into the work folder; return the status line."""
-    line = summary_line(models, refusals=plan.refusals)
-    comment = comment_markdown(models, plan=plan, run_url=run_url, report_url=report_url, refusals=plan.refusals)
+    why = [*(plan.refusals if plan is not None else ()), *refusals]
+    line = summary_line(models, refusals=why)
+    comment = comment_markdown(models, plan=plan, run_url=run_url, report_url=report_url, refusals=why)
+    work.root.mkdir(parents=True, exist_ok=True)
     (work.root / "comment.md").write_text(comment, encoding="utf-8")
-    (work.root / "report.html").write_text(report_html(models, plan=plan, run_url=run_url), encoding="utf-8")
+    page = report_html(models, plan=plan, run_url=run_url, refusals=why)
+    (work.root / "report.html").write_text(page, encoding="utf-8")
     (work.root / "status.txt").write_text(line + "\n", encoding="utf-8")
-    summary = os.environ.get("GITHUB_STEP_SUMMARY")
-    if summary:
-        with open(summary, "a", encoding="utf-8") as handle:
-            handle.write(job_summary(models, plan=plan, run_url=run_url, report_url=report_url))
     return line
+
+
+def gathered(work: Work, *, pinned: bool, answers: bool) -> tuple[Plan | None, list[Reported], list[str]]:
+    """Return the plan, its models, and why nothing may be merged beside what the plan says."""
+    if not work.plan.is_file() and work.error.is_file():
+        return None, [], [work.error.read_text(encoding="utf-8", errors="replace").strip()]
+    pushed = _read(Pushed, work.pushed) or Pushed()
+    plan, models = collect(work, pinned=pinned or pushed.commit is not None, answers=answers)
+    return plan, models, [pushed.blocked] if pushed.blocked else []
+
+
+def green(plan: Plan | None, models: Sequence[Reported], refusals: Sequence[str]) -> bool:
+    """Whether the pull request may be merged as far as the models go."""
+    return plan is not None and not plan.refusals and not refusals and all(is_green(item) for item in models)
+
+
+def gate_green(plan: Plan | None, models: Sequence[Reported]) -> bool:
+    """Whether a run without credentials found nothing wrong: every candidate passed its floors."""
+    if plan is None or plan.refusals:
+        return False
+    judged = [item for item in models if item.plan.action in ("train", "judge")]
+    passed = all(item.error is None and item.gate is not None and item.gate.passed for item in judged)
+    return passed and all(is_green(item) for item in models if item not in judged)
+
+
+def publish(
+    github: GitHub, event: Event, where: Situation, body: str, line: str, pushed: Pushed, url: str | None, *, ok: bool
+) -> None:
+    """Post the status on the commit that needs one, then the pull request's one comment."""
+    sha = pushed.commit or (github.pull(where.number).head_sha if where.dispatched and where.number else None)
+    if sha is not None:  # a push with the workflow's own token starts no run, so the check is posted here
+        github.set_status(sha, "success" if ok else "failure", line, target_url=url)
+    if where.number is not None:
+        upsert_comment(github, where.number, REPORT_MARKER, body)
+
+
+def run_address(env: "os._Environ[str] | dict[str, str]" = os.environ) -> str | None:
+    """Return the address of this workflow run, None outside Actions."""
+    server, repo, number = (env.get(f"GITHUB_{name}") for name in ("SERVER_URL", "REPOSITORY", "RUN_ID"))
+    return f"{server}/{repo}/actions/runs/{number}" if server and repo and number else None
 
 
 @handled
@@ -74,18 +133,34 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         description="Turn the records of a judgement into a comment, a page and one line.",
         epilog="Reads WORK/plan.json and every record below WORK/MODEL/. Writes WORK/comment.md, WORK/report.html and "
-        "WORK/status.txt, and the job summary where GITHUB_STEP_SUMMARY is set.",
+        "WORK/status.txt; with --github the job summary, the commit status, the comment and the output `mergeable`.",
     )
     parser.add_argument("--work", type=Path, default=DEFAULT, help="the work folder (default: %(default)s)")
     parser.add_argument("--pinned", action="store_true", help="say that the pins were written")
-    parser.add_argument("--run-url", help="where the run's log is")
+    parser.add_argument("--github", action="store_true", help="in Actions: publish it on the pull request")
+    parser.add_argument("--run-url", help="where the run's log is (default: this workflow run)")
     parser.add_argument("--report-url", help="where the full report is")
     args = parser.parse_args(argv)
-    work = Work(args.work)
-    plan, models = collect(work, pinned=args.pinned)
-    print(write_report(work, plan, models, run_url=args.run_url, report_url=args.report_url))
-    green = not plan.refusals and all(is_green(item) for item in models)
-    return 0 if green else VERDICT_NO
+    work, run_url, report_url = Work(args.work), args.run_url or run_address(), args.report_url or None
+    plan, models, refusals = gathered(work, pinned=args.pinned, answers=bool(os.environ.get("GITHUB_ACTIONS")))
+    line = write_report(work, plan, models, run_url=run_url, report_url=report_url, refusals=refusals)
+    ok = mergeable = green(plan, models, refusals)
+    if args.github:
+        event = read_event()
+        where = situation(event, GitHub.from_environment)
+        if not where.credentials:
+            ok = gate_green(plan, models) and not refusals
+        summary = job_summary(models, plan=plan, run_url=run_url, report_url=report_url, refusals=refusals)
+        write_summary(summary, more=f"The rest: {report_url}" if report_url else "")
+        write_output({"mergeable": "true" if mergeable else "false"})
+        if not ok:
+            print(command(Annotation("error", line, title="promotion")), file=sys.__stdout__, flush=True)
+        if where.speaks:
+            body = (work.root / "comment.md").read_text(encoding="utf-8")
+            pushed = _read(Pushed, work.pushed) or Pushed()
+            publish(GitHub.from_environment(), event, where, body, line, pushed, report_url or run_url, ok=ok)
+    print(line)
+    return 0 if ok else VERDICT_NO
 
 
 if __name__ == "__main__":

@@ -85,7 +85,8 @@ def main(argv: list[str] | None = None) -> int:
             print(f"{item.model}: already trained from this tree (run {item.run_id}); not trained again")
             continue
         print(f"{item.model}: training from tree {(item.source_tree or '')[:12]} ...", flush=True)
-        record = train(item, work, plan.lock)
+        with work.model(item.model).noted():
+            record = train(item, work, plan.lock)
         print(f"{item.model}: trained in {record.train_seconds:.1f} s on {record.train[0]} to {record.train[1]}")
     return 0
 

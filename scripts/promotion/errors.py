@@ -1,8 +1,10 @@
 """The one error that a user is meant to read, and the one handler that prints it."""
 
+import contextlib
 import functools
+import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 OK = 0
@@ -32,6 +34,10 @@ def handled(main: Callable[..., int]) -> Callable[..., int]:
 
     @functools.wraps(main)
     def wrapper(argv: list[str] | None = None) -> int:
+        with _harmless_output():
+            return run(argv)
+
+    def run(argv: list[str] | None) -> int:
         try:
             return main(argv)
         except PromotionError as error:
@@ -45,3 +51,49 @@ def handled(main: Callable[..., int]) -> Callable[..., int]:
             return 141
 
     return wrapper
+
+
+class _Harmless:
+    """A stream whose lines the Actions runner shows and never obeys: model code chooses some of their words."""
+
+    def __init__(self, stream: object) -> None:
+        self._stream = stream
+        self._part = ""
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._stream, name)
+
+    def write(self, text: str) -> int:
+        """Pass whole lines on; the rest waits for its end or for flush."""
+        from promotion.github_output import log_text
+
+        *lines, self._part = (self._part + text).split("\n")
+        for line in lines:
+            self._stream.write(log_text(line) + "\n")  # type: ignore[attr-defined]
+        return len(text)
+
+    def flush(self) -> None:
+        """Pass on what waits."""
+        from promotion.github_output import log_text
+
+        if self._part:
+            self._stream.write(log_text(self._part))  # type: ignore[attr-defined]
+            self._part = ""
+        self._stream.flush()  # type: ignore[attr-defined]
+
+
+@contextlib.contextmanager
+def _harmless_output() -> Iterator[None]:
+    """In Actions, keep what a verb prints from being a workflow command."""
+    if not os.environ.get("GITHUB_ACTIONS"):
+        yield
+        return
+    with (
+        contextlib.redirect_stdout(_Harmless(sys.stdout)) as out,  # type: ignore[type-var]
+        contextlib.redirect_stderr(_Harmless(sys.stderr)) as err,  # type: ignore[type-var]
+    ):
+        try:
+            yield
+        finally:
+            out.flush()
+            err.flush()

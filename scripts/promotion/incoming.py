@@ -13,18 +13,26 @@ from promotion.scores import open_scores, predictions_digest, test_digest
 from promotion.spec import read_spec, windows
 from promotion.workdir import ModelWork
 
-EXPECTED = ("candidate/candidate.json", "candidate/model", "candidate/train.log", "scores", "scores.json")
+SCORED = ("scores", "scores.json", "error.txt")
+EXPECTED = {
+    "train": ("candidate/candidate.json", "candidate/model", "candidate/train.log", *SCORED),
+    "judge": SCORED,  # trained before: the candidate's files come from the registry
+    "verify": ("answered.json", "error.txt"),
+}
+MAX_ERROR = 4_000
 MAX_FILES = 10_000
 MAX_BYTES = 20 * 1024**3
 
 
-def take_in(incoming: Path, files: ModelWork) -> None:
-    """Copy what a job without credentials may hand over, and only that, into the work folder.
+def take_in(incoming: Path, files: ModelWork, action: str = "train") -> None:
+    """Copy what a job without credentials may hand over for this action, and only that, into the work folder.
 
-    Raise PromotionError for a link, a special file, or more than any honest job would send.
+    Raise PromotionError for a link, a special file, more than any honest job would send, or the job's own
+    error where it left one.
     """
     count = size = 0
-    for name in EXPECTED:
+    _plain_folders(incoming)
+    for name in EXPECTED[action]:
         source, target = incoming / name, files.root / name
         if not source.exists() and not source.is_symlink():
             continue
@@ -41,6 +49,16 @@ def take_in(incoming: Path, files: ModelWork) -> None:
             shutil.copytree(source, target)
         else:
             shutil.copyfile(source, target)
+    if files.error.is_file():
+        with files.error.open(encoding="utf-8", errors="replace") as handle:
+            raise PromotionError(handle.read(MAX_ERROR).strip() or "its job failed without saying why")
+
+
+def _plain_folders(incoming: Path) -> None:
+    """Refuse links above what is copied: `candidate` -> somewhere else would be followed."""
+    for path in (incoming, incoming / "candidate"):
+        if path.is_symlink() or (path.exists() and not path.is_dir()):
+            raise PromotionError("a link or special file is not a record; nothing of this job was used", file=path)
 
 
 def check_incoming(

@@ -283,6 +283,14 @@ class Candidate(Record):
     train_seconds: float
 
 
+class Answered(Record):
+    """That a pinned version loads and answers `rows` rows of its example. Written as answered.json."""
+
+    model: str
+    digest: str
+    rows: int
+
+
 class Gate(Record):
     """What gate.py did: the floors, the run, and the version if it was registered. Written as gate.json."""
 
@@ -314,8 +322,8 @@ class ModelPlan(Frozen):
 
     source_tree: git tree of the model's folder in the merge result (None: the folder is gone).
     champion: the pin of the base. pin: the pin of the merge result. policy: measure, gate and
-    challenge in force (the base's; a new model brings its own). rolled_back: this tree was champion
-    and was rolled back.
+    challenge in force (the base's; a new model brings its own). committed_on: the day (UTC) on which
+    the tree of a model to judge was first committed.
     """
 
     model: str
@@ -327,6 +335,7 @@ class ModelPlan(Frozen):
     pin: PinRecord | None
     policy: dict[str, Any] | None
     policy_digest: str | None
+    committed_on: str | None = None
     says_first: tuple[str, ...] = ()
     merge_effect: str = ""
     run_id: str | None = None

@@ -1,5 +1,7 @@
 """Where the records of one judgement lie: the folder that one verb leaves for the next."""
 
+import contextlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -45,9 +47,25 @@ class ModelWork:
         return self.root / "evaluation.json"
 
     @property
+    def answered(self) -> Path:
+        """That the pinned version of a verified pull request loads and answers."""
+        return self.root / "answered.json"
+
+    @property
     def error(self) -> Path:
         """Why a step of this model could not be done, in one sentence."""
         return self.root / "error.txt"
+
+    @contextlib.contextmanager
+    def noted(self) -> Iterator[None]:
+        """Leave a step's expected error for the report, and raise it."""
+        self.error.unlink(missing_ok=True)
+        try:
+            yield
+        except PromotionError as error:
+            self.error.parent.mkdir(parents=True, exist_ok=True)
+            self.error.write_text(f"{error}\n", encoding="utf-8")
+            raise
 
 
 @dataclass(frozen=True)
@@ -82,6 +100,24 @@ class Work:
     def plan(self) -> Path:
         """What must happen."""
         return self.root / "plan.json"
+
+    @property
+    def pushed(self) -> Path:
+        """What pin.py pushed."""
+        return self.root / "pushed.json"
+
+    @property
+    def error(self) -> Path:
+        """Why the whole pull request could not be planned, in one sentence."""
+        return self.root / "error.txt"
+
+    def note(self, error: PromotionError) -> None:
+        """Leave an error for the report, unless the folder is somebody else's."""
+        if self.root.is_dir() and any(self.root.iterdir()) and not self.plan.is_file() and not self.error.is_file():
+            return
+        self.root.mkdir(parents=True, exist_ok=True)
+        self.plan.unlink(missing_ok=True)
+        self.error.write_text(f"{error}\n", encoding="utf-8")
 
     def model(self, name: str) -> ModelWork:
         """The files of one model."""
