@@ -18,13 +18,17 @@ REVIEW = 15.0
 
 @dataclass(frozen=True)
 class Week:
-    """(n,) arrays of the payments that matter. flagged: (n, 2) decisions of champion and candidate."""
+    """(n,) arrays of the payments that matter. flagged: (n, 2) decisions of champion and candidate.
+
+    burst: the compromised terminal, stolen card or odd customer that a payment belongs to, as one number.
+    """
 
     customer: np.ndarray
     terminal: np.ndarray
     amount: np.ndarray
     fraud: np.ndarray
     flagged: np.ndarray
+    burst: np.ndarray
     day: np.ndarray
 
     def sums(self) -> np.ndarray:
@@ -56,10 +60,12 @@ def _flags(rng: np.random.Generator, chance: np.ndarray, agree: float = 0.7) -> 
 def week(rng: np.random.Generator, *, edge: float = 0.0, weeks: float = 1.0) -> Week:
     """Draw one test window of `weeks` weeks. edge: added to the candidate's log odds of finding a fraud."""
     parts = [_terminals(rng, edge, weeks), _cards(rng, edge, weeks), _large(rng, edge, weeks), _alarms(rng, weeks)]
-    customer, terminal, amount, fraud, flagged = (np.concatenate(column) for column in zip(*parts, strict=True))
+    customer, terminal, amount, fraud, flagged, burst = (np.concatenate(column) for column in zip(*parts, strict=True))
     keep = fraud | flagged.any(axis=1)
     day = rng.integers(0, round(DAYS * weeks), len(keep))
-    return Week(customer[keep], terminal[keep], np.round(amount[keep], 2), fraud[keep], flagged[keep], day[keep])
+    return Week(
+        customer[keep], terminal[keep], np.round(amount[keep], 2), fraud[keep], flagged[keep], burst[keep], day[keep]
+    )
 
 
 def _usual(rng: np.random.Generator, n: int) -> np.ndarray:
@@ -68,7 +74,8 @@ def _usual(rng: np.random.Generator, n: int) -> np.ndarray:
     return np.maximum(0.5, rng.normal(mean, mean / 2))
 
 
-Parts = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]
+Parts = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]
+FAR = 100_000  # keeps bursts of different kinds apart
 
 
 def _terminals(rng: np.random.Generator, edge: float, weeks: float) -> Parts:
@@ -79,7 +86,8 @@ def _terminals(rng: np.random.Generator, edge: float, weeks: float) -> Parts:
     n = len(which)
     chance = _chance(0.8 + np.array([0.0, edge]) + _luck(rng, groups, 1.2, 0.7)[which])
     names = rng.choice(TERMINALS, groups)
-    return rng.integers(0, CUSTOMERS, n), names[which], _usual(rng, n), np.ones(n, bool), _flags(rng, chance)
+    customer = rng.integers(0, CUSTOMERS, n)
+    return customer, names[which], _usual(rng, n), np.ones(n, bool), _flags(rng, chance), names[which] + FAR
 
 
 def _cards(rng: np.random.Generator, edge: float, weeks: float) -> Parts:
@@ -93,7 +101,8 @@ def _cards(rng: np.random.Generator, edge: float, weeks: float) -> Parts:
     luck = _luck(rng, groups, 1.0, 0.7)[which]
     chance = _chance(0.3 + 0.8 * np.log(amount / 200)[:, None] + np.array([0.0, edge]) + luck)
     names = rng.choice(CUSTOMERS, groups)
-    return names[which], rng.integers(0, TERMINALS, n), amount, np.ones(n, bool), _flags(rng, chance)
+    terminal = rng.integers(0, TERMINALS, n)
+    return names[which], terminal, amount, np.ones(n, bool), _flags(rng, chance), names[which]
 
 
 def _large(rng: np.random.Generator, edge: float, weeks: float) -> Parts:
@@ -101,7 +110,8 @@ def _large(rng: np.random.Generator, edge: float, weeks: float) -> Parts:
     n = rng.poisson(37 * weeks)
     chance = np.broadcast_to(_chance(3.0 + np.array([0.0, edge])), (n, 2))
     amount = rng.uniform(220, 260, n)
-    return rng.integers(0, CUSTOMERS, n), rng.integers(0, TERMINALS, n), amount, np.ones(n, bool), _flags(rng, chance)
+    customer, terminal = rng.integers(0, CUSTOMERS, n), rng.integers(0, TERMINALS, n)
+    return customer, terminal, amount, np.ones(n, bool), _flags(rng, chance), customer
 
 
 def _alarms(rng: np.random.Generator, weeks: float) -> Parts:
@@ -115,6 +125,7 @@ def _alarms(rng: np.random.Generator, weeks: float) -> Parts:
         names = rng.choice(limit, groups)[which]
         other = rng.integers(0, CUSTOMERS if limit == TERMINALS else TERMINALS, n)
         customer, terminal = (other, names) if limit == TERMINALS else (names, other)
-        found.append((customer, terminal, _usual(rng, n), np.zeros(n, bool), _flags(rng, chance)))
+        burst = names + (FAR if limit == TERMINALS else 0)
+        found.append((customer, terminal, _usual(rng, n), np.zeros(n, bool), _flags(rng, chance), burst))
     first, second = found
     return tuple(np.concatenate(pair) for pair in zip(first, second, strict=True))  # type: ignore[return-value]
