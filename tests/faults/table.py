@@ -1,0 +1,52 @@
+"""Print the table of faults: `PYTHONPATH=scripts:tests python tests/faults/table.py`, or with --write into table.md."""
+
+import argparse
+import sys
+import tempfile
+import time
+from collections import Counter
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE.parents[1] / "scripts"), str(HERE.parent)]
+
+from faults.cases import FAULTS, ONCE, SAME, Outcome, fits, lab  # noqa: E402
+
+
+def row(fault: str, outcomes: list[Outcome]) -> str:
+    """One line of the table."""
+    counts = Counter("WRONG" if o.problems else SAME if o.survived else ONCE for o in outcomes)
+    parts = [f"{counts[name]} {name}" for name in (SAME, ONCE, "WRONG") if counts[name]]
+    return f"| {fault} | {len(outcomes)} | {', '.join(parts)} |"
+
+
+def main() -> int:
+    """Try every fault at every request of one apply; exit 1 when any outcome is wrong."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--write", action="store_true", help="also write table.md beside this file")
+    args = parser.parse_args()
+    began = time.monotonic()
+    lines = ["| fault | tried | outcome |", "|---|---|---|"]
+    wrong = 0
+    with tempfile.TemporaryDirectory() as folder, lab(Path(folder)) as made:
+        for fault in FAULTS:
+            outcomes = [made.try_fault(fault, point) for point in made.points if fits(fault, point)]
+            wrong += sum(bool(o.problems) for o in outcomes)
+            lines.append(row(fault, outcomes))
+            print(f"{fault}: {len(outcomes)} tried, {time.monotonic() - began:.0f} s so far", file=sys.stderr)
+        requests = len(made.points)
+    text = (
+        f"One apply that promotes a version makes {requests} HTTP requests; each fault was tried at each of them "
+        "(an old value: after each write). Outcome: what was true after the next plain run, where right means @champion on "
+        "main's pin, one ledger entry for it, no repair recorded, and nothing left to write.\n\n"
+        + "\n".join(lines)
+        + "\n"
+    )
+    print(text)
+    if args.write:
+        (HERE / "table.md").write_text(text, encoding="utf-8")
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,71 @@
+"""A real `mlflow server` for tests: one worker, a free port, waited for at /health, always stopped."""
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+START_SECONDS = 120
+QUIET = {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+
+
+def free_port() -> int:
+    """A port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@contextlib.contextmanager
+def process(command: list[str], log: Path, env: dict[str, str], cwd: Path | None = None) -> Iterator[subprocess.Popen]:
+    """Run a server in its own process group and stop the whole group at the end."""
+    with log.open("wb") as out:
+        started = subprocess.Popen(
+            command, stdout=out, stderr=subprocess.STDOUT, env={**os.environ, **env}, start_new_session=True, cwd=cwd
+        )
+    try:
+        yield started
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(started.pid, signal.SIGTERM)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            started.wait(15)
+        with contextlib.suppress(ProcessLookupError):  # workers that outlive their parent
+            os.killpg(started.pid, signal.SIGKILL)
+        started.wait()
+
+
+def wait_for(url: str, started: subprocess.Popen, log: Path, seconds: float = START_SECONDS) -> None:
+    """Return once `url` answers; fail with the log when the server ended or the deadline passed."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if started.poll() is not None:
+            break
+        try:
+            with urllib.request.urlopen(url, timeout=5):
+                return
+        except urllib.error.HTTPError:
+            return  # it answers, if only that we may not
+        except OSError:
+            time.sleep(0.1)  # the deadline decides, not this pause
+    raise AssertionError(f"{url} did not answer:\n" + log.read_text(errors="replace")[-3000:])
+
+
+@contextlib.contextmanager
+def mlflow_server(folder: Path, backend: str, *args: str, env: dict[str, str] | None = None) -> Iterator[str]:
+    """Serve MLflow from a backend store; artifacts go through the server into `folder` unless `args` say else."""
+    port, log = free_port(), folder / "server.log"
+    command = [
+        sys.executable, "-m", "mlflow", "server", "--workers", "1", "--host", "127.0.0.1", "--port", str(port),
+        "--backend-store-uri", backend, *(args or ("--artifacts-destination", str(folder / "artifacts"))),
+    ]  # fmt: skip
+    with process(command, log, {**QUIET, **(env or {})}, cwd=folder) as started:
+        wait_for(f"http://127.0.0.1:{port}/health", started, log)
+        yield f"http://127.0.0.1:{port}"
