@@ -37,17 +37,21 @@ class Judged:
 
     @property
     def action(self) -> str:
-        """What was planned for the tiny model."""
-        return next(item.action for item in self.plan.models if item.model == MODEL)
+        """What was planned for the project's one model."""
+        (item,) = self.plan.models
+        return item.action
 
 
 class TinyProject:
     """A hosted repository, its clone, and a registry."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, model: str = MODEL, folder: Path = HERE / "tiny_model", policy: str = "") -> None:
         project = root / "project"
-        shutil.copytree(HERE / "tiny_model", project / "models" / MODEL)
-        (project / "models" / MODEL / "promotion.yaml").replace(project / "promotion.yaml")
+        self.model = model
+        ignored = shutil.ignore_patterns("__pycache__", "promotion.yaml")
+        shutil.copytree(folder, project / "models" / model, ignore=ignored)
+        policy = policy or (folder / "promotion.yaml").read_text(encoding="utf-8")
+        (project / "promotion.yaml").write_text(policy, encoding="utf-8")
         (project / "requirements").mkdir()
         (project / "requirements" / "train.txt").write_text("# a lock\n", encoding="utf-8")
         self.root = root
@@ -59,7 +63,7 @@ class TinyProject:
 
     def edit(self, name: str, old: str, new: str) -> None:
         """Replace text in a file of the model folder (or of the project), on a fresh main."""
-        path = self.clone / "models" / MODEL / name
+        path = self.clone / "models" / self.model / name
         path = path if path.exists() else self.clone / name
         text = path.read_text(encoding="utf-8")
         assert old in text, f"{old!r} is not in {name}"
@@ -106,12 +110,12 @@ class TinyProject:
 
     def champion(self) -> int | None:
         """Return the registry's champion."""
-        model = self.registry.model(MODEL)
+        model = self.registry.model(self.model)
         return None if model is None else model.aliases.get(CHAMPION)
 
     def versions(self) -> list[int]:
         """Return the registry's versions."""
         found: list[int] = []
-        while self.registry.version(MODEL, len(found) + 1) is not None:
+        while self.registry.version(self.model, len(found) + 1) is not None:
             found.append(len(found) + 1)
         return found
