@@ -1,13 +1,19 @@
 """Open a retrain pull request, or --try the whole judgement on this machine with nothing registered."""
 
 import argparse
+import datetime
 import tempfile
 from pathlib import Path
 
+from promotion.as_of import as_date
+from promotion.branching import hosted_tip
 from promotion.config import FILE
 from promotion.errors import VERDICT_NO, PromotionError, handled
-from promotion.records import WINNING, Evaluation, Plan
+from promotion.github_output import log_text, write_summary
+from promotion.pull_requests import host_of
+from promotion.records import WINNING, Evaluation
 from promotion.registry import Registry
+from promotion.rendering.escape import markdown
 from promotion.source import Repo
 from promotion.workdir import Work
 
@@ -85,24 +91,117 @@ def show(work: Work) -> None:
     print(f"\nnothing was registered; the full report is {work.root / 'report.html'}")
 
 
-@handled
-def main(argv: list[str] | None = None) -> int:
-    """Parse arguments; with --try, exit 0 when the candidate would win and 1 when it would not."""
-    parser = argparse.ArgumentParser(
-        description="Open a retrain pull request, or try the whole judgement on this machine.",
-        epilog="--try reads the working copy of models/MODEL/, the base's policy and the registry "
-        "(MLFLOW_TRACKING_URI), and writes only below --work.",
-    )
-    parser.add_argument("--try", dest="attempt", metavar="MODEL", required=True, help="judge models/MODEL/ as it is")
-    parser.add_argument("--base", help="judge against this commit (default: origin/main, else main)")
-    parser.add_argument("--work", type=Path, default=TRY_WORK, help="where the records go (default: %(default)s)")
-    args = parser.parse_args(argv)
+def run_open(args: argparse.Namespace) -> int:
+    """Open the model's retrain pull request, or move the open one on."""
+    from promotion.retrain_prs import open_retrain, plan_retrain
+
+    repo = Repo(args.repo)
+    base = hosted_tip(repo, args.base)
+    found = plan_retrain(repo, base, args.model, as_of=args.as_of, today=args.today)
+    print(f"{args.model}: {found.title}; {found.champion_since}")
+    open_retrain(repo, host_of(repo), found, into=args.base, branch=args.branch)
+    return 0
+
+
+def run_update(args: argparse.Namespace) -> int:
+    """Merge the base into the pull request's branch, taking the base's pin where they conflict."""
+    from promotion.retrain_update import branch_to_update, follow, update_branch
+
+    repo = Repo(args.repo)
+    base = hosted_tip(repo, args.base)
+    branch = args.branch or branch_to_update(repo, host_of(repo), args.model, args.base)
+    done = update_branch(repo, branch, base, args.base)
+    if done.commit is None:
+        print(f"{branch} has all of {args.base}; nothing to do")
+        return 0
+    print(f"{branch}: merged {args.base} and pushed {done.commit[:12]}")
+    for model in done.yielded:
+        print(f"{model}: the pin is {args.base}'s now, so the candidate has to challenge that champion")
+    for line in follow(repo, branch, done.commit):
+        print(line)
+    return 0
+
+
+def run_schedule(args: argparse.Namespace) -> int:
+    """Open a retrain pull request for every model that is due; exit 1 when one failed."""
+    from promotion.retrain_schedule import run_schedule
+
+    repo = Repo(args.repo)
+    base = hosted_tip(repo, args.base)
+    lines: list[str] = []
+
+    def say(line: str) -> None:
+        lines.append(line)
+        print(log_text(line), flush=True)
+
+    good = run_schedule(repo, host_of(repo), base=base, into=args.base, today=args.today, only=args.models, say=say)
+    write_summary("\n".join(["## Scheduled retraining", "", *(f"- {markdown(line)}" for line in lines)]))
+    return 0 if good else VERDICT_NO
+
+
+def run_try(args: argparse.Namespace) -> int:
+    """Judge models/MODEL/ as it lies on disk; exit 1 when it would not win."""
     work = Work(args.work)
-    repo = Repo(Path())
+    repo = Repo(args.repo)
     base = repo.resolve(args.base) if args.base else None
     result = attempt(repo, Registry(), work, args.attempt, base=base)
     show(work)
     return 0 if result.verdict in WINNING else VERDICT_NO
+
+
+def _day(text: str) -> datetime.date:
+    try:
+        return as_date(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        description="Open a retrain pull request, or try the whole judgement on this machine.",
+        epilog="--try reads the working copy of models/MODEL/, the base's policy and the registry "
+        "(MLFLOW_TRACKING_URI), and writes only below --work. open, update and schedule push to origin as plain "
+        "fast-forwards and, with GITHUB_TOKEN, talk to GitHub.",
+    )
+    parser.add_argument("--try", dest="attempt", metavar="MODEL", help="judge models/MODEL/ as it is")
+    parser.add_argument("--base", help="judge against this commit (default: origin/main, else main)")
+    parser.add_argument("--work", type=Path, default=TRY_WORK, help="where the records go (default: %(default)s)")
+    parser.add_argument("--repo", type=Path, default=Path(), help="the checkout (default: this folder)")
+    parser.set_defaults(run=run_try)
+    commands = parser.add_subparsers(metavar="COMMAND")
+    for name, run, text in (
+        ("open", run_open, "open a model's retrain pull request: newer data, or your uncommitted edit of its folder"),
+        ("update", run_update, "merge the base into a pull request's branch, and take its pin where they conflict"),
+        ("schedule", run_schedule, "open one for every model whose next whole test window is labelled"),
+    ):
+        command = commands.add_parser(name, help=text, description=text)
+        command.add_argument("--repo", type=Path, default=argparse.SUPPRESS, help="the checkout (default: this folder)")
+        command.add_argument("--base", default="main", help="the branch that counts (default: %(default)s)")
+        if name != "schedule":
+            nargs = None if name == "open" else "?"
+            command.add_argument("model", nargs=nargs, help="the model, as promotion.yaml names it")
+            command.add_argument("--branch", help="the pull request's branch")
+        else:
+            command.add_argument("models", nargs="*", metavar="MODEL", help="only these (default: all)")
+        if name == "open":
+            command.add_argument(
+                "--as-of", type=_day, metavar="DATE", help="the first test day (default: the newest that is labelled)"
+            )
+        if name != "update":
+            today = datetime.datetime.now(datetime.UTC).date()
+            command.add_argument("--today", type=_day, default=today, metavar="DATE", help=argparse.SUPPRESS)
+        command.set_defaults(run=run)
+    return parser
+
+
+@handled
+def main(argv: list[str] | None = None) -> int:
+    """Parse arguments and run one command; exit 1 where a trial would not win, or a scheduled model failed."""
+    parser = _parser()
+    args = parser.parse_args(argv)
+    if args.run is run_try and args.attempt is None:
+        parser.error("say what to do: --try MODEL, open, update or schedule")
+    return args.run(args)
 
 
 if __name__ == "__main__":

@@ -43,11 +43,17 @@ def hosted_tip(repo: Repo, branch: str) -> str:
 
 def fetch_branch(repo: Repo, branch: str) -> str | None:
     """Fetch one branch from origin and return its tip, or None where origin has no such branch."""
-    there = _talk(repo, f"ask for {branch}", "ls-remote", "--heads", REMOTE, f"refs/heads/{branch}")
-    if not there.strip():
+    if branch not in remote_branches(repo, branch):
         return None
     _talk(repo, f"fetch {branch}", "fetch", "--quiet", REMOTE, f"+refs/heads/{branch}:refs/remotes/{REMOTE}/{branch}")
     return repo.resolve(f"refs/remotes/{REMOTE}/{branch}")
+
+
+def remote_branches(repo: Repo, pattern: str) -> dict[str, str]:
+    """Return the branches of origin that match a pattern (`retrain/x-*`), with their tips."""
+    lines = _talk(repo, "list branches", "ls-remote", "--heads", REMOTE, f"refs/heads/{pattern}").splitlines()
+    pairs = (line.split("\t", 1) for line in lines if "\t" in line)
+    return {ref.removeprefix("refs/heads/"): sha for sha, ref in pairs}
 
 
 def fetch_refs(repo: Repo, refs: str) -> bool:
@@ -55,13 +61,13 @@ def fetch_refs(repo: Repo, refs: str) -> bool:
     return repo.attempt("fetch", "--quiet", REMOTE, refs, env=login(repo))[0] == 0
 
 
-def commit_on(repo: Repo, parent: str, change: Change, message: str, *, merged: str | None = None) -> str:
-    """Return a new commit on `parent` with `change`, on no branch yet. merged: a second parent."""
+def commit_on(repo: Repo, base: str, change: Change, message: str, *, parents: tuple[str, ...] = ()) -> str:
+    """Return a new commit, on no branch yet: the files of `base` with `change`. parents: others than `base`."""
     top = Repo(repo.root)
     who = identity(top)
     with tempfile.TemporaryDirectory() as scratch:
         env = {"GIT_INDEX_FILE": str(Path(scratch) / "index")}
-        top.git("read-tree", parent, env=env)
+        top.git("read-tree", base, env=env)
         for path, tree in change.trees.items():
             top.git("rm", "-r", "-f", "--cached", "--quiet", "--ignore-unmatch", "--", path, env=env)
             top.git("read-tree", f"--prefix={path}/", tree, env=env)
@@ -73,8 +79,8 @@ def commit_on(repo: Repo, parent: str, change: Change, message: str, *, merged: 
             mode = (top.git("ls-files", "--stage", "--", path, env=env).split() or ["100644"])[0]
             top.git("update-index", "--add", "--cacheinfo", f"{mode},{blob},{path}", env=env)
         tree = top.git("write-tree", env=env).strip()
-    parents = [arg for one in (parent, merged) if one is not None for arg in ("-p", one)]
-    return top.git("commit-tree", tree, *parents, "-F", "-", stdin=message.rstrip("\n") + "\n", env=who).strip()
+    on = [arg for parent in parents or (base,) for arg in ("-p", parent)]
+    return top.git("commit-tree", tree, *on, "-F", "-", stdin=message.rstrip("\n") + "\n", env=who).strip()
 
 
 def identity(repo: Repo, env: Mapping[str, str] = os.environ) -> dict[str, str]:

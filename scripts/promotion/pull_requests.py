@@ -8,7 +8,7 @@ from urllib.parse import quote, urlencode
 
 from promotion.branching import REMOTE, push_branch
 from promotion.errors import PromotionError
-from promotion.github import GitHub, PullRequest
+from promotion.github import GitHub, PullRequest, same_repo
 from promotion.github_errors import GitHubError
 from promotion.source import Repo
 
@@ -89,6 +89,19 @@ def by_hand(host: Host, proposal: Proposal) -> str:
     compare = f"{host.web}/compare/{quote(proposal.base)}...{quote(proposal.branch)}"
     filled = f"{compare}?{urlencode({'quick_pull': '1', 'title': proposal.title, 'body': proposal.body})}"
     return filled if len(filled) <= MAX_URL else f"{compare}?{urlencode({'quick_pull': '1', 'title': proposal.title})}"
+
+
+def marker(model: str) -> str:
+    """The hidden first line that makes a pull request ours."""
+    return f"<!-- promotion-retrain {model} -->"
+
+
+def own_pull(github: GitHub, model: str, base: str) -> PullRequest | None:
+    """Return the open retrain pull request of a model that this project opened, the oldest, or None."""
+    for pull in github.open_pulls(base=base):
+        if same_repo(pull.head_repo, github.repo) and pull.body.lstrip().startswith(marker(model)):
+            return pull
+    return None
 
 
 def _lines(body: str) -> str:

@@ -11,12 +11,13 @@ from promotion.as_of import move_as_of, newest_as_of, read_as_of
 from promotion.branching import Change, commit_on, fetch_branch, push
 from promotion.config import FILE, Entry, parse
 from promotion.errors import PromotionError
-from promotion.github import GitHub, PullRequest, same_repo
+from promotion.github import PullRequest
 from promotion.github_comments import marked
 from promotion.github_errors import one_line
 from promotion.pins import PinHistory
-from promotion.pull_requests import Host, Proposal, propose, refreshed
+from promotion.pull_requests import Host, Proposal, marker, own_pull, propose, refreshed
 from promotion.rendering.escape import code
+from promotion.retrain_update import without_pins
 from promotion.rollbacks import last_change_is_rollback
 from promotion.source import Repo
 from promotion.spec import Windows, parse_spec, windows
@@ -53,14 +54,24 @@ class Retrain:
         return f"retrain/{self.model}-{self.as_of}"
 
 
-def plan_retrain(repo: Repo, base: str, model: str, *, as_of: date | None, today: date) -> Retrain:
+@dataclass(frozen=True)
+class Opened:
+    """A retrain's open pull request. pushed: its branch got a commit just now."""
+
+    pull: PullRequest
+    pushed: bool
+
+
+def plan_retrain(
+    repo: Repo, base: str, model: str, *, as_of: date | None, today: date, take_edit: bool = True
+) -> Retrain:
     """Decide what a retrain pull request changes on `base`: the caller's uncommitted edit, else as_of alone.
 
     as_of: the first test day (default: the newest one whose labels are known today). Raise PromotionError
     when the model is unknown, the labels of as_of are not known yet, as_of would not move, or the edit
     was made on an older folder than main's.
     """
-    edit = _edit(repo, base, model)
+    edit = _edit(repo, base, model) if take_edit else None
     path = f"models/{model}/model.yaml"
     entry, entry_text = _entry(repo, base, model, edited=edit is not None)
     on_main = repo.file_at(base, path)
@@ -184,19 +195,6 @@ def body_of(found: Retrain, template: str | None) -> str:
     return marked(marker(found.model), text.rstrip("\n") + "\n")
 
 
-def marker(model: str) -> str:
-    """The hidden first line that makes a pull request ours."""
-    return f"<!-- promotion-retrain {model} -->"
-
-
-def own_pull(github: GitHub, model: str, base: str) -> PullRequest | None:
-    """Return the open retrain pull request of a model that this project opened, the oldest, or None."""
-    for pull in github.open_pulls(base=base):
-        if same_repo(pull.head_repo, github.repo) and pull.body.lstrip().startswith(marker(model)):
-            return pull
-    return None
-
-
 def open_retrain(
     repo: Repo,
     host: Host,
@@ -205,11 +203,11 @@ def open_retrain(
     into: str,
     branch: str | None,
     say: Callable[[str], None] = print,
-) -> PullRequest | None:
-    """Push the retrain's commit and open its pull request, or add it to the open one.
+) -> Opened | None:
+    """Push the retrain's commit and open its pull request, or add it to the open one; None without a token.
 
-    Return the pull request, None without a token. `open one`: the same model's, by hidden marker; its
-    branch gets one more commit, its title and body are brought up to date.
+    The open one is the same model's, by hidden marker: its branch gets one more commit, and its title and
+    body are brought up to date.
     """
     body = body_of(found, repo.file_at(found.base, TEMPLATE))
     own = None if host.github is None else own_pull(host.github, found.model, into)
@@ -219,10 +217,14 @@ def open_retrain(
         pushed = _add_to(repo, own, found)
         done = refreshed(host.github, own, Proposal(own.head_sha, own.head_ref, into, found.title, body))
         say(f"#{own.number} {'was moved to' if pushed else 'is at'} as_of {found.as_of}: {own.url}")
-        return done
+        return Opened(done, pushed)
     message = f"{found.title}\n\nMade by scripts/retrain.py."
     commit = commit_on(repo, found.base, found.change, message)
-    return propose(repo, host, Proposal(commit, branch or found.branch, into, found.title, body), say)
+    pull = propose(repo, host, Proposal(commit, branch or found.branch, into, found.title, body), say)
+    if pull is None:
+        return None
+    say(f"opened #{pull.number} for as_of {found.as_of}: {pull.url}")
+    return Opened(pull, True)
 
 
 def _add_to(repo: Repo, own: PullRequest, found: Retrain) -> bool:
@@ -235,6 +237,14 @@ def _add_to(repo: Repo, own: PullRequest, found: Retrain) -> bool:
     if not found.edited:
         if there is None:
             raise PromotionError("missing on the branch of the open pull request; close it and run again", file=path)
+        ahead = repo.is_ancestor(found.base, tip)
+        if read_as_of(there, path) == found.as_of and ahead:
+            return False
+        if not ahead and moves_only_as_of(repo, tip, found.base, found.model):
+            # nothing of a person's is on it, so the base's files with the new as_of are the whole merge
+            message = f"{found.title}\n\nMade by scripts/retrain.py, on the base as it is now."
+            push(repo, commit_on(repo, found.base, found.change, message, parents=(tip, found.base)), own.head_ref)
+            return True
         if read_as_of(there, path) == found.as_of:
             return False
         change = Change(files={path: move_as_of(there, found.as_of, path)})
@@ -244,6 +254,18 @@ def _add_to(repo: Repo, own: PullRequest, found: Retrain) -> bool:
             return False
     push(repo, commit_on(repo, tip, change, f"{found.title}\n\nMade by scripts/retrain.py."), own.head_ref)
     return True
+
+
+def moves_only_as_of(repo: Repo, tip: str, base: str, model: str) -> bool:
+    """Whether a branch changes as_of, and perhaps pins, and nothing else."""
+    path = f"models/{model}/model.yaml"
+    older = repo.git("merge-base", tip, base).split()[0]
+    if not set(repo.changed_paths(older, tip)) <= {path, FILE}:
+        return False
+    before, after = repo.file_at(older, path), repo.file_at(tip, path)
+    if before is None or after is None or move_as_of(before, read_as_of(after, path), path) != after:
+        return False
+    return without_pins(repo.file_at(older, FILE) or "") == without_pins(repo.file_at(tip, FILE) or "")
 
 
 def _same(repo: Repo, tip: str, change: Change) -> bool:

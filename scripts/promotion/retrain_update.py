@@ -14,6 +14,7 @@ from promotion.config import FILE, parse
 from promotion.errors import PromotionError
 from promotion.github_errors import one_line
 from promotion.pins import lenient_pins
+from promotion.pull_requests import Host, own_pull
 from promotion.records import PinRecord
 from promotion.source import Repo
 from promotion.splice import splice
@@ -50,6 +51,30 @@ def update_branch(repo: Repo, branch: str, base: str, base_name: str) -> Updated
             top.git("worktree", "remove", "--force", str(where))
     push(repo, commit, branch)
     return Updated(branch, commit, yielded)
+
+
+def branch_to_update(repo: Repo, host: Host, model: str | None, base_name: str) -> str:
+    """Return the branch that is checked out, or, on the base itself, the one of a model's open pull request."""
+    code, name, _ = repo.attempt("symbolic-ref", "--quiet", "--short", "HEAD")
+    branch = name.strip() if code == 0 else ""
+    if branch and branch != base_name:
+        return branch
+    pull = None if model is None or host.github is None else own_pull(host.github, model, base_name)
+    if pull is None:
+        raise PromotionError(
+            f"you are on {branch or 'no branch'}; check out the pull request's branch, or name it with --branch"
+        )
+    return pull.head_ref
+
+
+def follow(repo: Repo, branch: str, commit: str) -> list[str]:
+    """Bring the local branch along where that loses nothing; return lines to print."""
+    code, name, _ = repo.attempt("symbolic-ref", "--quiet", "--short", "HEAD")
+    if code != 0 or name.strip() != branch:
+        return []
+    if repo.attempt("merge", "--quiet", "--ff-only", commit)[0] == 0:
+        return [f"your {branch} has it too"]
+    return [f"your checkout stays where it was, because it has changes of its own: `git pull` on {branch} brings it up"]
 
 
 def _tip(repo: Repo, branch: str) -> str:
@@ -99,7 +124,7 @@ def base_pins(older: str, ours: str, base: str) -> tuple[str, tuple[str, ...]]:
     Return the text and the models whose pin in `ours` gave way. Raise PromotionError when the branch
     changed anything but pins of models that the base has.
     """
-    if _without_pins(older) != _without_pins(ours):
+    if without_pins(older) != without_pins(ours):
         raise PromotionError(
             "the branch changes more than pins in it, and so does main; nothing was changed: merge by hand", file=FILE
         )
@@ -116,5 +141,6 @@ def base_pins(older: str, ours: str, base: str) -> tuple[str, tuple[str, ...]]:
     return splice(base, kept), tuple(yielded)
 
 
-def _without_pins(text: str) -> str:
+def without_pins(text: str) -> str:
+    """Return promotion.yaml with every champion null: what is left is policy."""
     return splice(text, dict.fromkeys(parse(text).models))
