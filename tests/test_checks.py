@@ -230,6 +230,18 @@ def test_rollback_to_changed_files(second_champion: World) -> None:
     refused(world, "files")
 
 
+def test_back_to_a_winner_that_nobody_applied(first_champion: World) -> None:
+    """A pin that won on main, and was followed by the next before anybody applied it, may be gone back to."""
+    world = first_champion
+    world.merge("two")
+    world.merge("three")
+    assert world.apply() == 0
+    world.revert(world.tip)
+
+    assert world.apply() == 0
+    assert [entry.version for entry in world.ledger()] == [1, 3, 2]
+
+
 def test_override(first_champion: World) -> None:
     """A pin that says who overrode and why needs no win, and the ledger keeps the reason."""
     world = first_champion

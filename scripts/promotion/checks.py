@@ -1,7 +1,7 @@
 """What must hold before @champion moves: every check of every model, before the first write."""
 
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,7 +9,8 @@ from promotion.desired import Difference, Main
 from promotion.errors import PromotionError
 from promotion.evidence import judge_evidence, read_evidence
 from promotion.ledger import was_champion
-from promotion.records import PinRecord
+from promotion.pins import PinChange
+from promotion.records import Evaluation, PinRecord
 from promotion.registry import Registry, Version
 
 
@@ -197,7 +198,14 @@ def _earned(diff: Difference, pin: PinRecord, version: Version, main: Main, regi
     found = read_evidence(registry, version.run_id, pin.evidence)
     if found is None:
         return f"the evidence {pin.evidence[:19]} is not kept with the run of version {pin.version}"
-    problems = judge_evidence(
+    problems = _judged(diff, pin, found, change, main)
+    if problems and any(not _judged(diff, pin, found, earlier, main) for earlier in _earlier(diff, pin, main)):
+        return None
+    return "; ".join(problems) or None
+
+
+def _judged(diff: Difference, pin: PinRecord, found: Evaluation, change: PinChange, main: Main) -> list[str]:
+    return judge_evidence(
         f"version {pin.version}",
         pin,
         found,
@@ -205,7 +213,16 @@ def _earned(diff: Difference, pin: PinRecord, version: Version, main: Main, regi
         champion=change.before,
         policy_digest=main.base_policy(diff.model, change),
     )
-    return "; ".join(problems) or None
+
+
+def _earlier(diff: Difference, pin: PinRecord, main: Main) -> Iterator[PinChange]:
+    """Earlier commits of main that pinned the same: what won there rightly may be gone back to.
+
+    It need not be in the ledger, because the next pin may have been merged before anybody applied this one.
+    """
+    changes = iter(main.history.changes(diff.model))
+    next(changes, None)
+    return (change for change in changes if change.after == pin)
 
 
 def _adoptable(diff: Difference, pin: PinRecord) -> str | None:

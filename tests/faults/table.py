@@ -37,11 +37,10 @@ def main() -> int:
         requests = len(made.points)
     text = (
         f"One apply that promotes a version makes {requests} HTTP requests; each fault was tried at each of them "
-        "(an old value: after each write). Outcome: what was true after the next plain run, where right means @champion on "
-        "main's pin, one ledger entry for it, no repair recorded, and nothing left to write.\n\n"
-        + "\n".join(lines)
-        + "\n"
+        "(an old value: after each write). Outcome: what was true after the next plain run. Right means: "
+        "@champion on main's pin, one ledger entry for it, no repair recorded, nothing left to write.\n\n"
     )
+    text += "\n".join(lines) + "\n"
     print(text)
     if args.write:
         (HERE / "table.md").write_text(text, encoding="utf-8")
