@@ -145,9 +145,9 @@ def main(argv: list[str] | None = None) -> int:
         all_passed = all_passed and result.passed
         where = f"registered as version {result.version}" if result.version else "not registered"
         print(f"{item.model}: gate {'passed' if result.passed else 'REJECTED'}: {result.reason}; {where}")
-    if failed is not None:
+    if failed is not None and args.incoming is None:
         raise failed
-    return 0 if all_passed else VERDICT_NO
+    return 0 if all_passed and failed is None else VERDICT_NO  # what came in and cannot be used is a no, and reported
 
 
 if __name__ == "__main__":
