@@ -1,11 +1,12 @@
 """The judgement: floors and challenge over one score table; deterministic, and pure apart from reading Parquet."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
+from pathlib import Path
 
 from promotion.config import ChallengeRule, Policy, Target, suggestion
 from promotion.errors import PromotionError
+from promotion.headline import headline
 from promotion.measure import (
     CANDIDATE,
     CHAMPION,
@@ -31,7 +32,7 @@ from promotion.records import (
     TestSet,
     finite,
 )
-from promotion.rendering import text
+from promotion.rendering.text import plural
 from promotion.rules import Outcome, challenge_rule, floor_rule, rounded, rule_name, tail, verdict
 from promotion.scores import Scores, predictions_digest, test_digest
 
@@ -76,7 +77,8 @@ def floors(
             outcome = Outcome(None, None, reason="the score table has no probabilities for it")
         else:
             outcome = _outcome(measured, Statistic(metrics[request.metric], request.slice), CANDIDATE, share)
-        outcome = replace(outcome, reason=_too_long(scores, policy, request) or outcome.reason)
+        missing = outcome.reason if outcome.value is None else None  # a floor needs no interval
+        outcome = replace(outcome, reason=_too_long(scores, policy, request) or missing)
         found.append(floor_rule(floor, outcome, request.label))
     return tuple(found)
 
@@ -117,7 +119,16 @@ def judge(
     return Evaluation(
         model=policy.model,
         verdict=result,
-        headline=_headline(result, work, gate, challenge, champion, looks),
+        headline=headline(
+            result,
+            work.first,
+            work.measured.finding(Statistic(work.first), CANDIDATE).value,
+            policy,
+            gate,
+            challenge,
+            champion,
+            looks,
+        ),
         policy=policy.raw,
         policy_digest=policy.digest,
         test=TestSet(
@@ -137,6 +148,37 @@ def judge(
         looks=looks,
         notes=(*notes, *extra_notes),
         confidence_used=finite(1 - 2 * work.tail) or 0.0,
+    )
+
+
+def judge_table(
+    path: Path,
+    policy: Policy,
+    *,
+    looks: Looks | None = None,
+    replicates: int = REPLICATES,
+    fresh_from: date | None = None,
+) -> Evaluation:
+    """Judge a table of predictions that was made elsewhere, without registry or git: floors, then the challenge.
+
+    path: a Parquet file or a folder of part-*.parquet, in the form of scores.py or plain.py. looks: which
+    look this is, where the caller counts them; the tails are spread over the policy's looks either way.
+    """
+    from promotion.plain import open_plain
+
+    check_policy(policy)
+    scores = open_plain(path, policy)
+    uncounted = "Judged from a table: where it came from was not checked, and looks were not counted."
+    return judge(
+        scores,
+        policy,
+        candidate=Side(),
+        champion=Side() if scores.has_champion else None,
+        gate=floors(scores, policy, replicates=replicates),
+        looks=looks,
+        notes=(uncounted,) if looks is None else (),
+        replicates=replicates,
+        fresh_from=fresh_from,
     )
 
 
@@ -311,7 +353,7 @@ def _outcome(
     if not finding.error >= 0:
         return Outcome(None, None, reason=_why_not(measured, statistic), unit=unit)
     if finding.clusters < FEW:
-        reason = f"only {finding.clusters} clusters have anything in it, too few for an interval (at least {FEW})"
+        reason = f"only {plural(finding.clusters, 'cluster')} with anything in it, too few for an interval ({FEW} are needed)"
         return Outcome(finding.value, None, reason=reason, unit=unit)
     interval = finding.interval(share)
     reason = None if interval is not None else "too few rows: in some replicates it cannot be computed"
@@ -342,56 +384,6 @@ def _ranked_outcome(ranked: dict[str, Ranked], request: Request) -> Outcome:
     if found is None or found.candidate is None:
         return Outcome(None, None, reason="the score table has no scores, or one class only")
     return Outcome(found.candidate, None)
-
-
-def _headline(
-    result: str,
-    work: _Judgement,
-    gate: Sequence[RuleResult],
-    challenge: Sequence[RuleResult],
-    champion: Side | None,
-    looks: Looks | None,
-) -> str:
-    """One plain sentence that a data scientist gets in ten seconds."""
-    unit, name = work.first.unit, work.first.name.replace("_", " ")
-    against = "the champion" if champion is None or champion.version is None else f"version {champion.version}"
-    if result == "REJECTED":
-        return "; ".join(rule.reason for rule in gate if rule.ok is not True) or "there is no floor to pass"
-    if result == "SAME":
-        return f"the same predictions as {against} on every row"
-    finding = work.measured.finding(Statistic(work.first), CANDIDATE)
-    if result == "FIRST":
-        return f"passes every floor with {name} {text.figure(finding.value, unit)}; there is no champion yet"
-    if looks is not None and looks.number > looks.allowed:
-        return (
-            f"these test days have been used for {looks.allowed} candidates, which is all they are good for; move as_of"
-        )
-    failed = [r for r in challenge if r.ok is False]
-    if not any(r.metric for r in challenge):
-        return f"not against {against}: " + "; ".join(r.reason for r in failed)
-    rule = challenge[0]
-    policy = work.policy.challenge
-    level = (
-        f"{text.confidence(policy.confidence)} after {policy.looks} looks"
-        if policy.looks > 1
-        else text.confidence(policy.confidence)
-    )
-    said = f"{name} {text.figure(rule.value, unit, signed=True)}"
-    if rule.interval is not None:
-        said += f" ({level}: {text.interval(rule.interval, unit)})"
-    said += f" against {against}"
-    open_rules = [r for r in challenge if r.ok is None]
-    if result == "KEEP" and failed:
-        return f"{said}; fails {_listed(failed)}"
-    if result == "INCONCLUSIVE" and open_rules:
-        return f"{said}; does not settle {_listed(open_rules)}"
-    return said
-
-
-def _listed(rules: Sequence[RuleResult]) -> str:
-    return ", ".join(r.rule + (f" on {r.slice}" if r.slice else "") for r in rules[:3]) + (
-        " ..." if len(rules) > 3 else ""
-    )
 
 
 def _seed(digest: str) -> int:

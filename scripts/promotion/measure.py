@@ -89,6 +89,8 @@ class _Group:
     sparse: bool
     columns: list[Column] = field(default_factory=list)
     tables: dict[str, ClusterSums] = field(default_factory=dict)
+    values: dict[str, np.ndarray] = field(default_factory=dict)
+    totals: dict[str, float] = field(default_factory=dict)
     draws: dict[str, np.ndarray] = field(default_factory=dict)
 
 
@@ -285,8 +287,9 @@ class Measured:
         return [group.columns.index(Column(side, name, statistic.slice)) for name in statistic.metric.sums]
 
     def _totals(self, group: _Group, side: str, statistic: Statistic) -> dict[str, np.ndarray]:
-        totals = group.tables[self._ways[0]].totals()
-        return {n: np.float64(totals[str(Column(side, n, statistic.slice))]) for n in statistic.metric.sums}
+        if not group.totals:
+            group.totals = group.tables[self._ways[0]].totals()
+        return {n: np.float64(group.totals[str(Column(side, n, statistic.slice))]) for n in statistic.metric.sums}
 
     def _influence(
         self,
@@ -296,9 +299,10 @@ class Measured:
         weights: dict[str, float],
         slopes: dict[str, dict[str, float]],
     ) -> np.ndarray:
-        table = group.tables[way]
-        values = table.values()
-        total = np.zeros(len(table.ids))
+        if way not in group.values:
+            group.values[way] = group.tables[way].values()
+        values = group.values[way]
+        total = np.zeros(len(values))
         for side, factor in weights.items():
             for name, index in zip(statistic.metric.sums, self._indices(group, side, statistic), strict=True):
                 total += factor * slopes[side][name] * values[:, index]

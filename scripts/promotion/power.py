@@ -1,11 +1,12 @@
 """Power: what a test set can show, from the standard error of a difference; normal approximation, pure."""
 
 import math
+from datetime import date
 from statistics import NormalDist
 
-from promotion.config import ChallengeRule
-from promotion.records import Power, finite
-from promotion.rules import rule_name
+from promotion.config import ChallengeRule, Policy
+from promotion.records import Evaluation, Power, finite
+from promotion.rules import rule_name, tail
 
 POWER = 0.80
 HARDLY = 0.10  # a rule that an equal candidate passes less often than this is told
@@ -14,15 +15,15 @@ MOST_DAYS = 100_000
 
 
 def power_of(
-    rule: ChallengeRule, error: float, tail: float, *, days: int, worthwhile: float | None, label: str | None
+    rule: ChallengeRule, error: float, share: float, *, days: int, worthwhile: float | None, label: str | None
 ) -> Power:
     """Return the power of one rule. error: standard error of the difference (or contrast) on `days` test days.
 
     `margin + true difference` over `error` is the distance to the bound; the rule passes when it exceeds
-    z(1 - tail) after the noise. A relative margin's `error` is its contrast's and its margin is given by
+    z(1 - share) after the noise. A relative margin's `error` is its contrast's and its margin is given by
     the caller as an absolute one.
     """
-    z = NORMAL.inv_cdf(1 - tail)
+    z = NORMAL.inv_cdf(1 - share)
     margin = 0.0 if rule.kind == "superior" else rule.margin
     smallest = (z + NORMAL.inv_cdf(POWER)) * error
     zero = passes(margin, error, z)
@@ -82,3 +83,31 @@ def _warning(
             f"of the time; 80% needs a difference of {smallest - margin:.3g}{more}"
         )
     return None
+
+
+def policy_power(policy: Policy, evaluation: Evaluation) -> tuple[Power, ...]:
+    """Return what candidates with no and with the worthwhile difference would get under `policy`.
+
+    evaluation: the champion's stored one; the standard errors of its differences stand for those of the next
+    challenge. Rules that it has no error for (another metric, another slice, a relative margin) are left
+    out.
+    """
+    span = date.fromisoformat(evaluation.test.last) - date.fromisoformat(evaluation.test.first)
+    known: dict[tuple[str | None, str | None], float] = {}
+    rules = {r.rule + (f" ({r.slice})" if r.slice else ""): r for r in evaluation.challenge}
+    for power in evaluation.power:
+        rule = rules.get(power.rule)
+        if rule is not None and not rule.rule.endswith("%"):  # a relative margin's error is its contrast's
+            known[rule.metric, rule.slice] = power.sd
+    share = tail(policy.challenge.confidence, policy.challenge.looks)
+    found = []
+    for i, wanted in enumerate(policy.challenge.rules):
+        for (metric, label), error in known.items():
+            column = None if label is None else label.partition("=")[0]
+            value = None if label is None else label.partition("=")[2]
+            mine = wanted.target
+            if wanted.relative or (mine.metric, mine.column) != (metric, column) or mine.value not in (None, value):
+                continue
+            worthwhile = policy.challenge.worthwhile if i == 0 else None
+            found.append(power_of(wanted, error, share, days=span.days + 1, worthwhile=worthwhile, label=label))
+    return tuple(found)

@@ -93,8 +93,8 @@ def normal(sample: Sample, tail: float) -> tuple[float, float] | None:
     draws = sample.draws[np.isfinite(sample.draws)]
     if not np.isfinite(sample.point) or len(draws) < 2:
         return None
-    mean = math.fsum(draws) / len(draws)  # fsum is exact, so the order and the machine do not matter
-    deviation = math.sqrt(math.fsum((draws - mean) ** 2) / (len(draws) - 1))
+    mean = math.fsum(draws.tolist()) / len(draws)  # fsum is exact, so the order and the machine do not matter
+    deviation = math.sqrt(math.fsum(((draws - mean) ** 2).tolist()) / (len(draws) - 1))
     half = NormalDist().inv_cdf(1 - tail) * deviation * sample.scale
     return sample.point - half, sample.point + half
 
