@@ -1,5 +1,8 @@
 """Make @champion what main pins: plan shows the difference, apply moves it, history tells what happened.
 
+adopt takes over the champions that a registry already has; override moves @champion for a reason that a
+person gives, commit first.
+
 Level-based: it compares desired with current and moves the difference, so running it twice, late or
 after a crash is harmless, and a rollback is just another desired state.
 """
@@ -10,11 +13,17 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
+from promotion.adopt import POLICY, adopt
 from promotion.apply import apply, plan, who
+from promotion.branching import hosted_tip
 from promotion.checks import Permissions
+from promotion.config import FILE
 from promotion.deadline import deadline
 from promotion.errors import VERDICT_NO, PromotionError, handled
 from promotion.history import as_dicts, history, in_production, parse_time, table
+from promotion.landing import land
+from promotion.override import body_of, prepare_override
+from promotion.pull_requests import Proposal, host_of, propose
 from promotion.registry import CHAMPION, Registry
 from promotion.source import Repo
 
@@ -96,6 +105,37 @@ def run_history(args: argparse.Namespace) -> int:
     return 0
 
 
+def run_adopt(args: argparse.Namespace) -> int:
+    """Write promotion.yaml entries for champions that the registry had before this project."""
+    found = adopt(Path(args.repo) / FILE, Repo(args.repo), Registry(), args.models, everything=args.all, task=args.task)
+    print("\n".join(found))
+    return 0
+
+
+def run_override(args: argparse.Namespace) -> int:
+    """Commit a version's tree and its pin with who and why, then apply; exit 1 where main has it, the registry not."""
+    repo, registry = Repo(args.repo), Registry()
+    by = args.by or who()
+    base = hosted_tip(repo, args.branch)
+    found = prepare_override(repo, registry, args.model, base=base, to=args.to, reason=args.reason, by=by)
+    if found is None:
+        print(f"{args.branch} pins version {args.to} of {args.model} already; `promote.py apply` makes it so")
+        return 0
+    print(f"{found.subject}: every check passes" + (f"; the challenge said {found.verdict}" if found.verdict else ""))
+    if args.dry_run:
+        print("nothing was pushed, because of --dry-run")
+    elif args.pull_request:
+        branch = f"override/{args.model}-{args.to}-{base[:7]}"
+        proposal = Proposal(found.commit, branch, args.branch, found.subject, body_of(found))
+        pull = propose(repo, host_of(repo), proposal)
+        if pull is not None:
+            print(f"merge it and @champion moves: {pull.url}")
+    else:
+        done = land(repo, registry, args.model, found.commit, base=args.branch, by=by, reason=args.reason)
+        return 0 if done else VERDICT_NO
+    return 0
+
+
 def _allowed(args: argparse.Namespace) -> Permissions:
     return Permissions(thaw=args.reason, rewritten_history=args.rewritten_history)
 
@@ -111,6 +151,8 @@ def _parser() -> argparse.ArgumentParser:
         ("plan", run_plan, "show what apply would do, and every reason against it"),
         ("apply", run_apply, "move @champion of every model that differs and passes its checks"),
         ("history", run_history, "who moved @champion when, from what to what, and why"),
+        ("adopt", run_adopt, "write entries for champions that the registry had before; no names: list them"),
+        ("override", run_override, "move @champion to any version for a reason: commit it to main, then apply"),
     ):
         command = commands.add_parser(name, help=text, description=text)
         command.add_argument("--repo", type=Path, default=Path(), help="the checkout (default: this folder)")
@@ -123,6 +165,21 @@ def _parser() -> argparse.ArgumentParser:
             command.add_argument("model", help="the model's name")
             command.add_argument("--at", metavar="TIME", help="only the version in production then: 2026-08-03T12:00Z")
             command.add_argument("--json", action="store_true", help="as JSON")
+            continue
+        if name == "adopt":
+            command.add_argument("models", nargs="*", metavar="MODEL", help="the models to adopt")
+            command.add_argument("--all", action="store_true", help="adopt all that can be")
+            command.add_argument(
+                "--task", choices=sorted(POLICY), default="classification", help="the policy to begin with"
+            )
+            continue
+        if name == "override":
+            command.add_argument("model", help="the model's name")
+            command.add_argument("--to", type=int, required=True, metavar="VERSION", help="any registered version")
+            command.add_argument("--reason", required=True, help="why; it stays in the pin")
+            command.add_argument("--by", help="who decides (default: the workflow's actor, else this machine's user)")
+            command.add_argument("--pull-request", action="store_true", help="propose it instead of pushing to main")
+            command.add_argument("--dry-run", action="store_true", help="make every check and push nothing")
             continue
         command.add_argument("--commit", help="a commit of the branch instead of its tip (older ones are refused)")
         command.add_argument("--reason", help="why: recorded, and needed for a rollback during a freeze")

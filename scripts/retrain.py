@@ -10,10 +10,10 @@ from promotion.branching import hosted_tip
 from promotion.config import FILE
 from promotion.errors import VERDICT_NO, PromotionError, handled
 from promotion.github_output import log_text, write_summary
+from promotion.inline import words
 from promotion.pull_requests import host_of
 from promotion.records import WINNING, Evaluation
 from promotion.registry import Registry
-from promotion.rendering.escape import markdown
 from promotion.source import Repo
 from promotion.workdir import Work
 
@@ -135,7 +135,7 @@ def run_schedule(args: argparse.Namespace) -> int:
         print(log_text(line), flush=True)
 
     good = run_schedule(repo, host_of(repo), base=base, into=args.base, today=args.today, only=args.models, say=say)
-    write_summary("\n".join(["## Scheduled retraining", "", *(f"- {markdown(line)}" for line in lines)]))
+    write_summary("\n".join(["## Scheduled retraining", "", *(f"- {words(line)}" for line in lines)]))
     return 0 if good else VERDICT_NO
 
 

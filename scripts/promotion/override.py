@@ -14,6 +14,7 @@ from promotion.branching import REMOTE, Change, commit_on, fetch_refs
 from promotion.config import FILE
 from promotion.errors import PromotionError
 from promotion.github_errors import one_line
+from promotion.inline import code, words
 from promotion.records import PinRecord
 from promotion.registry import Registry, Version
 from promotion.rollbacks import entry_at, promotion_text, refuse_problems
@@ -76,15 +77,13 @@ def prepare_override(
 
 def body_of(found: Override) -> str:
     """Return the text of the pull request that proposes an override; pure."""
-    from promotion.rendering.escape import code, markdown
-
     assert found.to.override is not None
     before = "nothing" if found.now is None else str(found.now.version)
     said = "no challenge is known" if found.verdict is None else f"the challenge said {code(found.verdict)}"
     return (
         f"**Merging moves `@champion` of {code(found.model)}: {before} -> {found.to.version}, by override** "
         f"({said}).\n\n"
-        f"Reason: {markdown(found.to.override['reason'])}\nBy {code(found.to.override['by'])}.\n\n"
+        f"Reason: {words(found.to.override['reason'])}\nBy {code(found.to.override['by'])}.\n\n"
         f"The commit puts `models/{found.model}/` at the version's tree and writes the pin with `override`, "
         "which every later report and the history show.\n"
     )

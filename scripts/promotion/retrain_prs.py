@@ -14,9 +14,9 @@ from promotion.errors import PromotionError
 from promotion.github import PullRequest
 from promotion.github_comments import marked
 from promotion.github_errors import one_line
+from promotion.inline import code
 from promotion.pins import PinHistory
 from promotion.pull_requests import Host, Proposal, marker, own_pull, propose, refreshed
-from promotion.rendering.escape import code
 from promotion.retrain_update import without_pins
 from promotion.rollbacks import last_change_is_rollback
 from promotion.source import Repo
