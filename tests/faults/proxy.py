@@ -2,6 +2,7 @@
 
 import contextlib
 import http.client
+import re
 import socket
 import struct
 import threading
@@ -29,8 +30,8 @@ class Seen:
 
     @property
     def is_write(self) -> bool:
-        """Whether it changes something (MLflow's searches are GET)."""
-        return self.method in WRITES
+        """Whether it changes something (some of MLflow's searches are POST)."""
+        return self.method in WRITES and not self.path.endswith("/search")
 
 
 @dataclass(frozen=True)
@@ -93,6 +94,7 @@ class Proxy(ThreadingHTTPServer):
 
     def forward(self, method: str, path: str, headers: list[tuple[str, str]], body: bytes) -> Answer:
         """Ask the registry."""
+        path = re.sub(r"^/p\d+/", "/", path)  # the name of a client that wants to be told apart
         connection = http.client.HTTPConnection(str(self.upstream.hostname), self.upstream.port, timeout=60)
         try:
             kept = {name: value for name, value in headers if name.lower() not in ("host", "connection")}
