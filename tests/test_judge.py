@@ -178,7 +178,7 @@ def test_values_are_those_of_the_rows(clearly_better: Evaluation) -> None:
 
 
 def test_a_regression_with_a_cost_of_its_own() -> None:
-    """RMSE, a custom metric and dollars per unit: lower is better where the policy says so; nothing knows about fraud."""
+    """RMSE, a custom metric and dollars per unit: lower is better where the policy says so."""
     raw = {
         "measure": {
             "test_days": 7,

@@ -353,7 +353,8 @@ def _outcome(
     if not finding.error >= 0:
         return Outcome(None, None, reason=_why_not(measured, statistic), unit=unit)
     if finding.clusters < FEW:
-        reason = f"only {plural(finding.clusters, 'cluster')} with anything in it, too few for an interval ({FEW} are needed)"
+        few = plural(finding.clusters, "cluster")
+        reason = f"only {few} with anything in it, too few for an interval ({FEW} are needed)"
         return Outcome(finding.value, None, reason=reason, unit=unit)
     interval = finding.interval(share)
     reason = None if interval is not None else "too few rows: in some replicates it cannot be computed"
