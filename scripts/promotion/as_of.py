@@ -6,8 +6,9 @@ from pathlib import Path
 
 import yaml
 
-from promotion.config import Measure, Reader, compose
+from promotion.config import Measure
 from promotion.errors import PromotionError
+from promotion.strict_yaml import Reader, compose
 
 
 def newest_as_of(today: date, measure: Measure) -> date:

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from pathlib import Path
 
-from promotion.config import ChallengeRule, Policy, Target, suggestion
+from promotion.config import ChallengeRule, Policy, Target
 from promotion.errors import PromotionError
 from promotion.headline import headline
 from promotion.measure import (
@@ -35,6 +35,7 @@ from promotion.records import (
 from promotion.rendering.text import plural
 from promotion.rules import Outcome, challenge_rule, floor_rule, rounded, rule_name, tail, verdict
 from promotion.scores import Scores, predictions_digest, test_digest
+from promotion.strict_yaml import suggestion
 
 REPLICATES = 10_000
 FEW = 10  # clusters below which no interval is given

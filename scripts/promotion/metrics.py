@@ -12,9 +12,10 @@ from typing import Literal
 
 import numpy as np
 
-from promotion.config import CustomMetric, Measure, Policy, suggestion
+from promotion.config import CustomMetric, Measure, Policy
 from promotion.errors import PromotionError
 from promotion.formula import Formula
+from promotion.strict_yaml import suggestion
 
 Task = Literal["classification", "regression"]
 Sums = Mapping[str, np.ndarray]

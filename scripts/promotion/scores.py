@@ -15,11 +15,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from promotion.config import Policy, suggestion
+from promotion.config import Policy
 from promotion.digest import check_keys, digest_rows
 from promotion.errors import PromotionError
 from promotion.hashing import combine, hash_column
 from promotion.metrics import Task
+from promotion.strict_yaml import suggestion
 
 BATCH_ROWS = 1 << 18
 SIDES = ("candidate", "champion")

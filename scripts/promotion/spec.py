@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
 
-from promotion.config import Reader, compose, plain
 from promotion.errors import PromotionError
 from promotion.model import Spec, Window
+from promotion.strict_yaml import Reader, compose, plain
 
 LOCK = "requirements/train.txt"
 KEYS = ("as_of", "train_days", "validation_days", "seed", "parameters", "trusted_types")
