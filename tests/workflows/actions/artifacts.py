@@ -30,7 +30,9 @@ def upload() -> int:
     if not found and os.environ["MISSING"] == "error":
         raise SystemExit("no files were found")
     single = len(roots) == 1
-    shared = (roots[0].parent if roots[0].is_file() else roots[0]) if single else Path(os.path.commonpath(roots or [""]))
+    shared = (
+        (roots[0].parent if roots[0].is_file() else roots[0]) if single else Path(os.path.commonpath(roots or [""]))
+    )
     (store / name).mkdir(parents=True)
     for path in found:
         target = store / name / path.relative_to(shared)
