@@ -10,7 +10,7 @@ dealt into buckets by the top bits of the hash, in temporary files, so the worki
 import hashlib
 import json
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -20,7 +20,7 @@ import pyarrow as pa
 from promotion.errors import PromotionError
 from promotion.hashing import canonical, combine, hash_column
 
-IN_MEMORY = 1 << 22
+IN_MEMORY = 1 << 21
 
 
 class Source(Protocol):
@@ -31,16 +31,17 @@ class Source(Protocol):
 
 
 def digest_rows(
-    keys: list[str],
-    values: list[str],
-    source: Source,
-    rows: int,
-    *,
-    rename: Callable[[str], str] = lambda name: name,
-) -> str:
-    """Return `sha256:<hex>` over the columns `keys` and `values` of all rows, in the order of the keys' hashes."""
+    keys: list[str], sets: dict[str, dict[str, str]], source: Source, rows: int, where: Path
+) -> dict[str, str]:
+    """Return `sha256:<hex>` for each of `sets`, over the columns `keys` and its own, in the order of the keys' hashes.
+
+    sets: name of a digest -> its columns, each with the name under which it enters. Raise PromotionError
+    that shows the first key which stands on two rows: one traversal does both.
+    """
     streams: dict[str, tuple[str, list[Any]]] = {}
-    for table in sorted_tables(keys, list(dict.fromkeys([*keys, *values])), source, rows):
+    names = list(dict.fromkeys([*keys, *(column for columns in sets.values() for column in columns)]))
+    for table in sorted_tables(keys, names, source, rows):
+        _check_keys(table, keys, where)
         for name in table.column_names:
             kind, chunks = _bytes(table[name], force_float=name == "label")
             known, hashes = streams.setdefault(name, (kind, [hashlib.sha256() for _ in chunks]))
@@ -48,8 +49,12 @@ def digest_rows(
                 raise PromotionError(f"the column {name} is {known} in one part of the scores and {kind} in another")
             for one, chunk in zip(hashes, chunks, strict=True):
                 one.update(chunk)
-    parts = [[rename(name), kind, [h.hexdigest() for h in hashes]] for name, (kind, hashes) in sorted(streams.items())]
-    return "sha256:" + hashlib.sha256(json.dumps([rows, parts]).encode()).hexdigest()
+    found = {}
+    for digest, columns in sets.items():
+        entering = sorted({**{key: key for key in keys}, **columns}.items(), key=lambda item: item[1])
+        parts = [[shown, streams[name][0], [h.hexdigest() for h in streams[name][1]]] for name, shown in entering]
+        found[digest] = "sha256:" + hashlib.sha256(json.dumps([rows, parts]).encode()).hexdigest()
+    return found
 
 
 def _bytes(column: pa.ChunkedArray, *, force_float: bool) -> tuple[str, list[Any]]:
@@ -64,17 +69,13 @@ def _bytes(column: pa.ChunkedArray, *, force_float: bool) -> tuple[str, list[Any
     return "text", [np.diff(offsets).astype("<i8").data, text]
 
 
-def check_keys(keys: list[str], source: Source, rows: int, where: Path) -> None:
-    """Raise PromotionError that shows the first key which stands on two rows."""
-    for table in sorted_tables(keys, keys, source, rows):
-        first, second = _hashes(table, keys)
-        twice = np.flatnonzero((first[1:] == first[:-1]) & (second[1:] == second[:-1]))
-        if len(twice):
-            row = table.slice(int(twice[0]), 1).to_pylist()[0]
-            shown = ", ".join(f"{name[4:]}={str(value)[:40]}" for name, value in row.items())
-            raise PromotionError(
-                f"the key {shown} stands on more than one row ({len(twice)} such rows here)", file=where
-            )
+def _check_keys(table: pa.Table, keys: list[str], where: Path) -> None:
+    first, second = _hashes(table, keys)
+    twice = np.flatnonzero((first[1:] == first[:-1]) & (second[1:] == second[:-1]))
+    if len(twice):
+        row = table.select(keys).slice(int(twice[0]), 1).to_pylist()[0]
+        shown = ", ".join(f"{name[4:]}={str(value)[:40]}" for name, value in row.items())
+        raise PromotionError(f"the key {shown} stands on more than one row ({len(twice)} such rows here)", file=where)
 
 
 def sorted_tables(keys: list[str], names: list[str], source: Source, rows: int) -> Iterator[pa.Table]:

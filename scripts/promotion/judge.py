@@ -384,7 +384,8 @@ def _ranked_outcome(ranked: dict[str, Ranked], request: Request) -> Outcome:
         return Outcome(None, None, reason=f"{request.metric} is computed on all rows only")
     found = ranked.get(request.metric)
     if found is None or found.candidate is None:
-        return Outcome(None, None, reason="the score table has no scores, or one class only")
+        why = None if found is None else found.reason
+        return Outcome(None, None, reason=why or "the score table has no scores")
     return Outcome(found.candidate, None)
 
 

@@ -12,7 +12,7 @@ from promotion.config import Policy
 from promotion.records import Comparison, Estimate, finite
 from promotion.scores import Scores
 
-MOST_ROWS = 20_000_000
+MOST_ROWS = 2_000_000
 
 
 @dataclass(frozen=True)

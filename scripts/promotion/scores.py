@@ -7,7 +7,7 @@ Everything is checked once, when it is opened; what is refused is one sentence w
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from promotion.config import Policy
-from promotion.digest import check_keys, digest_rows
+from promotion.digest import digest_rows
 from promotion.errors import PromotionError
 from promotion.hashing import combine, hash_column
 from promotion.metrics import Task
@@ -105,6 +105,7 @@ class Scores:
 
     probabilities: every score lies in 0..1. positives: rows with label 1 (None for a regression).
     centre: a constant near the labels, for sums of squares. since: only days from this one on are read.
+    digests: of the test set (`test`) and of each side's predictions.
     """
 
     where: Path
@@ -119,8 +120,8 @@ class Scores:
     positives: int | None = None
     probabilities: bool = True
     centre: float = 0.0
-    policy: Policy | None = None
     since: int | None = None
+    digests: dict[str, str] = field(default_factory=dict)
 
     @property
     def keys(self) -> tuple[str, ...]:
@@ -182,22 +183,18 @@ def open_scores(path: Path, policy: Policy) -> Scores:
             odd = sorted(set(found) ^ set(names))
             raise PromotionError(f"its columns differ from {files[0].name}'s: {', '.join(odd[:3])}", file=file)
         names = names or found
-    return _checked(Scores(path, files, None, *_shape(names or [], path, policy), policy=policy), policy)
+    return _checked(Scores(path, files, None, *_shape(names or [], path, policy)), policy)
 
 
 def scores_from_table(table: pa.Table, policy: Policy, *, where: Path | str = "scores") -> Scores:
     """Check rows that are in memory already; as open_scores."""
     where = Path(where)
-    return _checked(Scores(where, (), table, *_shape(table.column_names, where, policy), policy=policy), policy)
+    return _checked(Scores(where, (), table, *_shape(table.column_names, where, policy)), policy)
 
 
 def test_digest(scores: Scores) -> str:
     """`sha256:<hex>` over keys, labels, money and clusters, sorted by key; independent of partitions and row order."""
-    assert scores.policy is not None
-    measure = scores.policy.measure
-    money = sorted({spec for spec in measure.dollars.values() if isinstance(spec, str)})
-    extra = [f"column.{c}" for c in dict.fromkeys([*money, *measure.cluster])]
-    return digest_rows(_key_names(scores), ["label", *extra], scores, scores.rows)
+    return scores.digests["test"]
 
 
 test_digest.__test__ = False  # type: ignore[attr-defined]  # not a test, though it is called so
@@ -205,8 +202,18 @@ test_digest.__test__ = False  # type: ignore[attr-defined]  # not a test, though
 
 def predictions_digest(scores: Scores, side: str) -> str:
     """`sha256:<hex>` over keys, scores and decisions of `candidate` or `champion`, sorted by key."""
-    values = [n for n in (f"{side}.score", f"{side}.decision") if n in scores.names]
-    return digest_rows(_key_names(scores), values, scores, scores.rows, rename=lambda n: n.removeprefix(f"{side}."))
+    return scores.digests[side]
+
+
+def _digests(scores: Scores, policy: Policy) -> dict[str, str]:
+    """The digests of the test set and of each side's predictions, in one traversal that also checks the keys."""
+    money = sorted({spec for spec in policy.measure.dollars.values() if isinstance(spec, str)})
+    measured = ["label", *(f"column.{c}" for c in dict.fromkeys([*money, *policy.measure.cluster]))]
+    sets = {"test": {name: name for name in measured}}
+    for side in scores.sides:
+        parts = [name for name in ("score", "decision") if f"{side}.{name}" in scores.names]
+        sets[side] = {f"{side}.{name}": name for name in parts}
+    return digest_rows(_key_names(scores), sets, scores, scores.rows, scores.where)
 
 
 def _key_names(scores: Scores) -> list[str]:
@@ -263,8 +270,7 @@ def _checked(scores: Scores, policy: Policy) -> Scores:
         probabilities=checks.probabilities,
         centre=float(f"{(checks.low + checks.high) / 2:.3g}") if scores.task == "regression" else 0.0,
     )
-    check_keys(_key_names(scores), counted, counted.rows, scores.where)
-    return counted
+    return replace(counted, digests=_digests(counted, policy))
 
 
 class _Checks:
