@@ -27,12 +27,35 @@ test: $(VENV)/.dev-stamp ## run the tests
 test-slow: $(VENV)/.dev-stamp ## run the proofs that take minutes
 	$(BIN)/python -m pytest -m slow
 
+$(VENV)/.servers-stamp: $(VENV)/.dev-stamp requirements/servers.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/servers.txt
+	@touch $@
+
+test-servers: $(VENV)/.servers-stamp ## run promotion against PostgreSQL, S3 and basic auth
+	$(BIN)/python -m pytest -m servers
+
+.tools/checkers/.stamp: requirements/workflows.txt
+	$(PYTHON) -m venv .tools/checkers
+	.tools/checkers/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	@touch $@
+
+.tools/bin/act-0.2.87-actionlint-1.7.12:
+	@echo "installing act and actionlint into .tools/bin (a minute on a first run) ..."
+	GOBIN="$(CURDIR)/.tools/bin" go install github.com/nektos/act@v0.2.87
+	GOBIN="$(CURDIR)/.tools/bin" go install github.com/rhysd/actionlint/cmd/actionlint@v1.7.12
+	@touch $@
+
+test-workflows: $(VENV)/.dev-stamp .tools/checkers/.stamp ## run the workflows with act, and check their files
+	@if command -v go > /dev/null; then $(MAKE) --no-print-directory .tools/bin/act-0.2.87-actionlint-1.7.12; \
+	else echo "Go is not installed, so act and actionlint are not: their tests are skipped"; fi
+	WORKFLOW_TOOLS="$$(command -v go)" $(BIN)/python -m pytest -rs tests/workflows tests/test_workflow_files.py
+
 lint: $(VENV)/.dev-stamp ## check style
 	$(BIN)/python -m ruff check .
 	$(BIN)/python -m ruff format --check .
 
 lock: ## resolve requirements/*.in again (needs uv)
-	for name in promote train dev; do \
+	for name in promote train dev servers workflows; do \
 	  uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
 	    --no-emit-index-url --no-emit-find-links requirements/$$name.in -o requirements/$$name.txt || exit 1; \
 	done
