@@ -19,7 +19,7 @@ from promotion.workflow_names import read_names
 
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / ".github" / "workflows"
-TOOLS = (ROOT / ".tools" / "bin", Path(sys.executable).parent)
+TOOLS = (ROOT / ".tools" / "bin", ROOT / ".tools" / "checkers" / "bin", Path(sys.executable).parent)
 LOGIN = {f"MLFLOW_TRACKING_{part}" for part in ("USERNAME", "PASSWORD", "TOKEN")}
 CHECKOUT = "actions/checkout"
 

@@ -61,17 +61,17 @@ def situation(event: Event, github: Callable[[], GitHub]) -> Situation:
     if event.merge_group:
         return Situation(number=None, head_ref=event.head_ref, base_ref=event.base_ref, verify_only=QUEUE)
     if event.name == "workflow_dispatch":
-        return _dispatched(event, github())
+        return _dispatched(event, github)
     raise PromotionError(
         f"retrain.yml does not run on `{event.name}`; it runs on pull_request, merge_group and dispatch"
     )
 
 
-def _dispatched(event: Event, github: GitHub) -> Situation:
+def _dispatched(event: Event, github: Callable[[], GitHub]) -> Situation:
     number = event.inputs.get("pull_request", "")
     if not re.fullmatch(r"[1-9][0-9]{0,9}", number):
         raise PromotionError("the dispatch names no pull request; give the input `pull_request` its number")
-    pull = github.pull(int(number))
+    pull = github().pull(int(number))
     if pull.state != "open":
         raise PromotionError(f"pull request #{number} is {pull.state}; only an open one can be judged")
     if not same_repo(pull.head_repo, event.repo):
