@@ -24,11 +24,20 @@ def free_port() -> int:
 
 
 @contextlib.contextmanager
-def process(command: list[str], log: Path, env: dict[str, str], cwd: Path | None = None) -> Iterator[subprocess.Popen]:
-    """Run a server in its own process group and stop the whole group at the end."""
+def process(
+    command: list[str], log: Path, env: dict[str, str], cwd: Path | None = None, user: int | None = None
+) -> Iterator[subprocess.Popen]:
+    """Run a server in its own process group (as `user`, where given) and stop the whole group at the end."""
+    who = {} if user is None else {"user": user, "group": user, "extra_groups": []}
     with log.open("wb") as out:
         started = subprocess.Popen(
-            command, stdout=out, stderr=subprocess.STDOUT, env={**os.environ, **env}, start_new_session=True, cwd=cwd
+            command,
+            stdout=out,
+            stderr=subprocess.STDOUT,
+            env={**os.environ, **env},
+            start_new_session=True,
+            cwd=cwd,
+            **who,
         )
     try:
         yield started
@@ -64,8 +73,8 @@ def mlflow_server(folder: Path, backend: str, *args: str, env: dict[str, str] | 
     port, log = free_port(), folder / "server.log"
     command = [
         sys.executable, "-m", "mlflow", "server", "--workers", "1", "--host", "127.0.0.1", "--port", str(port),
-        "--backend-store-uri", backend, *(args or ("--artifacts-destination", str(folder / "artifacts"))),
+        *(args or ("--artifacts-destination", str(folder / "artifacts"))),
     ]  # fmt: skip
-    with process(command, log, {**QUIET, **(env or {})}, cwd=folder) as started:
+    with process(command, log, {**QUIET, "MLFLOW_BACKEND_STORE_URI": backend, **(env or {})}, cwd=folder) as started:
         wait_for(f"http://127.0.0.1:{port}/health", started, log)
         yield f"http://127.0.0.1:{port}"

@@ -175,7 +175,7 @@ def chaos(stage: Stage, commits: list[str], seed: int) -> None:
     try:
         mess = Chaos(stage.world, stage.front, stage.runs, seed)
         mess.run(commits)
-        assert set(mess.met) == {"kill", "stop", "hold"}
+        assert len(mess.met) > 10
         last = mess.finish(mess.start(commits[-1], trouble=False))
         assert last.code == 0, last.output
         for promoter in mess.promoters:

@@ -171,6 +171,17 @@ def test_entry_removed_but_not_its_folder(new_world: NewWorld) -> None:
     assert world.state("one") == before
 
 
+def test_two_repositories_share_a_registry(first_champion: World, tmp_path: Path) -> None:
+    """Another repository's models, with their own ledgers, are not named here and so never touched."""
+    other = World(tmp_path / "other", first_champion.uri, ("theirs",))
+    other.merge("one")
+
+    assert other.apply() == 0
+    assert first_champion.apply() == 0
+    assert (first_champion.champion("tiny"), first_champion.champion("theirs")) == (1, 1)
+    assert len(first_champion.ledger("tiny")) == len(first_champion.ledger("theirs")) == 1
+
+
 def test_models_of_others(new_world: NewWorld) -> None:
     """Registered models that promotion.yaml does not name are left alone."""
     world = new_world()

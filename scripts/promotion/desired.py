@@ -155,14 +155,22 @@ def desired_states(main: Main, current: dict[str, Current]) -> dict[str, Desired
         else:
             found[name] = _read(main, name, entry, current[name])
     for name in current.keys() - main.promotion.models.keys():
-        newest = current[name].newest
-        retired = newest is not None and newest.version is None and newest.stands
-        if retired or main.repo.object_at(main.tip, f"models/{name}") is not None:
-            continue  # retired for good, or only its entry is gone: never touched
-        state = _read(main, name, None, current[name])
-        if state.change is not None and state.change.after is None:  # ours once, removed with its folder
-            found[name] = state
+        if _removed(main, name, current[name]):
+            found[name] = _read(main, name, None, current[name])
     return found
+
+
+def _removed(main: Main, name: str, current: Current) -> bool:
+    """Whether a model that main does not name was pinned here once, and is to be retired now."""
+    newest = current.newest
+    if newest is None or (newest.version is None and newest.stands):
+        return False  # its ledger cannot be read, or it is retired already
+    if not any(entry.commit in main.history.chain for entry in current.ledger):
+        return False  # another repository's, in the same registry
+    if main.repo.object_at(main.tip, f"models/{name}") is not None:
+        return False  # only its entry is gone
+    change = main.history.last_change(name)
+    return change is not None and change.after is None
 
 
 def _read(main: Main, name: str, entry: Entry | None, current: Current) -> Desired:

@@ -91,11 +91,11 @@ class Chaos:
                 self.writes.append(Write(seen.number, promoter.number, None, fields["key"]))
 
     def start(self, commit: str, *, trouble: bool = True) -> Promoter:
-        """Start a promoter, with up to two troubles at random requests."""
+        """Start a promoter, with up to three troubles at random requests."""
         points: dict[int, str] = {}
         if trouble:
-            for _ in range(self.random.randint(0, 2)):
-                points[self.random.randint(1, 16)] = self.random.choice(["kill", "stop", "hold", "hold"])
+            for _ in range(self.random.randint(1, 3)):
+                points[self.random.randint(1, 16)] = self.random.choice(["kill", "kill", "stop", "hold", "hold"])
         promoter = Promoter(len(self.promoters), commit, points, len(self.front.seen))
         with self._lock:
             self.promoters.append(promoter)
