@@ -302,3 +302,14 @@ def test_no_origin_is_a_sentence(second_champion, tmp_path: Path) -> None:
 
     with pytest.raises(PromotionError, match="no remote `origin`"):
         hosted_tip(Repo(second_champion.path), "main")
+
+
+def test_reverted_revert_does_not_call_the_older_tree_rolled_back(no_champion) -> None:
+    """After 1, 2, back to 1 and forward to 2 again, only version 2's tree was ever rolled back."""
+    one = no_champion.merge("one").source_tree
+    two = no_champion.merge("two").source_tree
+    no_champion.revert("HEAD")
+    no_champion.revert("HEAD")
+
+    found = PinHistory(no_champion.repo, no_champion.tip).rolled_back(no_champion.model)
+    assert two in found and one not in found

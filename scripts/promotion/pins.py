@@ -1,7 +1,7 @@
 """Pins in time: what every first-parent commit of main says about the champions."""
 
 import functools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -124,10 +124,24 @@ class PinHistory:
         changes = list(self.changes(model))
         found: dict[str, PinChange] = {}
         for index, change in enumerate(changes):
-            earlier = {_name(older.after) for older in changes[index + 1 :]} | {_name(None)}
-            if change.before is not None and change.before.source_tree and _name(change.after) in earlier:
+            if change.before is not None and change.before.source_tree and went_back(changes[index:]):
                 found.setdefault(change.before.source_tree, change)
         return found
+
+
+def went_back(changes: Sequence[PinChange]) -> bool:
+    """Whether the first of `changes` (newest first) left a champion for an older one, or for none; pure.
+
+    Older is who became champion first, not the lower version number: a revert of a revert goes forward.
+    """
+    last = changes[0]
+    if last.before is None or last.after is None:
+        return last.before is not None
+    first: dict[tuple[int, str | None] | None, int] = {}
+    for age, change in enumerate(reversed(changes[1:])):
+        first.setdefault(_name(change.after), age)
+    before, after = first.get(_name(last.before)), first.get(_name(last.after))
+    return before is not None and after is not None and after < before
 
 
 def _name(pin: PinRecord | None) -> tuple[int, str | None] | None:

@@ -14,7 +14,7 @@ from promotion.desired import current_state
 from promotion.errors import PromotionError
 from promotion.github_errors import one_line
 from promotion.ledger import LedgerEntry, was_champion
-from promotion.pins import PinChange, PinHistory
+from promotion.pins import PinChange, PinHistory, went_back
 from promotion.records import PinRecord
 from promotion.registry import Registry
 from promotion.source import Repo
@@ -48,22 +48,9 @@ class Rollback:
 
 
 def last_change_is_rollback(history: PinHistory, model: str) -> PinChange | None:
-    """Return the last change of a model's pin if it went back: to an older champion, or to none; else None.
-
-    Older is who became champion first, not the lower version number: a revert of a revert goes forward.
-    """
+    """Return the last change of a model's pin if it went back, to an older champion or to none; else None."""
     changes = list(history.changes(model))
-    if not changes or changes[0].before is None:
-        return None
-    last = changes[0]
-    if last.after is None:
-        return last
-    first: dict[tuple[int, str | None], int] = {}
-    for age, change in enumerate(reversed(changes[1:])):
-        if change.after is not None:
-            first.setdefault(_name(change.after), age)
-    before, after = first.get(_name(last.before)), first.get(_name(last.after))
-    return last if after is not None and before is not None and after < before else None
+    return changes[0] if changes and went_back(changes) else None
 
 
 def champions(repo: Repo, history: PinHistory, model: str, ledger: Sequence[LedgerEntry]) -> list[Champion]:
