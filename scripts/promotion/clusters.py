@@ -115,21 +115,41 @@ def grouped(
     return _settled(ClusterSums(tuple(columns), tuple(exponents), unique, high, low))
 
 
+class Accumulator:
+    """Adds up partial sums as they come, in bounded memory and in any order to the same bits."""
+
+    def __init__(self, start: ClusterSums) -> None:
+        self._waiting = [start]
+        self._size = len(start.ids)
+
+    def add(self, part: ClusterSums) -> None:
+        """Add partial sums; raise PromotionError when they are not of the same columns and scales."""
+        first = self._waiting[0]
+        if (part.columns, part.exponents) != (first.columns, first.exponents):
+            raise PromotionError("partial sums of different columns or scales do not add up; sum them under one plan")
+        self._waiting.append(part)
+        self._size += len(part.ids)
+        if self._size > 8 * MOST:
+            self.total()
+
+    def total(self) -> ClusterSums:
+        """The sums so far."""
+        self._waiting = [_added(self._waiting)]
+        self._size = len(self._waiting[0].ids)
+        return self._waiting[0]
+
+
 def merge(parts: Iterable[ClusterSums]) -> ClusterSums:
     """Add up partial sums, in any order to the same bits; raise PromotionError when they are not of one table."""
-    waiting: list[ClusterSums] = []
-    size = 0
+    waiting: Accumulator | None = None
     for part in parts:
-        if waiting and (part.columns, part.exponents) != (waiting[0].columns, waiting[0].exponents):
-            raise PromotionError("partial sums of different columns or scales do not add up; sum them under one plan")
-        waiting.append(part)
-        size += len(part.ids)
-        if size > 4 * MOST:
-            waiting = [_added(waiting)]
-            size = len(waiting[0].ids)
-    if not waiting:
+        if waiting is None:
+            waiting = Accumulator(part)
+        else:
+            waiting.add(part)
+    if waiting is None:
         raise PromotionError("no partial sums to merge")
-    return _added(waiting)
+    return waiting.total()
 
 
 def _added(parts: list[ClusterSums]) -> ClusterSums:

@@ -34,7 +34,7 @@ from promotion.records import (
 )
 from promotion.rendering.text import plural
 from promotion.rules import Outcome, challenge_rule, floor_rule, rounded, rule_name, tail, verdict
-from promotion.scores import Scores, predictions_digest, test_digest
+from promotion.scores import Progress, Scores, predictions_digest, test_digest
 from promotion.strict_yaml import suggestion
 
 REPLICATES = 10_000
@@ -159,16 +159,18 @@ def judge_table(
     looks: Looks | None = None,
     replicates: int = REPLICATES,
     fresh_from: date | None = None,
+    progress: Progress | None = None,
 ) -> Evaluation:
     """Judge a table of predictions that was made elsewhere, without registry or git: floors, then the challenge.
 
     path: a Parquet file or a folder of part-*.parquet, in the form of scores.py or plain.py. looks: which
     look this is, where the caller counts them; the tails are spread over the policy's looks either way.
+    progress: see open_scores.
     """
     from promotion.plain import open_plain
 
     check_policy(policy)
-    scores = open_plain(path, policy)
+    scores = open_plain(path, policy, progress=progress)
     uncounted = "Judged from a table: where it came from was not checked, and looks were not counted."
     return judge(
         scores,

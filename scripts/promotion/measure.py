@@ -10,7 +10,7 @@ from functools import cached_property
 
 import numpy as np
 
-from promotion.clusters import ClusterSums, empty, exponent, grouped, merge
+from promotion.clusters import Accumulator, ClusterSums, empty, exponent, grouped
 from promotion.config import Policy
 from promotion.errors import PromotionError
 from promotion.hashing import combine
@@ -196,11 +196,11 @@ class Measured:
     def _sum_group(self, group: _Group, exponents: list[int]) -> None:
         names = [str(c) for c in group.columns]
         ways = self._ways
-        parts: dict[str, ClusterSums] = {way: empty(names, exponents) for way in ways}
+        parts = {way: Accumulator(empty(names, exponents)) for way in ways}
         day_names = [*(str(c) for c in self._day_columns), "rows"]
         days = self._days is not None and self._days.sparse == group.sparse
         day_exponents = [exponents[group.columns.index(c)] for c in self._day_columns] if days else []
-        day_sums = empty(day_names, [*day_exponents, 0]) if days else None
+        day_sums = Accumulator(empty(day_names, [*day_exponents, 0])) if days else None
         for part in self.scores.parts():
             chosen, base = self._rows(part, group)
             masks = self._masks(part, chosen, group)
@@ -210,12 +210,12 @@ class Measured:
             ]
             ids = self._ids(part, chosen)
             for way in ways:
-                parts[way] = merge([parts[way], grouped(ids[way], matrix, names, exponents)])
+                parts[way].add(grouped(ids[way], matrix, names, exponents))
             if day_sums is not None:
-                day_sums = merge([day_sums, self._sum_days(part, chosen, base, day_names, day_exponents)])
-        group.tables = {way: _without_zero_rows(table) for way, table in parts.items()}
+                day_sums.add(self._sum_days(part, chosen, base, day_names, day_exponents))
+        group.tables = {way: _without_zero_rows(sums.total()) for way, sums in parts.items()}
         if day_sums is not None:
-            self.day_table = day_sums
+            self.day_table = day_sums.total()
 
     def _sum_days(
         self,

@@ -13,17 +13,17 @@ import pyarrow.parquet as pq
 
 from promotion.config import Policy
 from promotion.errors import PromotionError
-from promotion.scores import SIDES, Scores, open_scores, scores_from_table
+from promotion.scores import SIDES, Progress, Scores, open_scores, scores_from_table
 
 
-def open_plain(path: Path, policy: Policy) -> Scores:
+def open_plain(path: Path, policy: Policy, *, progress: Progress | None = None) -> Scores:
     """Open a score table in either form; raise PromotionError, one sentence with file and column, for a bad one."""
     if path.is_dir():
-        return open_scores(path, policy)
+        return open_scores(path, policy, progress=progress)
     try:
         names = pq.read_schema(path).names
         if any(name.startswith(("key.", "column.")) for name in names):
-            return open_scores(path, policy)
+            return open_scores(path, policy, progress=progress)
         table = pq.read_table(path)
     except FileNotFoundError:
         raise PromotionError("no such file; give a Parquet file or a folder of part-*.parquet", file=path) from None

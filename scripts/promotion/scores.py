@@ -6,7 +6,7 @@ A table is one file or a folder of part-*.parquet with the same columns: `key.*`
 Everything is checked once, when it is opened; what is refused is one sentence with file, column and row.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -23,6 +23,7 @@ from promotion.metrics import Task
 from promotion.strict_yaml import suggestion
 
 BATCH_ROWS = 1 << 18
+Progress = Callable[[int, int], None]
 SIDES = ("candidate", "champion")
 MOST_SLICE_VALUES = 50
 
@@ -105,7 +106,7 @@ class Scores:
 
     probabilities: every score lies in 0..1. positives: rows with label 1 (None for a regression).
     centre: a constant near the labels, for sums of squares. since: only days from this one on are read.
-    digests: of the test set (`test`) and of each side's predictions.
+    digests: of the test set (`test`) and of each side's predictions. progress: see open_scores.
     """
 
     where: Path
@@ -122,6 +123,7 @@ class Scores:
     centre: float = 0.0
     since: int | None = None
     digests: dict[str, str] = field(default_factory=dict)
+    progress: Progress | None = None
 
     @property
     def keys(self) -> tuple[str, ...]:
@@ -144,8 +146,12 @@ class Scores:
 
     def parts(self, names: list[str] | None = None) -> Iterator[Part]:
         """Yield the rows in parts of at most BATCH_ROWS, with only the columns `names`."""
+        done = 0
         for _, _, part in self.located(names):
             yield part if self.since is None else Part(part.table.filter(part.days >= self.since))
+            done += part.rows
+            if self.progress is not None:
+                self.progress(done, self.rows)
 
     def located(self, names: list[str] | None = None) -> Iterator[tuple[Path, int, Part]]:
         """Yield (file, number of rows before the part in its file, part)."""
@@ -165,8 +171,10 @@ class Scores:
                 raise PromotionError(f"not a readable Parquet file ({_short(error)}); score again", file=path) from None
 
 
-def open_scores(path: Path, policy: Policy) -> Scores:
+def open_scores(path: Path, policy: Policy, *, progress: Progress | None = None) -> Scores:
     """Open a Parquet file or a folder of part-*.parquet and check every row against the policy.
+
+    progress: called with (rows done, all rows) after every part of each later pass over the rows.
 
     Raise PromotionError, one sentence with file, column and row, for the first thing that is wrong.
     """
@@ -183,7 +191,7 @@ def open_scores(path: Path, policy: Policy) -> Scores:
             odd = sorted(set(found) ^ set(names))
             raise PromotionError(f"its columns differ from {files[0].name}'s: {', '.join(odd[:3])}", file=file)
         names = names or found
-    return _checked(Scores(path, files, None, *_shape(names or [], path, policy)), policy)
+    return _checked(Scores(path, files, None, *_shape(names or [], path, policy), progress=progress), policy)
 
 
 def scores_from_table(table: pa.Table, policy: Policy, *, where: Path | str = "scores") -> Scores:
