@@ -40,7 +40,7 @@ def run_model_code(step: str, job: dict[str, Any], *, log: Path, blame: Path) ->
         request.write_text(json.dumps({**job, "step": step}), encoding="utf-8")
         with log.open("w", encoding="utf-8") as output:
             done = subprocess.run(
-                [sys.executable, "-I", str(CHILD), str(request), str(answer)],
+                [sys.executable, "-I", "-u", str(CHILD), str(request), str(answer)],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
