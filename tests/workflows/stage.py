@@ -313,5 +313,5 @@ def read_log(text: str) -> tuple[str, dict[str, str]]:
             continue
         lines.append(f"[{item.get('job', '')}] {str(item.get('msg', '')).rstrip()}")
         if "jobResult" in item:
-            jobs[item.get("job", "").split("/")[-1]] = item["jobResult"]
+            jobs[item.get("job", "").split("/")[-1].strip()] = item["jobResult"]
     return "\n".join(lines), jobs
