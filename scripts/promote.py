@@ -15,7 +15,7 @@ from pathlib import Path
 
 from promotion.adopt import POLICY, adopt
 from promotion.apply import apply, plan, who
-from promotion.branching import hosted_tip
+from promotion.branching import hosted_tip, login
 from promotion.checks import Permissions
 from promotion.config import FILE
 from promotion.deadline import deadline
@@ -37,7 +37,8 @@ def tip_of(repo: Repo, branch: str) -> str:
     """
     repo.check()
     if "origin" in repo.git("remote").split():
-        repo.git("fetch", "--quiet", "origin", f"+refs/heads/{branch}:refs/remotes/origin/{branch}")
+        refs = f"+refs/heads/{branch}:refs/remotes/origin/{branch}"
+        repo.git("fetch", "--quiet", "origin", refs, env=login(repo))
         return repo.resolve(f"origin/{branch}")
     return repo.resolve(branch)
 
