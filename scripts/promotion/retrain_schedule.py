@@ -150,5 +150,5 @@ def _start(github: GitHub, opened: Opened) -> list[str]:
         return []
     if not opened.pushed and github.runs(WORKFLOW, most=1, event="workflow_dispatch", head_sha=pull.head_sha):
         return []
-    github.dispatch(WORKFLOW, pull.head_ref)
+    github.dispatch(WORKFLOW, pull.head_ref, {"pull_request": str(pull.number)})
     return [f"started {WORKFLOW} on {pull.head_ref}"]
