@@ -233,6 +233,21 @@ class Stage:
         event = {"ref": "refs/heads/main", "before": "0" * 40, "after": sha}
         return self.act("push", "promote.yml", event, where=self.clone, sha=sha, ref="refs/heads/main")
 
+    def dispatch(self, workflow: str, ref: str = "main", inputs: dict[str, str] | None = None) -> Played:
+        """Run a workflow as a dispatch starts it."""
+        self.main()
+        event = {"ref": f"refs/heads/{ref}", "inputs": inputs or {}}
+        return self.act(
+            "workflow_dispatch", workflow, event, where=self.clone, sha=self.tip(ref), ref=f"refs/heads/{ref}"
+        )
+
+    def found(self, number: int) -> PullRequest:
+        """A pull request that a workflow opened."""
+        pull = self.github.hub.find("pulls", number)
+        folder = self.root / f"pr-{number}"
+        folder.mkdir(exist_ok=True)
+        return PullRequest(number, pull["title"], pull["head_ref"], folder)
+
     def act(
         self, name: str, workflow: str, event: dict[str, Any], *, where: Path, sha: str, ref: str, secrets: bool = True
     ) -> Played:

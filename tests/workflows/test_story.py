@@ -14,6 +14,7 @@ import pytest
 from github.fixtures import problems
 from promotion.config import load, parse
 from promotion.github_comments import REPORT_MARKER
+from promotion.registry import CHAMPION
 from promotion.source import Repo
 from story.hosting import PullRequest
 
@@ -28,7 +29,7 @@ SPY = """
 import os
 import sys
 for place in ("self", str(os.getppid())):
-    print("environ:", open(f"/proc/{place}/environ").read().replace(chr(0), chr(10)))
+    print("environ:", open(f"/proc/{place}/environ").read().replace(chr(0), chr(10)), flush=True)
 print("::add-mask::harmless", "::error file=x::seen", sep=chr(10))
 print("::warning::told", file=sys.stderr)
 raise RuntimeError("::error::spied " + repr(sorted(os.environ)))
@@ -311,6 +312,35 @@ def test_an_older_commit_is_refused_by_name(rolled_back: Stage, merged: tuple[St
 
     assert done.returncode == 1 and "older" in done.stdout
     assert rolled_back.registry.model("tiny") == before
+
+
+def test_drift_is_repaired_by_promote_alone(rolled_back: Stage) -> None:
+    """Somebody moves the alias by hand: drift.yml writes nothing to the registry and starts promote.yml, which does."""
+    rolled_back.registry.set_alias("tiny", CHAMPION, 2)
+    seen = rolled_back.dispatch("drift.yml")
+    between = rolled_back.champion()
+    started = rolled_back.github.hub.state["dispatches"][-1]
+    repaired = rolled_back.dispatch(started["workflow"], started["ref"], started["inputs"])
+
+    assert between == 2 and (started["workflow"], started["ref"]) == ("promote.yml", "main"), seen.log
+    assert repaired.code == 0 and rolled_back.champion() == 1
+
+
+def test_the_schedule_opens_a_pull_request_and_starts_its_run(rolled_back: Stage) -> None:
+    """For the model that was not rolled back; the dispatched run judges it and posts the check as a status."""
+    run = rolled_back.dispatch("schedule.yml")
+    started = rolled_back.github.hub.state["dispatches"][-1]
+    request = rolled_back.found(int(started["inputs"]["pull_request"]))
+    head = rolled_back.tip(request.branch)
+    rolled_back.hosting.merge_result(request)
+    judged = rolled_back.dispatch("retrain.yml", started["ref"], started["inputs"])
+    verdict = "success" if judged.code == 0 else "failure"
+
+    assert run.code == 0, run.log
+    assert "other" in request.title and "tiny" not in request.title
+    assert len(rolled_back.comments(request)) == 1
+    assert rolled_back.statuses(rolled_back.tip(request.branch)) == [("promotion", verdict)]
+    assert (rolled_back.tip(request.branch) == head) == (verdict == "failure")
 
 
 def test_a_draft_and_a_pull_request_without_models(rolled_back: Stage) -> None:
