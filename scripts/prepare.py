@@ -13,6 +13,7 @@ from pathlib import Path
 from promotion.classify import classify
 from promotion.config import FILE
 from promotion.errors import VERDICT_NO, PromotionError, handled
+from promotion.evidence import read_evidence
 from promotion.github import GitHub
 from promotion.github_event import read_event
 from promotion.github_output import write_output
@@ -61,7 +62,7 @@ def fetch(item: ModelPlan, repo: Repo, registry: Registry, files: ModelWork) -> 
         assert item.source_tree is not None
         repo.export(item.source_tree, files.side("candidate").source)
         if item.champion is not None:
-            fetch_pinned(item.model, item.champion, registry, files.side("champion").root)
+            fetch_pinned(item.champion_model or item.model, item.champion, registry, files.side("champion").root)
             if item.champion.source_tree and repo.has_object(item.champion.source_tree):
                 repo.export(item.champion.source_tree, files.side("champion").source)
     if item.action == "judge":
@@ -74,6 +75,18 @@ def fetch(item: ModelPlan, repo: Repo, registry: Registry, files: ModelWork) -> 
                 )
     if item.action == "verify" and item.pin is not None:
         fetch_pinned(item.model, item.pin, registry, files.side("pinned").root)
+        fetch_evidence(item, registry, files)
+
+
+def fetch_evidence(item: ModelPlan, registry: Registry, files: ModelWork) -> None:
+    """Put the judgement that won a verified pin in place, so that the report of an updated branch still shows it."""
+    pin = item.pin
+    if pin is None or pin == item.champion or pin.evidence is None or not item.reason.startswith("its evidence"):
+        return
+    version = registry.version(item.model, pin.version)
+    won = None if version is None or version.run_id is None else read_evidence(registry, version.run_id, pin.evidence)
+    if won is not None:
+        won.write(files.evaluation)
 
 
 def fetch_pinned(model: str, pin: PinRecord, registry: Registry, folder: Path) -> Path:

@@ -41,7 +41,8 @@ def _reported(item: ModelPlan, work: Work, *, pinned: bool, answers: bool) -> Re
     files = work.model(item.model)
     judged = item.action in ("train", "judge")
     error = files.error.read_text(encoding="utf-8", errors="replace").strip() if files.error.is_file() else None
-    evaluation = _read(Evaluation, files.evaluation) if judged and error is None else None
+    shown = judged or item.action == "verify"  # a verified pin comes with the judgement that won it
+    evaluation = _read(Evaluation, files.evaluation) if shown and error is None else None
     if judged and evaluation is None and error is None:
         error = "the judgement did not finish; see the run's log"
     if answers and item.action == "verify" and item.pin is not None and error is None:

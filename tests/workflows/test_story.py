@@ -101,7 +101,13 @@ def better(spying: State) -> State:
 
 
 @pytest.fixture(scope="module")
-def merged(better: State) -> tuple[Stage, str]:
+def again(better: State) -> Played:
+    """The pinned branch is judged once more, as after the button Update branch or with an App's token."""
+    return better.stage.retrain(better.request)
+
+
+@pytest.fixture(scope="module")
+def merged(better: State, again: Played) -> tuple[Stage, str]:
     """The better model is merged and promoted; also the merge commit."""
     commit = better.stage.merge(better.request)
     run = better.stage.promote()
@@ -246,6 +252,17 @@ def test_a_tree_that_was_trained_before_is_not_trained_again(better: State) -> N
 
     assert len(runs) == better.before["runs"]
     assert "already trained" in better.run.log
+
+
+def test_the_pin_commit_starts_no_loop(better: State, again: Played) -> None:
+    """A run on the pinned head verifies: no second pin, no training, and the comment keeps the judgement."""
+    stage = better.stage
+    (comment,) = stage.comments(better.request)
+
+    assert again.code == 0, again.log[-3000:]
+    assert stage.git("rev-list", "--count", f"{better.head}..{stage.tip(HOSTILE_BRANCH)}") == "1"
+    assert len(stage.registry.runs("tiny")) == better.before["runs"]
+    assert "VERIFIED" in comment and "net_benefit superior" in comment
 
 
 def test_the_merged_winner_is_champion(merged: tuple[Stage, str]) -> None:
