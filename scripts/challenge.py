@@ -154,7 +154,9 @@ def _notes(plan: ModelPlan, info: ScoresInfo, registry: Registry) -> tuple[str, 
         notes.append(f"The champion was put there by an override of {pin.override['by']}: {pin.override['reason']}.")
     if pin.source_tree is None:
         notes.append("The champion was adopted without its source: it was scored with the candidate's features.")
-    version = registry.version(plan.model, pin.version)
+    if plan.champion_model is not None:
+        notes.append(f"The model was renamed: its champion is version {pin.version} of {plan.champion_model}.")
+    version = registry.version(plan.champion_model or plan.model, pin.version)
     if version is not None and version.run_id is not None and pin.evidence is not None:
         won = read_evidence(registry, version.run_id, pin.evidence)
         if won is not None and overlaps(info.first, info.last, won.test.first, won.test.last):

@@ -210,7 +210,7 @@ def _judged(diff: Difference, pin: PinRecord, found: Evaluation, change: PinChan
         pin,
         found,
         model=diff.model,
-        champion=change.before,
+        champion=main.base_champion(diff.model, change),
         policy_digest=main.base_policy(diff.model, change),
     )
 

@@ -24,6 +24,7 @@ class State:
     base_tree: str | None
     entry: Entry | None
     base_entry: Entry | None
+    former: str | None = None
 
     @property
     def pin(self) -> PinRecord | None:
@@ -70,16 +71,26 @@ def _states(repo: Repo, base: str, merge: str, before: Promotion, after: Promoti
     names = sorted(folders | set(before.models) | set(after.models))
     states = []
     for name in names:
+        former = _former(name, before, after)
         state = State(
             model=name,
             tree=repo.object_at(merge, f"models/{name}"),
             base_tree=repo.object_at(base, f"models/{name}"),
             entry=after.models.get(name),
-            base_entry=before.models.get(name),
+            base_entry=before.models.get(name if former is None else former),
+            former=former,
         )
         if state.entry is not None or state.base_entry is not None or state.tree != state.base_tree:
             states.append(state)
     return states
+
+
+def _former(name: str, before: Promotion, after: Promotion) -> str | None:
+    """The old name of a model that the pull request renames: its entry in the base is the one to hold it against."""
+    entry = after.models.get(name)
+    if entry is None or entry.renamed_from is None or name in before.models or entry.renamed_from in after.models:
+        return None
+    return entry.renamed_from if entry.renamed_from in before.models else None
 
 
 def decide(state: State, history: PinHistory) -> tuple[Action, str]:
@@ -93,6 +104,11 @@ def decide(state: State, history: PinHistory) -> tuple[Action, str]:
         return (
             "refuse",
             f"{FILE} has an entry for it but models/{state.model}/ is gone; remove both together or neither",
+        )
+    if state.former is not None and state.pin is not None and state.pin == state.champion:
+        return "refuse", (
+            f"its pin is the one of {state.former}, whose version numbers mean nothing under another name; "
+            "set `champion: null`, and the candidate is trained and pinned here"
         )
     if not changed and not moved:
         return "none", "neither its folder nor its pin differs from the base"
@@ -148,6 +164,11 @@ def _plan(state: State, registry: Registry, history: PinHistory, lock: str, *, i
     owner = state.base_entry or state.entry
     if state.base_entry is None and state.entry is not None:
         first.append("This pull request brings the model's own policy; it is judged by what it brings.")
+    if state.former is not None:
+        first.append(
+            f"This renames {state.former}: the candidate challenges its champion under its policy, merging drops "
+            f"@champion of {state.former}, and the count of looks begins again."
+        )
     rolled = history.rolled_back(state.model).get(state.tree or "") if action != "none" else None
     if (rolled is not None and action in ("train", "verify") and state.pin != state.champion) or (
         rolled and action == "train"
@@ -182,6 +203,7 @@ def _plan(state: State, registry: Registry, history: PinHistory, lock: str, *, i
         merge_effect=effect,
         run_id=run_id,
         version=version,
+        champion_model=None if state.champion is None else state.former,
     )
 
 
@@ -257,6 +279,7 @@ def _refusals(
     """Return why the pull request is red whatever its models do: one sentence each."""
     found = [f"{plan.model}: {plan.reason}" for plan in plans if plan.action == "refuse"]
     judged = [plan.model for plan in plans if plan.action in ("train", "judge")]
+    found += _unnamed(before, after, judged)
     if not judged:
         return found
     mixed = sorted({path.split("/")[0] + "/" for path in repo.changed_paths(base, merge) if path.startswith(GUARDED)})
@@ -275,4 +298,27 @@ def _refusals(
                 )
     if before.models and before.guard_moves != after.guard_moves:
         found.append(f"it changes {', '.join(judged)} together with `guard` in {FILE}; split it")
+    return found
+
+
+def _unnamed(before: Promotion, after: Promotion, judged: list[str]) -> list[str]:
+    """A new model beside one whose champion goes: without `renamed_from` a rename would escape the challenge."""
+    found = []
+    new = [name for name in judged if name not in before.models and name in after.models]
+    gone = [name for name, old in before.models.items() if old.champion is not None and name not in after.models]
+    for name in new:
+        entry = after.models[name]
+        if entry.renamed_from is not None and entry.renamed_from not in gone:
+            found.append(
+                f"{name} says `renamed_from: {entry.renamed_from}` ({FILE}:{entry.line}), but that is no model whose "
+                "champion this pull request removes; correct the name or leave the line out"
+            )
+    claimed = {after.models[name].renamed_from for name in new}
+    unclaimed = [name for name in gone if name not in claimed]
+    plain = [name for name in new if after.models[name].renamed_from is None]
+    if plain and unclaimed:
+        found.append(
+            f"it removes {', '.join(unclaimed)} and adds {', '.join(plain)}: say `renamed_from: {unclaimed[0]}` in the "
+            "new entry, so that it challenges that champion, or use two pull requests"
+        )
     return found

@@ -115,12 +115,13 @@ class Policy:
 
 @dataclass(frozen=True)
 class Entry:
-    """One model in promotion.yaml."""
+    """One model in promotion.yaml. renamed_from: the model whose champion its first candidate has to beat."""
 
     policy: Policy
     champion: PinRecord | None
     freeze: str | None = None
     drift: str = "report"
+    renamed_from: str | None = None
     line: int = 0
     champion_line: int = 0
 
@@ -168,8 +169,8 @@ def parse(text: str, *, file: str = FILE) -> Promotion:
     return Promotion(models=models, guard_moves=guard, file=file)
 
 
-def policy_at(text: str, model: str, *, file: str = FILE) -> Policy | None:
-    """Return one model's policy from a promotion.yaml of which nothing else is read; None where it has no entry."""
+def model_entry(text: str, model: str, *, file: str = FILE) -> Entry | None:
+    """Return one model's entry from a promotion.yaml of which nothing else is read; None where it has none."""
     root = compose(text, file)
     if root is None:
         return None
@@ -178,14 +179,14 @@ def policy_at(text: str, model: str, *, file: str = FILE) -> Policy | None:
         if top.value == "models":
             for key, node in reader.items(models, "models"):
                 if key.value == model:
-                    return _entry(reader, key, node).policy
+                    return _entry(reader, key, node)
     return None
 
 
 def _entry(reader: Reader, key: yaml.ScalarNode, node: yaml.Node) -> Entry:
     name = key.value
     parts = reader.mapping(
-        node, name, required=("measure", "gate", "challenge", "champion"), optional=("freeze", "drift")
+        node, name, required=("measure", "gate", "challenge", "champion"), optional=("freeze", "drift", "renamed_from")
     )
     measure = _measure(reader, parts["measure"])
     gate = _gate(reader, parts["gate"], measure)
@@ -194,11 +195,15 @@ def _entry(reader: Reader, key: yaml.ScalarNode, node: yaml.Node) -> Entry:
     policy = Policy(model=name, measure=measure, gate=gate, challenge=challenge, raw=raw, file=reader.file)
     freeze = reader.text(parts["freeze"], "freeze", what="the reason for the freeze") if "freeze" in parts else None
     drift = reader.choice(parts["drift"], "drift", ("repair", "report")) if "drift" in parts else "report"
+    renamed = None
+    if "renamed_from" in parts:
+        renamed = reader.text(parts["renamed_from"], "renamed_from", MODEL_NAME, "the name of a model")
     return Entry(
         policy=policy,
         champion=_pin(reader, parts["champion"]),
         freeze=freeze,
         drift=drift,
+        renamed_from=renamed,
         line=key.start_mark.line + 1,
         champion_line=parts["champion"].start_mark.line + 1,
     )

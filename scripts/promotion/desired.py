@@ -4,7 +4,7 @@ import functools
 from dataclasses import dataclass
 from typing import Literal
 
-from promotion.config import FILE, Entry, Promotion, parse, policy_at
+from promotion.config import FILE, Entry, Promotion, model_entry, parse
 from promotion.errors import PromotionError
 from promotion.ledger import LedgerEntry, has_ledger, read_ledger
 from promotion.pins import PinChange, PinHistory
@@ -31,12 +31,31 @@ class Main:
 
     def base_policy(self, model: str, change: PinChange) -> str:
         """Return the digest of the policy in force at a pin change's base (a new model brings its own)."""
-        for where in (*change.commit.parents[:1], change.commit.sha):
-            text = self.repo.file_at(where, FILE)
-            policy = None if text is None else policy_at(text, model, file=f"{FILE} at {where[:12]}")
-            if policy is not None:
-                return policy.digest
-        raise PromotionError(f"{model} has no policy at {change.commit.sha[:12]}")
+        entry = self._base_entry(model, change) or self._entry(change.commit.sha, model)
+        if entry is None:
+            raise PromotionError(f"{model} has no policy at {change.commit.sha[:12]}")
+        return entry.policy.digest
+
+    def base_champion(self, model: str, change: PinChange) -> PinRecord | None:
+        """Return the pin that a pin change had to beat: the base's, for a renamed model the one of its old name."""
+        if change.before is not None:
+            return change.before
+        entry = self._base_entry(model, change)
+        return None if entry is None else entry.champion
+
+    def _base_entry(self, model: str, change: PinChange) -> Entry | None:
+        """The model's entry at the base, for a renamed model the one of its old name; None for a new model."""
+        for parent in change.commit.parents[:1]:
+            entry = self._entry(parent, model)
+            if entry is None:
+                own = self._entry(change.commit.sha, model)
+                entry = self._entry(parent, own.renamed_from) if own is not None and own.renamed_from else None
+            return entry
+        return None
+
+    def _entry(self, commit: str, model: str) -> Entry | None:
+        text = self.repo.file_at(commit, FILE)
+        return None if text is None else model_entry(text, model, file=f"{FILE} at {commit[:12]}")
 
 
 @dataclass(frozen=True)

@@ -322,7 +322,8 @@ class ModelPlan(Frozen):
 
     source_tree: git tree of the model's folder in the merge result (None: the folder is gone).
     champion: the pin of the base. pin: the pin of the merge result. policy: measure, gate and
-    challenge in force (the base's; a new model brings its own). committed_on: the day (UTC) on which
+    challenge in force (the base's; a new model brings its own). champion_model: the name under which a
+    renamed model's champion is registered. committed_on: the day (UTC) on which
     the tree of a model to judge was first committed.
     """
 
@@ -340,6 +341,7 @@ class ModelPlan(Frozen):
     merge_effect: str = ""
     run_id: str | None = None
     version: int | None = None
+    champion_model: str | None = None
 
 
 class Plan(Record):
