@@ -129,7 +129,7 @@ class Accumulator:
             raise PromotionError("partial sums of different columns or scales do not add up; sum them under one plan")
         self._waiting.append(part)
         self._size += len(part.ids)
-        if self._size > 8 * MOST:
+        if self._size > 4 * MOST:
             self.total()
 
     def total(self) -> ClusterSums:

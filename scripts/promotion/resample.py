@@ -67,11 +67,10 @@ def interval(sample: Sample, tail: float) -> tuple[float, float] | None:
     """Return (low, high), each to be missed with probability `tail`; None when it cannot be computed.
 
     Each end is the farther one of the percentile interval's and of the normal approximation's with the
-    replicates' standard deviation. tests/simulation/table.md says why: at tails of 0.5%, a difference in
-    dollars is missed up to twice as often as declared by percentiles alone (a large cluster pulls the value
-    and the percentiles the same way) and F1 near its ends by the normal approximation alone; the farther of
-    the two costs 3% in width. BCa and studentised intervals missed such differences three to five times
-    as often as declared.
+    replicates' standard deviation. tests/simulation/table.md says why: at tails of 0.5%, percentiles alone
+    miss a difference in dollars about twice as often as declared (a large cluster pulls the value and the
+    percentiles the same way), and the normal approximation alone misses F1 on few rows as often; the
+    farther of the two does neither, and costs 3% in width.
     """
     both = percentile(sample, tail), normal(sample, tail)
     if both[0] is None or both[1] is None:

@@ -68,7 +68,11 @@ def judge_parts(folder: Path, *, replicates: int = 10_000):
     """Open, digest and judge the parts, with floors; return the evaluation."""
     from promotion.judge import judge_table
 
-    return judge_table(folder, rules(), replicates=replicates)
+    def show(done: int, rows: int) -> None:
+        if done % PART_ROWS == 0:
+            print(f"\r{done:,} of {rows:,} rows", end="", file=sys.stderr, flush=True)
+
+    return judge_table(folder, rules(), replicates=replicates, progress=show)
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -24,7 +24,7 @@ from promotion.judge import contrast_of  # noqa: E402
 from promotion.measure import CANDIDATE, DIFFERENCE, Measured, Statistic  # noqa: E402
 from promotion.metrics import metrics_of  # noqa: E402
 from promotion.power import NORMAL, passes  # noqa: E402
-from promotion.resample import Sample, interval, replicates  # noqa: E402
+from promotion.resample import Sample, interval, normal, percentile, replicates  # noqa: E402
 from promotion.rules import Outcome, challenge_rule, tail  # noqa: E402
 from promotion.scores import Scores, scores_from_table  # noqa: E402
 
@@ -32,6 +32,7 @@ from simulation.world import Week, week  # noqa: E402
 
 METRICS = ("net_benefit", "f1")
 TAILS = (0.025, 0.005)  # one look, and one of five
+METHODS = {"percentile": percentile, "normal": normal, "the farther end of both": interval}
 SEED = 20260101
 
 
@@ -84,6 +85,7 @@ class Counts:
     superior: dict[str, int] = field(default_factory=dict)
     values: dict[str, list[float]] = field(default_factory=dict)
     errors: dict[str, list[float]] = field(default_factory=dict)
+    methods: dict[tuple[str, str], list[tuple[bool, bool, float]]] = field(default_factory=dict)
 
 
 def count(
@@ -107,6 +109,11 @@ def count(
                 found = measured.finding(statistic, contrast)
                 counts.values.setdefault(label, []).append(found.value)
                 counts.errors.setdefault(label, []).append(found.error)
+                for method, ends in METHODS.items():
+                    low, high = ends(found.sample, TAILS[1]) or (-math.inf, math.inf)
+                    if target is not None:
+                        missed = (low > target, high < target, high - low)
+                        counts.methods.setdefault((label, method), []).append(missed)
                 for share in TAILS:
                     low, high = found.interval(share) or (-math.inf, math.inf)
                     if target is not None:
@@ -215,6 +222,21 @@ def errors_table(title: str, counts: Counts) -> list[str]:
     return lines
 
 
+def methods_table(title: str, counts: Counts) -> list[str]:
+    """Markdown of what other intervals would have done at 0.5% a side."""
+    lines = [
+        f"### Why this interval: {title}, 0.5% declared",
+        "",
+        "| quantity | method | above the truth | below the truth | mean width |",
+        "|---|---|---|---|---|",
+    ]
+    for (label, method), missed in counts.methods.items():
+        above, below = (rate(sum(row[side] for row in missed), counts.draws) for side in (0, 1))
+        width = float(np.mean([row[2] for row in missed]))
+        lines.append(f"| {label.replace('_', ' ')} | {method} | {above} | {below} | {width:,.{0 if width > 10 else 3}f} |")
+    return [*lines, ""]
+
+
 def power_table(draws: int, *, reps: int) -> list[str]:
     """Markdown of power, predicted from the mean standard error and measured."""
     lines = [
@@ -263,12 +285,18 @@ def main(argv: list[str] | None = None) -> int:
     def one_way(rng: np.random.Generator) -> Week:
         return by_burst(week(rng))
 
+    def part(rng: np.random.Generator) -> Week:
+        return week(rng, weeks=1 / 3)
+
     print("Made by `python tests/simulation/simulate.py > tests/simulation/table.md`.\n")
     truth = long_run(week)
     world = f"About 68,000 payments a week, 0.8% fraud in bursts; net benefit ${truth['net_benefit']:,.0f} a week, "
     print(world + f"F1 {truth['f1']:.3f} in the long run.\n")
     both = count(draws, ["customer_id", "terminal_id"], week, truth, reps=reps)
     print("\n".join(errors_table("Clustered by customer and terminal", both)), flush=True)
+    print("\n".join(methods_table("one week", both)), flush=True)
+    small = count(draws, ["customer_id", "terminal_id"], part, long_run(part), reps=reps)
+    print("\n".join(methods_table("a third of a week", small)), flush=True)
     one = count(draws, ["customer_id"], one_way, truth, reps=reps)
     print("\n".join(errors_table("Clustered one way", one)), flush=True)
     print("\n".join(power_table(max(50, draws // 4), reps=reps)), flush=True)
