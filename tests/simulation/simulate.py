@@ -233,7 +233,8 @@ def methods_table(title: str, counts: Counts) -> list[str]:
     for (label, method), missed in counts.methods.items():
         above, below = (rate(sum(row[side] for row in missed), counts.draws) for side in (0, 1))
         width = float(np.mean([row[2] for row in missed]))
-        lines.append(f"| {label.replace('_', ' ')} | {method} | {above} | {below} | {width:,.{0 if width > 10 else 3}f} |")
+        figure = f"{width:,.0f}" if width > 10 else f"{width:.3f}"
+        lines.append(f"| {label.replace('_', ' ')} | {method} | {above} | {below} | {figure} |")
     return [*lines, ""]
 
 
