@@ -13,6 +13,8 @@ def next_steps(reported: Reported, word: str, losers: Sequence[str]) -> tuple[st
     """The next steps of a person, most useful first."""
     if reported.error is not None and word in ("PROMOTE", "FIRST", "SAME"):
         return (f"The candidate won, but the pin was not written: {reported.error}",)
+    if reported.elsewhere and word in ("PROMOTE", "FIRST", "SAME"):
+        return ()
     steps = {
         "PROMOTE": _won,
         "FIRST": _won,

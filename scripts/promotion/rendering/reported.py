@@ -10,7 +10,8 @@ from promotion.records import WINNING, Candidate, Evaluation, Gate, ModelPlan, R
 class Reported:
     """Everything known about one model of a pull request when it is reported.
 
-    pinned: the winning version is pinned on the branch. error: why a step failed. log_tail: the end
+    pinned: the winning version is pinned on the branch. elsewhere: a table from elsewhere was judged, so
+    there is nothing to merge. error: why a step failed. log_tail: the end
     of that step's log, as it came.
     """
 
@@ -22,6 +23,7 @@ class Reported:
     pinned: bool = False
     error: str | None = None
     log_tail: str | None = None
+    elsewhere: bool = False
 
 
 @dataclass(frozen=True)

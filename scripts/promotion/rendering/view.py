@@ -178,6 +178,8 @@ def _merge(reported: Reported, shown: Status, losers: Sequence[str], *, blocked:
     old, new = _versions(reported)
     stays = f"`@champion` stays {old}" if old != "none" else "there is still no `@champion`"
     action = reported.plan.action
+    if reported.elsewhere:
+        return "A table was judged: nothing is registered or pinned, and no champion moves."
     if not shown.green or reported.error is not None:
         return f"Merging is blocked; {stays}."
     if action in ("none", "verify"):

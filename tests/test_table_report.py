@@ -1,0 +1,78 @@
+"""challenge.py --scores: a table from elsewhere gets the same records and report, and bad input is one sentence."""
+
+from pathlib import Path
+
+import challenge
+import pytest
+from promotion.records import Evaluation
+from score_tables import frame
+
+POLICY = """
+models:
+  fraud-detector:
+    measure:
+      test_days: 7
+      delay_days: 7
+      dollars: {caught: amount, review: 15}
+      cluster: [customer_id, terminal_id]
+    gate: {net_benefit: "> 1000", f1: "> 0.20"}
+    challenge: {confidence: 0.95, looks: 5, net_benefit: superior, f1: {not_worse_than: 0.05}}
+    champion: null
+"""
+
+
+@pytest.fixture
+def policy_file(tmp_path: Path) -> Path:
+    """A promotion.yaml with one model."""
+    path = tmp_path / "promotion.yaml"
+    path.write_text(POLICY)
+    return path
+
+
+def run(tmp_path: Path, policy_file: Path, finds: tuple[float, float], *more: str) -> int:
+    """Judge a table through the command."""
+    frame(6000, finds=finds).to_parquet(tmp_path / "scores.parquet")
+    command = [
+        "--scores",
+        str(tmp_path / "scores.parquet"),
+        "--policy",
+        str(policy_file),
+        "--work",
+        str(tmp_path / "out"),
+    ]
+    return challenge.main([*command, *more])
+
+
+def test_a_winner_exits_0_and_leaves_the_records(tmp_path: Path, policy_file: Path, capsys) -> None:
+    """The evaluation, the comment and the page are those of a pull request, without a word about merging."""
+    assert run(tmp_path, policy_file, (0.5, 0.95), "--model", "fraud-detector") == 0
+    out = tmp_path / "out" / "fraud-detector"
+    found = Evaluation.read(out / "evaluation.json")
+
+    assert found.verdict == "PROMOTE"
+    assert found.headline[1:] in (out / "report.html").read_text().replace("−", "-")
+    assert "no champion moves" in (out / "comment.md").read_text()
+    assert "pin commit" not in (out / "comment.md").read_text()
+    assert "PROMOTE  fraud-detector" in capsys.readouterr().out
+
+
+def test_a_loser_exits_1(tmp_path: Path, policy_file: Path) -> None:
+    """A verdict of no is exit code 1; the only model need not be named."""
+    assert run(tmp_path, policy_file, (0.95, 0.5)) == 1
+
+
+@pytest.mark.parametrize(
+    ("more", "sentence"),
+    [
+        (["--model", "fraud-detektor"], "no model `fraud-detektor`; did you mean `fraud-detector`?"),
+        (["--scores", "nowhere.parquet"], "nowhere.parquet: no such file"),
+        (["--policy", "nowhere.yaml"], "nowhere.yaml: missing"),
+    ],
+)
+def test_bad_input_is_one_sentence(tmp_path: Path, policy_file: Path, capsys, more: list[str], sentence: str) -> None:
+    """What cannot be judged exits 2 with the place and what to do."""
+    assert run(tmp_path, policy_file, (0.5, 0.6), *more) == 2
+    error = capsys.readouterr().err
+
+    assert sentence in error
+    assert error.count("\n") == 1
