@@ -392,6 +392,20 @@ def test_a_plain_table_that_cannot_be_judged_is_one_sentence(tmp_path: Path, cha
         judge_table(path, policy(), replicates=FAST)
 
 
+def test_a_handful_of_lucky_payments_is_not_superiority() -> None:
+    """Six more frauds caught and nothing lost: every replicate gains, and still it is no proof."""
+    table = frame(8000)
+    for part in ("score", "decision"):
+        table[f"candidate.{part}"] = table[f"champion.{part}"]
+    missed = table.index[(table["label"] == 1) & (table["champion.decision"] == 0)][:6]
+    table.loc[missed, "candidate.decision"] = 1
+    table.loc[missed, "column.amount"] = 500.0
+    found = evaluate(table)
+
+    assert found.verdict == "INCONCLUSIVE"
+    assert rule(found, "net_benefit").ok is None
+
+
 def test_digests_are_those_of_the_table(clearly_better: Evaluation) -> None:
     """The record carries the digests that the scoring step computes."""
     scores = opened(frame(8000, finds=(0.5, 0.95)))

@@ -4,7 +4,7 @@ import math
 
 import pytest
 from promotion.config import ChallengeRule, Target
-from promotion.power import days_needed, passes, power_of
+from promotion.power import days_needed, passes, power_of, sentences
 from scipy.stats import norm
 
 F1_RULE = ChallengeRule(Target("f1"), "not_worse_than", 0.02)
@@ -50,6 +50,17 @@ def test_no_difference_needs_forever() -> None:
     """No number of days shows nothing."""
     assert days_needed(0.0, 100.0, 7) is None
     assert days_needed(1e-9, 100.0, 7) is None
+
+
+def test_sentences_say_what_a_policy_would_do() -> None:
+    """One sentence a rule, with both candidates and the difference that shows."""
+    found = sentences((power(SUPERIOR, 828, 0.005, worthwhile=1000), power(F1_RULE, 0.0165)), 1000)
+
+    assert found[0].startswith(
+        "net_benefit superior: a candidate that is no better and no worse passes 0.5% of the time"
+    )
+    assert "better by the worthwhile 1000 8.6%" in found[0]
+    assert "show in 80% of test sets" in found[1]
 
 
 def test_a_wide_margin_is_no_warning() -> None:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from promotion.config import ChallengeRule, Floor, Target
 from promotion.records import Looks, RuleResult
-from promotion.rules import Outcome, challenge_rule, floor_rule, tail, verdict
+from promotion.rules import Outcome, challenge_rule, fewest, floor_rule, tail, verdict
 
 NAN, INF = float("nan"), float("inf")
 
@@ -134,6 +134,22 @@ def test_failing_needs_the_wider_interval() -> None:
 
     assert found.ok is None
     assert "one of several rules" in found.reason
+
+
+@pytest.mark.parametrize(("changed", "ok"), [(7, None), (8, True), (None, True)])
+def test_superiority_needs_more_differing_clusters_than_coins_could_explain(changed, ok) -> None:
+    """At a tail of 0.5% eight clusters must differ: seven that agree by chance are 1 in 128."""
+    assert fewest(0.005) == 8
+    found = challenge_rule(rule(), Outcome(1.0, (0.5, 2.0), (0.4, 2.2), changed=changed), None, 1, least=fewest(0.005))
+
+    assert found.ok is ok
+
+
+def test_a_margin_needs_no_differing_clusters() -> None:
+    """Models that differ in three payments are not worse by 0.05, which a wide margin may say."""
+    found = challenge_rule(rule("not_worse_than", 0.05), Outcome(0.0, (-0.01, 0.01), changed=3), None, 1, least=8)
+
+    assert found.ok is True
 
 
 def test_tails_are_spread_over_looks() -> None:

@@ -33,7 +33,7 @@ from promotion.records import (
     finite,
 )
 from promotion.rendering.text import plural
-from promotion.rules import Outcome, challenge_rule, floor_rule, rounded, rule_name, tail, verdict
+from promotion.rules import Outcome, challenge_rule, fewest, floor_rule, rounded, rule_name, tail, verdict
 from promotion.scores import Progress, Scores, predictions_digest, test_digest
 from promotion.strict_yaml import suggestion
 
@@ -248,7 +248,8 @@ class _Judgement:
             statistic = Statistic(metric, request.slice)
             failing = self.tail / len(self.requests)
             outcome = _outcome(measured, statistic, contrast_of(rule, metric), self.tail, failing)
-            rules.append(challenge_rule(rule, outcome, request.label, metric.sign))
+            least = fewest(self.tail)
+            rules.append(challenge_rule(rule, outcome, request.label, metric.sign, least=least))
         return tuple(rules), note
 
     def _fresh(self, fresh_from: date | None) -> tuple[Measured | None, str]:
@@ -361,7 +362,14 @@ def _outcome(
         return Outcome(finding.value, None, reason=reason, unit=unit)
     interval = finding.interval(share)
     reason = None if interval is not None else "too few rows: in some replicates it cannot be computed"
-    return Outcome(finding.value, interval, None if failing is None else finding.interval(failing), reason, unit=unit)
+    return Outcome(
+        finding.value,
+        interval,
+        None if failing is None else finding.interval(failing),
+        reason,
+        unit=unit,
+        changed=finding.changed,
+    )
 
 
 def _why_not(measured: Measured, statistic: Statistic) -> str:

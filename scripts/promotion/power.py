@@ -46,6 +46,17 @@ def power_of(
     )
 
 
+def sentences(powers: tuple[Power, ...], worthwhile: float | None) -> tuple[str, ...]:
+    """Return one sentence a rule: what candidates with no and with the worthwhile difference would get."""
+    found = []
+    for power in powers:
+        said = f"{power.rule}: a candidate that is no better and no worse passes {power.pass_zero:.1%} of the time"
+        if power.pass_worthwhile is not None and worthwhile is not None:
+            said += f", one that is better by the worthwhile {worthwhile:g} {power.pass_worthwhile:.1%}"
+        found.append(f"{said}; differences of {power.smallest:.4g} show in 80% of test sets")
+    return tuple(found)
+
+
 def passes(distance: float, error: float, z: float) -> float:
     """Probability that an estimate expected `distance` above its bound shows it: Phi(distance / error - z)."""
     if error == 0:

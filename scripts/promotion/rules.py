@@ -29,14 +29,27 @@ Interval = tuple[float, float] | None
 
 @dataclass(frozen=True)
 class Outcome:
-    """What was found for one rule. failing: the interval at the tail for failing. reason: why value is None."""
+    """What was found for one rule.
+
+    failing: the interval at the tail for failing. reason: why value or interval is None. changed: in how many
+    clusters the two models differ at all, where that is known.
+    """
 
     value: float | None
     interval: Interval
     failing: Interval = None
     reason: str | None = None
-    settles: bool = True
     unit: str | None = None
+    changed: int | None = None
+
+
+def fewest(share: float) -> int:
+    """How many differing clusters a claim of superiority needs at tail `share`.
+
+    When models are equal, each differing cluster is as likely for one as for the other: all k agree with
+    probability 2^-k, which must not exceed the tail, and no interval from k clusters knows better.
+    """
+    return math.ceil(math.log2(1 / share))
 
 
 def tail(confidence: float, looks: int) -> float:
@@ -86,10 +99,15 @@ def bound_of(rule: ChallengeRule, sign: int) -> float:
     return 0.0 if rule.kind == "superior" or rule.relative or not rule.margin else -sign * rule.margin
 
 
-def challenge_rule(rule: ChallengeRule, found: Outcome, label: str | None, sign: int) -> RuleResult:
-    """Hold the interval of candidate minus champion against the rule's bound."""
+def challenge_rule(rule: ChallengeRule, found: Outcome, label: str | None, sign: int, *, least: int = 0) -> RuleResult:
+    """Hold the interval of candidate minus champion against the rule's bound.
+
+    least: how many clusters must differ before a bound of 0 is settled; see fewest.
+    """
     bound = bound_of(rule, sign)
     ok, reason = _settle(found, bound, sign)
+    if ok is not None and found.changed is not None and bound == 0 and not rule.relative and found.changed < least:
+        ok, reason = None, f"the models differ in only {text.plural(found.changed, 'cluster')}; {least} are needed"
     return RuleResult(
         rule=rule_name(rule),
         kind=rule.kind,  # type: ignore[arg-type]
@@ -112,9 +130,7 @@ def _settle(found: Outcome, bound: float, sign: int) -> tuple[bool | None, str]:
         return None, f"no interval: {found.reason or 'too many replicates cannot be computed'}"
     low, high = sorted(sign * end for end in found.interval)
     if low > sign * bound:
-        if found.settles:
-            return True, f"the whole interval lies {better} {limit}"
-        return None, found.reason or "too little changed to settle it"
+        return True, f"the whole interval lies {better} {limit}"
     if found.failing is not None:
         worst = max(sign * end for end in found.failing)
         if math.isfinite(worst) and worst < sign * bound:
