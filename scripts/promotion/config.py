@@ -1,6 +1,7 @@
 """promotion.yaml: one schema, one strict loader; every mistake is one sentence with file:line."""
 
 import difflib
+import functools
 import hashlib
 import math
 import re
@@ -169,9 +170,14 @@ def parse(text: str, *, file: str = FILE) -> Promotion:
     return Promotion(models=models, guard_moves=guard, file=file)
 
 
+@functools.lru_cache(maxsize=2)  # fifty pins of one merge have one base
+def _composed(text: str, file: str) -> yaml.Node | None:
+    return compose(text, file)
+
+
 def model_entry(text: str, model: str, *, file: str = FILE) -> Entry | None:
     """Return one model's entry from a promotion.yaml of which nothing else is read; None where it has none."""
-    root = compose(text, file)
+    root = _composed(text, file)
     if root is None:
         return None
     reader = Reader(file)

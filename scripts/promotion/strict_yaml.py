@@ -1,6 +1,7 @@
 """Strict YAML: typed access to nodes, where every complaint is one sentence with the line."""
 
 import difflib
+import functools
 import math
 import re
 from collections.abc import Iterator
@@ -64,7 +65,7 @@ class Reader:
         if not isinstance(node, yaml.ScalarNode) or node.tag.rsplit(":", 1)[-1] not in kinds:
             raise self.error(node, f"`{name}` must be {what}")
         try:
-            return yaml.safe_load(node.value) if node.tag.rsplit(":", 1)[-1] != "str" else node.value
+            return plain_scalar(node.value) if node.tag.rsplit(":", 1)[-1] != "str" else node.value
         except (yaml.YAMLError, ValueError):
             raise self.error(node, f"`{name}` must be {what}") from None
 
@@ -124,4 +125,10 @@ def plain(node: yaml.Node) -> Any:
         return {key.value: plain(value) for key, value in node.value}
     if isinstance(node, yaml.SequenceNode):
         return [plain(item) for item in node.value]
-    return node.value if node.tag == "tag:yaml.org,2002:str" else yaml.safe_load(node.value)
+    return node.value if node.tag == "tag:yaml.org,2002:str" else plain_scalar(node.value)
+
+
+@functools.lru_cache(maxsize=4096)  # a thousand entries say mostly the same numbers
+def plain_scalar(text: str) -> Any:
+    """Return what a plain scalar stands for: a number, a truth value, a date, nothing."""
+    return yaml.safe_load(text)

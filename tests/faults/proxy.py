@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TypeVar
 from urllib.parse import urlsplit
 
 WRITES = ("POST", "PUT", "PATCH", "DELETE")
@@ -148,10 +149,13 @@ class _Handler(BaseHTTPRequestHandler):
         """Stay quiet."""
 
 
+AnyProxy = TypeVar("AnyProxy", bound=Proxy)
+
+
 @contextlib.contextmanager
-def proxy(upstream: str) -> Iterator[Proxy]:
+def proxy(upstream: str, kind: type[AnyProxy] = Proxy) -> Iterator[AnyProxy]:
     """Run a proxy in a thread."""
-    server = Proxy(upstream)
+    server = kind(upstream)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
     thread.start()
     try:

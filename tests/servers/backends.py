@@ -2,6 +2,7 @@
 
 import contextlib
 import glob
+import importlib.util
 import os
 import pwd
 import secrets
@@ -39,6 +40,11 @@ def unprivileged() -> int | None:
     pytest.skip("running as root, and there is no user `postgres` or `nobody` to run PostgreSQL as")
 
 
+def psycopg2_is_here() -> bool:
+    """Whether PostgreSQL's driver is installed."""
+    return importlib.util.find_spec("psycopg2") is not None
+
+
 @dataclass(frozen=True)
 class Postgres:
     """A running cluster."""
@@ -54,6 +60,8 @@ class Postgres:
 @contextlib.contextmanager
 def postgres() -> Iterator[Postgres]:
     """Make a cluster with initdb, serve it on a free port, and remove it."""
+    if not psycopg2_is_here():
+        pytest.skip("psycopg2 is not installed; `make test-servers` installs it")
     programs, user, password = binaries(), unprivileged(), secrets.token_hex(12)
     folder = Path(tempfile.mkdtemp(prefix="postgres-"))
     who = {} if user is None else {"user": user, "group": user, "extra_groups": []}
