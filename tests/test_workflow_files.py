@@ -30,6 +30,7 @@ PERMISSIONS = {
     ("retrain", "judge"): {"contents": "write", "pull-requests": "write", "statuses": "write"},
     ("retrain", "promotion"): {},
     ("promote", "promote"): {"contents": "read"},
+    ("promote", "override"): {"contents": "write"},
     ("drift", "drift"): {"contents": "read", "actions": "write", "issues": "write"},
     ("schedule", "schedule"): {"contents": "write", "pull-requests": "write", "actions": "write"},
     ("ci", "test"): {"contents": "read"},
@@ -42,6 +43,7 @@ CREDENTIALS = {
     ("retrain", "judge", "pin.py"): {"token"},
     ("retrain", "judge", "report.py"): {"token"},
     ("promote", "promote", "promote.py"): LOGIN | {"token"},
+    ("promote", "override", "promote.py"): LOGIN | {"token"},
     ("drift", "drift", "drift.py"): LOGIN | {"token"},
     ("schedule", "schedule", "retrain.py"): {"token"},
 }
@@ -84,9 +86,13 @@ def test_each_starts_on_what_the_design_says(name: str) -> None:
 def test_pushes_count_on_main_only() -> None:
     """promote.yml runs for main; whatever else starts it is stopped by the job's condition and its environment."""
     assert WORKFLOWS["promote"]["on"]["push"] == {"branches": ["main"]}
-    assert [WORKFLOWS[name]["jobs"][name]["if"] for name in ("promote", "drift", "schedule")] == [
-        "github.ref == 'refs/heads/main'"
-    ] * 3
+    main = "github.ref == 'refs/heads/main'"
+    assert {(name, key): job["if"] for name, key, job in JOBS if name not in ("retrain", "ci")} == {
+        ("promote", "promote"): f"{main} && !inputs.model",
+        ("promote", "override"): f"{main} && inputs.model",
+        ("drift", "drift"): main,
+        ("schedule", "schedule"): main,
+    }
 
 
 def test_nothing_is_granted_on_top_and_each_job_gets_exactly_this() -> None:
@@ -147,7 +153,7 @@ def test_the_judge_plans_again() -> None:
     assert [bool(re.search(r"prepare\.py", step.get("run", ""))) for step in steps].count(True) == 1
 
 
-def test_production_is_one_job_that_installs_little() -> None:
+def test_production_is_one_workflow_that_installs_little() -> None:
     """Only promote.yml uses the environment `production`, and it installs requirements/promote.txt alone."""
     environments = {(name, key): job["environment"] for name, key, job in JOBS if "environment" in job}
     locks = {
@@ -157,7 +163,7 @@ def test_production_is_one_job_that_installs_little() -> None:
     }
     names = read_names(FOLDER)
 
-    assert environments == {("promote", "promote"): "production"}
+    assert environments == {("promote", "promote"): "production", ("promote", "override"): "production"}
     assert locks == {("retrain", "train"), ("promote", "promote"), ("drift", "promote"), ("schedule", "train")}
     assert names["production"].secrets == LOGIN and names["production"].variables == {"MLFLOW_TRACKING_URI"}
 
@@ -244,7 +250,8 @@ def _calls(scratch: Path, value: str) -> Iterator[tuple[str, list[str]]]:
     for _, key, step in RUNS:
         if key == "promotion":
             continue
-        env = {"PATH": f"{scratch / 'bin'}:/usr/bin:/bin", **dict.fromkeys(step.get("env", {}), value), "MODEL": "m"}
+        env = {"PATH": f"{scratch / 'bin'}:/usr/bin:/bin", **dict.fromkeys(step.get("env", {}), value)}
+        env |= {"MODEL": "m", "VERSION": "7"}
         subprocess.run(["bash", "-e", "-c", step["run"]], env=env, check=True, cwd=scratch)
     for line in (scratch / "python").read_text().splitlines():
         script, *arguments = json.loads(line)
