@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pin
+import prepare
 import pytest
 import report
 from github.standin import StandIn
@@ -14,6 +15,7 @@ from promotion.github_comments import REPORT_MARKER
 from promotion.github_output import MAX_SUMMARY_BYTES
 from promotion.publish import Pushed, push_pins
 from promotion.records import PinRecord, Plan
+from promotion.situation import THROWAWAY
 from promotion.source import Repo
 from promotion.workdir import Work
 from rendering import samples
@@ -30,8 +32,9 @@ class Hosted:
 
     def __init__(self, root: Path) -> None:
         project = root / "project"
-        (project / "models" / "tiny").mkdir(parents=True)
-        (project / "models" / "tiny" / "train.py").write_text("# one\n")
+        for name in ("tiny", "other"):
+            (project / "models" / name).mkdir(parents=True)
+            (project / "models" / name / "train.py").write_text("# one\n")
         (project / "promotion.yaml").write_text("# kept\n" + policy_text("tiny", "other"))
         self.hosting = Hosting(root, project, environment(root, root / "data"))
         self.hosting.create()
@@ -173,6 +176,38 @@ def test_a_push_that_is_not_permitted_is_one_sentence(hosted: Hosted) -> None:
     with pytest.raises(PromotionError, match="nothing was pushed"):
         hosted.push()
     assert hosted.tip() == hosted.plan.head
+
+
+def prepared(hosted: Hosted, patch: pytest.MonkeyPatch, *, head_repo: str, uri: str = "") -> int:
+    """Run prepare.py --github on the hosted pull request, as the job `prepare` does."""
+    pull = {"number": 1, "head": {"sha": hosted.plan.head, "ref": BRANCH, "repo": {"full_name": head_repo}}}
+    pull |= {"base": {"sha": hosted.plan.base, "ref": "main"}, "user": {"login": "alice"}}
+    path = hosted.hosting.root / "event.json"
+    path.write_text(json.dumps({"pull_request": pull, "repository": {"full_name": "octo-org/fraud"}}))
+    values = {"GITHUB_EVENT_NAME": "pull_request", "GITHUB_EVENT_PATH": str(path), "MLFLOW_TRACKING_URI": uri}
+    for key, value in (values | {"GITHUB_OUTPUT": str(hosted.hosting.root / "output")}).items():
+        patch.setenv(key, value)
+    patch.chdir(hosted.hosting.root)
+    return prepare.main(["--github", "--repo", str(hosted.pull), "--work", "work"])
+
+
+def test_a_repository_without_a_tracker_is_told_so(
+    hosted: Hosted, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An unset MLFLOW_TRACKING_URI must not register champions in a file that ends with the job."""
+    assert prepared(hosted, monkeypatch, head_repo="octo-org/fraud") == 2
+    assert "MLFLOW_TRACKING_URI is not set" in capsys.readouterr().err
+    assert "MLFLOW_TRACKING_URI" in Work(Path("work")).error.read_text()
+
+
+def test_a_fork_is_planned_without_asking_the_registry(hosted: Hosted, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where the variable names a server: the job's outputs send the judge to a throwaway tracker."""
+    assert prepared(hosted, monkeypatch, head_repo="mallory/fraud", uri="http://127.0.0.1:9") == 0
+    (item,) = [item for item in Plan.read(Path("work/plan.json")).models if item.model == "tiny"]
+    output = (hosted.hosting.root / "output").read_text()
+
+    assert (item.action, item.champion) == ("train", None)
+    assert '["tiny"]' in output and THROWAWAY in output
 
 
 # The report on the pull request
