@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from promotion import measure
 from promotion.config import policy_from_raw
 from promotion.errors import PromotionError
 from promotion.judge import floors, judge, judge_table
@@ -412,3 +413,19 @@ def test_digests_are_those_of_the_table(clearly_better: Evaluation) -> None:
 
     assert clearly_better.test.digest == test_digest(scores)
     assert clearly_better.candidate.predictions == predictions_digest(scores, "candidate")
+
+
+def test_failing_is_judged_at_the_tail_divided_by_the_rules(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two rules pass at 0.5% each and fail at 0.25% each; nothing else is asked for."""
+    asked = []
+    real = measure.interval
+
+    def noted(sample, tail: float):
+        asked.append(round(tail, 6))
+        return real(sample, tail)
+
+    monkeypatch.setattr(measure, "interval", noted)
+    evaluate(frame(2000))
+
+    assert set(asked) == {0.005, 0.0025}
+    assert asked.count(0.0025) == 2
