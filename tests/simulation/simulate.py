@@ -191,9 +191,9 @@ def _changes(rng: np.random.Generator, number: int) -> np.ndarray:
 
 
 def rate(hits: int, draws: int) -> str:
-    """`0.60% ± 0.21`: a rate and the half width of its 95% interval."""
+    """`0.60% ± 0.21`: a rate and the half width of its 95% interval (3 / draws where nothing or everything was hit)."""
     share = hits / draws
-    half = 1.96 * math.sqrt(max(share * (1 - share), 1 / draws / draws) / draws)
+    half = 1.96 * math.sqrt(share * (1 - share) / draws) if 0 < hits < draws else 3 / draws
     return f"{100 * share:.2f}% ± {100 * half:.2f}"
 
 
