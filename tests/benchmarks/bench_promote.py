@@ -109,20 +109,26 @@ def settled_world(folder: Path, url: str, uri: str, models: int, moves: int) -> 
     world = World(folder / "repo", url, tuple(names))
     tree = {name: str(world.repo.object_at("HEAD", f"models/{name}")) for name in names}
     pins = {name: PinRecord(version=1, source_tree=tree[name], digest=sha(name), evidence=sha(name)) for name in names}
+    for number in range(30):  # history that no plan needs to read
+        world.write("promotion.yaml", text_of(pins) + f"# revision {number}\n")
+        world.commit(f"comment {number}")
+    world.write("promotion.yaml", world.initial)
+    world.commit("no champions")
     world.write("promotion.yaml", text_of(pins))
     commit = world.commit("all champions")
+    for number in range(3):  # revisions since the newest commit in any ledger
+        world.write("promotion.yaml", text_of(pins) + f"# later revision {number}\n")
+        world.commit(f"later comment {number}")
+    height = world.height(commit)
     fill(
         uri,
         {
             name: LedgerEntry(
-                world.height(), commit, None, 1, pin.digest, "merge", "2026-08-01T00:00:00Z", "bench", None, None, True
+                height, commit, None, 1, pin.digest, "merge", "2026-08-01T00:00:00Z", "bench", None, None, True
             )
             for name, pin in pins.items()
         },
     )
-    for number in range(30):  # history that no plan needs to read
-        world.write("promotion.yaml", text_of(pins) + f"# revision {number}\n")
-        world.commit(f"comment {number}")
     world.real, world.pins = real, pins  # type: ignore[attr-defined]
     return world
 
@@ -136,12 +142,13 @@ def retrain(world: World) -> None:
     world.commit("retrain many (#7)")
 
 
-def timed_plan(world: World, url: str, front: Proxy) -> tuple[float, int, int]:
-    """Return (seconds after imports, HTTP requests, models that differ) of one plan."""
+def timed_plan(world: World, url: str, front: Proxy) -> tuple[float, float, int, int]:
+    """Return (seconds after imports, of these processor time here, HTTP requests, models that differ) of one plan."""
     front.reset()
-    began = time.perf_counter()
+    began, processor = time.perf_counter(), time.process_time()
     planned = plan(world.repo, world.tip, Registry(url))
-    return time.perf_counter() - began, len(front.seen), sum(item.wanted for item in planned)
+    seconds, processor = time.perf_counter() - began, time.process_time() - processor
+    return seconds, processor, len(front.seen), sum(item.wanted for item in planned)
 
 
 def main() -> int:
@@ -160,9 +167,12 @@ def main() -> int:
             print("| promotion | measured |\n|---|---|")
             print(f"| MLflow server (1 worker) on | {name} |")
             plans = [timed_plan(world, front.url, front) for _ in range(3)]
-            seconds, requests, differ = min(plans)
+            seconds, processor, requests, differ = min(plans)
             what = f"plan over {args.models} models with 3 aliases each ({lines} lines of promotion.yaml)"
-            print(f"| {what} | {seconds:.2f} s after imports, {requests} HTTP requests |")
+            print(
+                f"| {what} | {seconds:.2f} s after imports ({processor:.2f} s of processor time), "
+                f"{requests} HTTP requests |"
+            )
             retrain(world)
             front.reset()
             front.seconds = 0.0
@@ -178,8 +188,11 @@ def main() -> int:
                 f"the registry took {spent:.1f} s of it |"
             )
             after = timed_plan(world, front.url, front)
-            print(f"| plan after it | {after[0]:.2f} s, {after[1]} HTTP requests, {after[2]} models differ |")
-            return 0 if done and differ == 0 and requests <= 5 and after[2] == 0 else 1
+            print(
+                f"| plan after it | {after[0]:.2f} s ({after[1]:.2f} s of processor time), {after[2]} HTTP requests, "
+                f"{after[3]} models differ |"
+            )
+            return 0 if done and differ == 0 and requests <= 5 and after[3] == 0 else 1
 
 
 if __name__ == "__main__":
