@@ -4,6 +4,7 @@ import base64
 from pathlib import Path
 
 import pytest
+from hosted_world import champions
 from promotion.branching import BOT, Change, commit_on, identity, login, push, push_branch
 from promotion.errors import PromotionError
 from promotion.pull_requests import host_of
@@ -11,9 +12,9 @@ from promotion.source import Repo
 
 
 @pytest.fixture
-def repo(second_champion, host) -> Repo:
+def repo(prepared, host) -> Repo:
     """A person's clone of a hosted repository."""
-    return Repo(host(second_champion).clone)
+    return Repo(host(prepared("second champion", champions("one", "two"))).clone)
 
 
 def test_commit_changes_what_it_says_and_nothing_else(repo: Repo) -> None:

@@ -5,6 +5,7 @@ import json
 
 import drift
 import pytest
+from hosted_world import champions
 from promotion.drift_causes import recent_repairs
 from promotion.ledger import Repair
 from worlds import World
@@ -75,9 +76,9 @@ def test_rollback_is_not_drift(rolled_back, capsys, monkeypatch) -> None:
 
 
 @pytest.fixture
-def hosted(second_champion, host, monkeypatch):
+def hosted(prepared, host, monkeypatch):
     """Version 2 is champion; drift.yml's token."""
-    found = host(second_champion)
+    found = host(prepared("second champion", champions("one", "two")))
     monkeypatch.setenv("GITHUB_TOKEN", "t-actions")
     return found
 

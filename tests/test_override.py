@@ -4,15 +4,16 @@ import json
 
 import promote
 import pytest
+from hosted_world import champions
 from promotion.classify import classify
 from promotion.inline import block, code, words
 from promotion.records import PinRecord
 
 
 @pytest.fixture
-def hosted(second_champion, host):
+def hosted(prepared, host):
     """Version 2 is champion; version 3 is a candidate whose challenge was inconclusive, on an open branch."""
-    world = second_champion
+    world = prepared("second champion", champions("one", "two"))
     pin = world.candidate("three", verdict="INCONCLUSIVE", tags={"verdict": "INCONCLUSIVE"})
     world.registry.tag_version(world.model, pin.version, {"evidence": str(pin.evidence)})
     world.git("checkout", "--quiet", "-b", "candidate")

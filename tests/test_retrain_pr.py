@@ -10,25 +10,28 @@ from promotion.errors import PromotionError
 from promotion.retrain_update import base_pins
 from promotion.source import Repo
 from promotion.splice import splice
-from worlds import policy_text, sha
+from worlds import World, policy_text, sha
 
 SPEC = "# when\nas_of: 2026-06-01 # first test day\ntrain_days: 7\nvalidation_days: 7\nseed: 0\n"
 PATH = "models/tiny/model.yaml"
 NEWEST = "2026-11-07"  # of 2026-11-21, with 7 test days and 7 days of delay
 
 
-@pytest.fixture
-def hosted(no_champion, host):
-    """A model with a model.yaml of June and version 1 as champion, hosted."""
+def with_spec(world: World) -> None:
+    """Give the model a model.yaml of June, the repository our template, and make version 1 champion."""
     for name in ("data.py", "model.yaml"):
-        no_champion.write(f"models/tiny/{name}", SPEC if name == "model.yaml" else "# data\n")
-    no_champion.write(".gitignore", "ignored/\n")
+        world.write(f"models/tiny/{name}", SPEC if name == "model.yaml" else "# data\n")
     template = Path(__file__).parents[1] / ".github/PULL_REQUEST_TEMPLATE/retrain.md"
-    no_champion.write(".github/PULL_REQUEST_TEMPLATE/retrain.md", template.read_text(encoding="utf-8"))
-    no_champion.commit("model.yaml")
-    no_champion.merge("one")
-    assert no_champion.apply() == 0
-    return host(no_champion)
+    world.write(".github/PULL_REQUEST_TEMPLATE/retrain.md", template.read_text(encoding="utf-8"))
+    world.commit("model.yaml")
+    world.merge("one")
+    assert world.apply() == 0
+
+
+@pytest.fixture
+def hosted(prepared, host):
+    """A model with a model.yaml of June and version 1 as champion, hosted."""
+    return host(prepared("with a spec", with_spec))
 
 
 def run(hosted, *args: str) -> int:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 import rollback
+from hosted_world import champions
 from promotion.branching import hosted_tip
 from promotion.pins import PinHistory
 from promotion.rollbacks import last_change_is_rollback
@@ -11,17 +12,9 @@ from promotion.source import Repo
 
 
 @pytest.fixture
-def third_champion(second_champion):
-    """Versions 1, 2 and 3 were champion one after the other."""
-    second_champion.merge("three")
-    assert second_champion.apply() == 0
-    return second_champion
-
-
-@pytest.fixture
-def hosted(third_champion, host):
-    """The third champion's world, hosted."""
-    return host(third_champion)
+def hosted(prepared, host):
+    """Versions 1, 2 and 3 were champion one after the other; hosted."""
+    return host(prepared("third champion", champions("one", "two", "three")))
 
 
 def run(hosted, *args: str) -> int:
