@@ -128,7 +128,7 @@ class Stage:
             shutil.copytree(TINY, folder, ignore=shutil.ignore_patterns("__pycache__"))
             text = (folder / "promotion.yaml").read_text()
             (folder / "promotion.yaml").unlink()
-            entries.append(text.removeprefix("models:\n").replace("tiny", name))
+            entries.append(text.removeprefix("models:\n").replace("  tiny:\n", f"  {name}:\n    drift: repair\n"))
         (project / "promotion.yaml").write_text("models:\n" + "".join(entries))
         for name in ("scripts", "requirements", ".github"):
             shutil.copytree(ROOT / name, project / name, ignore=shutil.ignore_patterns("__pycache__"))
