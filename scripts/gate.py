@@ -133,6 +133,8 @@ def main(argv: list[str] | None = None) -> int:
         files = work.model(item.model)
         try:
             with files.noted():
+                if args.incoming is not None and whole.refusals and item.action != "verify":
+                    raise PromotionError("not trained, because this pull request is refused as it is")
                 if args.incoming is not None:
                     take_in(args.incoming / f"scored-{item.model}", files, item.action)
                 if item.action == "verify":

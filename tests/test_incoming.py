@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import challenge
 import gate
 import pytest
 from promotion import incoming as module
@@ -207,3 +208,13 @@ def test_the_jobs_own_error_is_what_the_report_says(handed: Handed, monkeypatch:
     assert code == 1
     assert handed.files.error.read_text().startswith("train.py raised")
     assert len(handed.files.error.read_text()) < 5_000
+
+
+def test_a_refused_pull_request_is_not_judged(handed: Handed, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing was trained for it; the report says so for the model, and why for the pull request."""
+    handed.plan.model_copy(update={"refusals": ("it changes tiny together with scripts/",)}).write(handed.work.plan)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{handed.work.root.parent}/never.db")
+
+    assert gate.main(["--work", str(handed.work.root), "--incoming", str(handed.folder.parent / "none")]) == 1
+    assert handed.files.error.read_text() == "not trained, because this pull request is refused as it is\n"
+    assert challenge.main(["--work", str(handed.work.root)]) == 1
