@@ -60,10 +60,10 @@ def a_change(project: TinyProject) -> None:
 def test_no_promotion_yaml(project: TinyProject, run: Run) -> None:
     """A checkout without promotion.yaml says so, in prepare and in promote."""
     (project.clone / "promotion.yaml").unlink()
-    project.open("gone")
+    project.merge(project.open("gone"))
 
     one_sentence(run(prepare.main), "promotion.yaml", "missing")
-    one_sentence(run(promote.main, "apply", "--commit", "HEAD"), "promotion.yaml", "missing")
+    one_sentence(run(promote.main, "apply"), "promotion.yaml", "missing")
 
 
 def test_a_broken_promotion_yaml(project: TinyProject, run: Run) -> None:
@@ -153,7 +153,7 @@ def test_a_registry_that_is_down(project: TinyProject, run: Run, monkeypatch: py
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://dana:hunter2@127.0.0.1:{port}")
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
 
-    for result in (run(prepare.main), run(promote.main, "plan", "--commit", "HEAD")):
+    for result in (run(prepare.main), run(promote.main, "plan")):
         one_sentence(result, f"127.0.0.1:{port}", "cannot be reached")
         assert "hunter2" not in result[1]
 
