@@ -3,11 +3,12 @@
 import os
 from pathlib import Path
 
-import boto3
 import pytest
 from worlds import World
 
 from servers.running import run
+
+boto3 = pytest.importorskip("boto3", reason="`make test-servers` installs requirements/servers.txt")
 
 pytestmark = pytest.mark.servers
 
