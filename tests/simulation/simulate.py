@@ -3,7 +3,7 @@
     python tests/simulation/simulate.py > tests/simulation/table.md
 
 Every draw is a whole test week of world.py, judged under the shipped policy's rules. Rates come with the
-half width of their own 95% interval. Takes about fifteen minutes on one core; --draws 200 gives an idea.
+half width of their own 95% interval. Takes about fifteen minutes on one free core; --draws 200 gives an idea.
 """
 
 import argparse
