@@ -32,10 +32,10 @@ class Due:
     why: str
 
 
-def is_due(repo: Repo, base: str, history: PinHistory, model: str, entry: Entry, today: date) -> Due:
+def is_due(repo: Repo, history: PinHistory, model: str, entry: Entry, today: date) -> Due:
     """Decide from main alone whether a model is due for a retrain pull request."""
     path = f"models/{model}/model.yaml"
-    text = repo.file_at(base, path)
+    text = repo.file_at(history.tip, path)
     if text is None:
         return Due(model, False, f"there is no models/{model}/ (adopted?), so nothing can be trained")
     if entry.freeze is not None:
@@ -82,28 +82,33 @@ def run_schedule(
         raise PromotionError(f"no entry for the model `{unknown[0]}`; known: {known}", file=FILE)
     if host.github is None:
         raise PromotionError("GITHUB_TOKEN is not set; schedule opens pull requests, so it needs one")
-    history, good = PinHistory(repo, base), True
+    good, opener = True, _Opener(repo, host, host.github, PinHistory(repo, base), into, today)
     for name in sorted(only or models):
         try:
-            say(f"{name}: {_one(repo, host, host.github, history, name, models[name], base, into, today)}")
+            say(f"{name}: {_one(opener, name, models[name])}")
         except PromotionError as error:
             good = False
             say(f"{name}: FAILED: {error}")
     return good
 
 
-def _one(
-    repo: Repo,
-    host: Host,
-    github: GitHub,
-    history: PinHistory,
-    model: str,
-    entry: Entry,
-    base: str,
-    into: str,
-    today: date,
-) -> str:
-    due = is_due(repo, base, history, model, entry, today)
+@dataclass(frozen=True)
+class _Opener:
+    """What is the same for every model of one schedule. history: main's, at the commit that counts."""
+
+    repo: Repo
+    host: Host
+    github: GitHub
+    history: PinHistory
+    into: str
+    today: date
+
+
+def _one(opener: _Opener, model: str, entry: Entry) -> str:
+    """Open or move on one model's pull request if it is due; return what was done, or why nothing was."""
+    repo, github, into, today = opener.repo, opener.github, opener.into, opener.today
+    base = opener.history.tip
+    due = is_due(repo, opener.history, model, entry, today)
     if not due.due:
         return due.why
     newest = newest_as_of(today, entry.policy.measure)
@@ -122,7 +127,7 @@ def _one(
             newest = there
     said: list[str] = []
     found = plan_retrain(repo, base, model, as_of=newest, today=today, take_edit=False)
-    opened = open_retrain(repo, host, found, into=into, branch=None, say=said.append)
+    opened = open_retrain(repo, opener.host, found, into=into, branch=None, say=said.append)
     assert opened is not None
     return "; ".join([*said, *_start(github, opened)])
 
