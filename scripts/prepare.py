@@ -17,6 +17,7 @@ from promotion.evidence import read_evidence
 from promotion.github import GitHub
 from promotion.github_event import read_event
 from promotion.github_output import write_output
+from promotion.outlook import check_policies, power_lines
 from promotion.records import ModelPlan, PinRecord, Plan, digest_files
 from promotion.registry import Registry, tracking_uri
 from promotion.situation import THROWAWAY, Situation, situation
@@ -41,10 +42,13 @@ def prepare(
     event makes of the plan (a draft trains nothing).
     """
     plan = adapt(classify(repo, registry, base=base, merge=merge, head=head, only=only))
+    check_policies(repo, plan)
     clear(work.root)
     plan.write(work.plan)
     for item in plan.models:
         fetch(item, repo, registry, work.model(item.model))
+        for line in power_lines(item, registry):
+            print(f"{item.model}: {line}")
     return plan
 
 

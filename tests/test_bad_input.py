@@ -74,6 +74,16 @@ def test_a_broken_promotion_yaml(project: TinyProject, run: Run) -> None:
     one_sentence(run(prepare.main), "promotion.yaml:14:", "did you mean `looks`?")
 
 
+def test_a_rule_on_an_unknown_metric(project: TinyProject, run: Run) -> None:
+    """A rule on a metric that nobody computes is named with its line and what was meant, before anything runs."""
+    project.edit("promotion.yaml", 'f1: "> 0.20"', 'recal: "> 0.20"')
+    project.merge(project.open("policy"))
+    project.edit("model.yaml", "seed: 0", "seed: 1")
+    project.open("change")
+
+    one_sentence(run(prepare.main), "promotion.yaml:11:", "`recal`", "`recall`")
+
+
 def test_an_unknown_model(project: TinyProject, run: Run) -> None:
     """A model that is not there is named together with those that are."""
     a_change(project)
