@@ -55,7 +55,7 @@ lint: $(VENV)/.dev-stamp ## check style
 	$(BIN)/python -m ruff format --check .
 
 lock: ## resolve requirements/*.in again (needs uv)
-	for name in promote train dev servers workflows; do \
+	for name in promote train dev servers workflows bench; do \
 	  uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
 	    --no-emit-index-url --no-emit-find-links requirements/$$name.in -o requirements/$$name.txt || exit 1; \
 	done
@@ -63,5 +63,9 @@ lock: ## resolve requirements/*.in again (needs uv)
 clean: ## remove everything that these commands made
 	rm -rf $(VENV) .demo .work .data .tools .pytest_cache .ruff_cache .hypothesis
 
-bench: $(VENV)/.dev-stamp ## print times and ratios against other tools
+$(VENV)/.bench-stamp: $(VENV)/.dev-stamp requirements/bench.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/bench.txt
+	@touch $@
+
+bench: $(VENV)/.bench-stamp ## print times, and ratios against other tools in the same run
 	for file in tests/benchmarks/bench_*.py; do echo "## $$file"; $(BIN)/python $$file || exit 1; done
