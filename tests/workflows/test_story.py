@@ -376,6 +376,21 @@ def test_a_draft_and_a_pull_request_without_models(rolled_back: Stage) -> None:
     assert words.run.code == 0 and "Nothing to judge" in rolled_back.comments(words.request)[0]
 
 
+def test_an_override_commits_who_and_why_and_then_moves(rolled_back: Stage) -> None:
+    """A dispatch with a model, a version and a reason: main gets code and pin in one commit, @champion follows."""
+    reason = "the customer asked `$(touch pwned)` ::error::x"
+    run = rolled_back.dispatch("promote.yml", inputs={"model": "tiny", "version": "2", "reason": reason})
+    rolled_back.main()
+    pin = load(rolled_back.clone / "promotion.yaml").models["tiny"].champion
+
+    assert run.code == 0, run.log
+    assert pin is not None and pin.version == 2 and pin.override is not None
+    assert pin.override["reason"] == reason
+    assert pin.source_tree == rolled_back.git("rev-parse", "refs/heads/main:models/tiny")
+    assert rolled_back.champion() == 2
+    assert not list(rolled_back.root.rglob("pwned"))
+
+
 def test_every_request_was_what_github_describes(stage: Stage, rolled_back: Stage) -> None:
     """All requests of all runs, against GitHub's own description of its API."""
     assert problems(stage.github.requests) == []
