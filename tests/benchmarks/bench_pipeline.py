@@ -41,9 +41,7 @@ def promote_again(root: Path) -> None:
     project = TinyProject(root)
     project.edit("model.yaml", "seed: 0", "seed: 1")
     request = project.open("first")
-    judged = timed(
-        "a whole pull request of the tests' tiny model (prepare to report, in one process)", lambda: project.judge(request)
-    )
+    judged = timed("a whole pull request of a tiny model (prepare to report)", lambda: project.judge(request))
     assert judged.evaluation is not None
     project.merge(request)
     timed("promote apply that moves @champion (SQLite, without start-up)", project.promote)
@@ -62,7 +60,8 @@ def main() -> int:
     spec = read_spec(MODEL)
     spans = windows(spec, test_days=7, delay_days=7)
     data.load(Window(date(2018, 4, 1), 1))  # makes the file where it is missing
-    first, second = (timed(f"load the {n} window", lambda w=w: data.load(w)) for n, w in (("train", spans.train), ("validation", spans.validation)))  # fmt: skip
+    first = timed("load the train window", lambda: data.load(spans.train))
+    second = timed("load the validation window", lambda: data.load(spans.validation))
     timed("fit the model that ships", lambda: train.fit(first, second, spec))
     with tempfile.TemporaryDirectory() as folder:
         promote_again(Path(folder))
