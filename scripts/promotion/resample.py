@@ -70,7 +70,7 @@ def interval(sample: Sample, tail: float) -> tuple[float, float] | None:
     replicates' standard deviation. tests/simulation/table.md says why: at tails of 0.5%, percentiles alone
     miss a difference in dollars about twice as often as declared (a large cluster pulls the value and the
     percentiles the same way), and the normal approximation alone misses F1 on few rows as often; the
-    farther of the two does neither, and is 3% wider on a week of the fraud data.
+    farther of the two does neither, and is 3% wider on a simulated week.
     """
     both = percentile(sample, tail), normal(sample, tail)
     if both[0] is None or both[1] is None:
