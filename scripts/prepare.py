@@ -10,7 +10,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-from promotion.classify import classify
+from promotion.classify import WON_HERE, classify
 from promotion.config import FILE
 from promotion.errors import VERDICT_NO, PromotionError, handled
 from promotion.evidence import read_evidence
@@ -85,7 +85,7 @@ def fetch(item: ModelPlan, repo: Repo, registry: Registry, files: ModelWork) -> 
 def fetch_evidence(item: ModelPlan, registry: Registry, files: ModelWork) -> None:
     """Put the judgement that won a verified pin in place, so that the report of an updated branch still shows it."""
     pin = item.pin
-    if pin is None or pin == item.champion or pin.evidence is None or not item.reason.startswith("its evidence"):
+    if pin is None or pin == item.champion or pin.evidence is None or item.reason != WON_HERE:
         return
     version = registry.version(item.model, pin.version)
     won = None if version is None or version.run_id is None else read_evidence(registry, version.run_id, pin.evidence)

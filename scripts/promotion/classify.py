@@ -12,6 +12,7 @@ from promotion.registry import CHAMPION, RegisteredModel, Registry
 from promotion.source import Repo
 from promotion.spec import LOCK, lock_digest, training_key
 
+WON_HERE = "its evidence was won against the base's champion under the base's policy"
 GUARDED = ("scripts/", ".github/", "requirements/")
 
 
@@ -250,7 +251,7 @@ def _verify(state: State, registry: Registry, history: PinHistory) -> tuple[Acti
             problems[0] + f"; run `python scripts/retrain.py update {state.model}` on this branch",
             "nothing",
         )
-    return "verify", "its evidence was won against the base's champion under the base's policy", move
+    return "verify", WON_HERE, move
 
 
 def _adopted(model: str, pin: PinRecord, listed: RegisteredModel | None) -> tuple[Action, str, str]:
