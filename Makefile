@@ -48,7 +48,7 @@ test-servers: $(VENV)/.servers-stamp ## run promotion against PostgreSQL, S3 and
 test-workflows: $(VENV)/.dev-stamp .tools/checkers/.stamp ## run the workflows with act, and check their files
 	@if command -v go > /dev/null; then $(MAKE) --no-print-directory .tools/bin/act-0.2.87-actionlint-1.7.12; \
 	else echo "Go is not installed, so act and actionlint are not: their tests are skipped"; fi
-	WORKFLOW_TOOLS="$$(command -v go)" $(BIN)/python -m pytest -rs tests/workflows tests/test_workflow_files.py
+	WORKFLOW_TOOLS="$$(command -v go)" $(BIN)/python -m pytest -rs tests/workflows tests/workflows/test_files.py
 
 lint: $(VENV)/.dev-stamp ## check style
 	$(BIN)/python -m ruff check .
@@ -68,4 +68,4 @@ $(VENV)/.bench-stamp: $(VENV)/.dev-stamp requirements/bench.txt
 	@touch $@
 
 bench: $(VENV)/.bench-stamp ## print times, and ratios against other tools in the same run
-	for file in tests/benchmarks/bench_*.py; do echo "## $$file"; $(BIN)/python $$file || exit 1; done
+	for file in tests/proofs/benchmarks/bench_*.py; do echo "## $$file"; $(BIN)/python $$file || exit 1; done

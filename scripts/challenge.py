@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from promotion.config import FILE, Policy
+from promotion.config.model_yaml import read_spec, windows
+from promotion.config.promotion_yaml import FILE, Policy
 from promotion.errors import VERDICT_NO, handled
-from promotion.evidence import read_evidence, store_evidence
-from promotion.incoming import check_incoming, overlaps
-from promotion.looks import fresh_since
+from promotion.pullrequest.incoming import check_incoming, overlaps
+from promotion.pullrequest.workdir import DEFAULT, ModelWork, Work
 from promotion.records import (
     WINNING,
     Candidate,
@@ -27,15 +27,15 @@ from promotion.records import (
     ScoresInfo,
     Side,
 )
-from promotion.registry import CANDIDATE, Registry
-from promotion.spec import read_spec, windows
-from promotion.workdir import DEFAULT, ModelWork, Work
+from promotion.registry.client import CANDIDATE, Registry
+from promotion.registry.evidence import read_evidence, store_evidence
+from promotion.registry.looks import fresh_since
 
 
 def challenge(plan: ModelPlan, whole: Plan, files: ModelWork, registry: Registry, *, record: bool = True) -> Evaluation:
     """Judge one candidate against the champion; write evaluation.json and, with `record`, keep it as evidence."""
-    from promotion.judge import judge
-    from promotion.scores import open_scores
+    from promotion.judgement.judge import judge
+    from promotion.judgement.table import open_scores
 
     candidate, info, policy = check_incoming(plan, whole, files, trained_before=plan.run_id is not None)
     gated = Gate.read(files.gate)

@@ -15,9 +15,9 @@ from pathlib import Path
 
 from promotion.errors import PromotionError, handled
 from promotion.records import Evaluation, Plan
-from promotion.registry import CHAMPION, Registry
-from story.client import Client, Server
-from story.hosting import Hosting, PullRequest, environment
+from promotion.registry.client import CHAMPION, Registry
+from promotion.story.client import Client, Server
+from promotion.story.hosting import Hosting, PullRequest, environment
 
 MODEL = "fraud-detector"
 PROJECT = Path(__file__).resolve().parent.parent

@@ -7,17 +7,17 @@ import subprocess
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from promotion import config
+from promotion.config import promotion_yaml as config
+from promotion.config.model_yaml import read_spec
 from promotion.errors import OK as GOOD
 from promotion.errors import VERDICT_NO, PromotionError, handled
-from promotion.github import GitHub
-from promotion.github_errors import one_line
-from promotion.github_output import log_text
-from promotion.github_settings import MISSING, OK, UNKNOWN, Check, repository_checks
-from promotion.registry import CHAMPION, Registry, tracking_uri, without_secrets
-from promotion.source import Repo
-from promotion.spec import read_spec
-from promotion.workflow_names import WORKFLOWS, Names, read_names
+from promotion.git.repo import Repo
+from promotion.github.actions import log_text
+from promotion.github.client import GitHub
+from promotion.github.errors import one_line
+from promotion.github.secrets import WORKFLOWS, Names, read_names
+from promotion.github.settings import MISSING, OK, UNKNOWN, Check, repository_checks
+from promotion.registry.client import CHAMPION, Registry, tracking_uri, without_secrets
 
 OLDEST_GIT = (2, 30)
 ORIGIN = re.compile(r"(?:https://|ssh://git@|git@)[^/:]+[/:](?P<repo>[A-Za-z0-9-]+/[A-Za-z0-9._-]+?)(?:\.git)?/?")

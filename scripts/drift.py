@@ -12,17 +12,17 @@ from dataclasses import asdict
 from pathlib import Path
 
 from promote import commit_to_apply
-from promotion.apply import plan
+from promotion.champion.apply import plan
+from promotion.champion.drift import Finding, Limits, find_drift
 from promotion.deadline import deadline
-from promotion.drift_causes import Finding, Limits, find_drift
 from promotion.errors import VERDICT_NO, handled
-from promotion.github import GitHub, Run
-from promotion.github_comments import close_issue, upsert_issue
-from promotion.github_output import log_text, write_summary
-from promotion.inline import code, words
-from promotion.pull_requests import host_of
-from promotion.registry import Registry
-from promotion.source import Repo
+from promotion.git.repo import Repo
+from promotion.github.actions import log_text, write_summary
+from promotion.github.client import GitHub, Run
+from promotion.github.comments import close_issue, upsert_issue
+from promotion.github.pulls import host_of
+from promotion.registry.client import Registry
+from promotion.text.inline import code, words
 
 MARKER = "<!-- promotion-drift -->"
 LABEL = "drift"

@@ -9,17 +9,17 @@ import argparse
 from pathlib import Path
 
 from promotion.errors import VERDICT_NO, PromotionError, handled
-from promotion.incoming import check_incoming, take_in
-from promotion.looks import count_in, look_tag
+from promotion.pullrequest.incoming import check_incoming, take_in
+from promotion.pullrequest.workdir import DEFAULT, ModelWork, Work
 from promotion.records import Candidate, Gate, Looks, ModelPlan, Plan, RuleResult, ScoresInfo
-from promotion.registry import CANDIDATE, Registry, Run
-from promotion.workdir import DEFAULT, ModelWork, Work
+from promotion.registry.client import CANDIDATE, Registry, Run
+from promotion.registry.looks import count_in, look_tag
 
 
 def gate(plan: ModelPlan, whole: Plan, files: ModelWork, registry: Registry, *, record: bool = True) -> Gate:
     """Judge the floors of one candidate and, with `record`, log and register it; return and write gate.json."""
-    from promotion.judge import floors
-    from promotion.scores import open_scores
+    from promotion.judgement.judge import floors
+    from promotion.judgement.table import open_scores
 
     candidate, info, policy = check_incoming(plan, whole, files, trained_before=plan.run_id is not None)
     same = info.candidate_predictions == info.champion_predictions

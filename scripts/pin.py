@@ -7,16 +7,16 @@ pins become one commit on the pull request's branch.
 import argparse
 from pathlib import Path
 
-from promotion.config import FILE
+from promotion.config.edit import splice
+from promotion.config.promotion_yaml import FILE
 from promotion.errors import VERDICT_NO, PromotionError, handled
-from promotion.github import GitHub
-from promotion.github_event import read_event
-from promotion.publish import Pushed, push_pins
+from promotion.git.repo import Repo
+from promotion.github.client import GitHub
+from promotion.github.event import read_event
+from promotion.pullrequest.push_pins import Pushed, push_pins
+from promotion.pullrequest.situation import situation
+from promotion.pullrequest.workdir import DEFAULT, Work
 from promotion.records import WINNING, Candidate, Evaluation, Gate, PinRecord
-from promotion.situation import situation
-from promotion.source import Repo
-from promotion.splice import splice
-from promotion.workdir import DEFAULT, Work
 
 
 def winners(work: Work) -> tuple[dict[str, PinRecord], list[str]]:

@@ -10,19 +10,19 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-from promotion.classify import WON_HERE, classify
-from promotion.config import FILE
+from promotion.config.promotion_yaml import FILE
 from promotion.errors import VERDICT_NO, PromotionError, handled
-from promotion.evidence import read_evidence
-from promotion.github import GitHub
-from promotion.github_event import read_event
-from promotion.github_output import write_output
+from promotion.git.repo import Repo
+from promotion.github.actions import write_output
+from promotion.github.client import GitHub
+from promotion.github.event import read_event
 from promotion.outlook import check_policies, power_lines
+from promotion.pullrequest.classify import WON_HERE, classify
+from promotion.pullrequest.situation import THROWAWAY, Situation, situation
+from promotion.pullrequest.workdir import DEFAULT, ModelWork, Work
 from promotion.records import ModelPlan, PinRecord, Plan, digest_files
-from promotion.registry import Registry, tracking_uri
-from promotion.situation import THROWAWAY, Situation, situation
-from promotion.source import Repo
-from promotion.workdir import DEFAULT, ModelWork, Work
+from promotion.registry.client import Registry, tracking_uri
+from promotion.registry.evidence import read_evidence
 
 
 def prepare(

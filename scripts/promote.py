@@ -13,19 +13,19 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
-from promotion.adopt import POLICY, adopt
-from promotion.apply import apply, plan, who
-from promotion.branching import hosted_tip, login
-from promotion.checks import Permissions
-from promotion.config import FILE
+from promotion.champion.adopt import POLICY, adopt
+from promotion.champion.apply import apply, plan, who
+from promotion.champion.checks import Permissions
+from promotion.champion.history import as_dicts, history, in_production, parse_time, table
+from promotion.champion.landing import land
+from promotion.champion.override import body_of, prepare_override
+from promotion.config.promotion_yaml import FILE
 from promotion.deadline import deadline
 from promotion.errors import VERDICT_NO, PromotionError, handled
-from promotion.history import as_dicts, history, in_production, parse_time, table
-from promotion.landing import land
-from promotion.override import body_of, prepare_override
-from promotion.pull_requests import Proposal, host_of, propose
-from promotion.registry import CHAMPION, Registry
-from promotion.source import Repo
+from promotion.git.commits import hosted_tip, login
+from promotion.git.repo import Repo
+from promotion.github.pulls import Proposal, host_of, propose
+from promotion.registry.client import CHAMPION, Registry
 
 SECONDS = 300.0  # a whole command; a 50 MB model takes under five
 

@@ -12,17 +12,17 @@ from pathlib import Path
 from typing import TypeVar
 
 from promotion.errors import VERDICT_NO, handled
-from promotion.github import GitHub
-from promotion.github_comments import REPORT_MARKER, upsert_comment
-from promotion.github_event import Event, read_event
-from promotion.github_output import Annotation, command, write_output, write_summary
-from promotion.publish import Pushed
+from promotion.github.actions import Annotation, command, write_output, write_summary
+from promotion.github.client import GitHub
+from promotion.github.comments import REPORT_MARKER, upsert_comment
+from promotion.github.event import Event, read_event
+from promotion.pullrequest.push_pins import Pushed
+from promotion.pullrequest.situation import Situation, situation
+from promotion.pullrequest.workdir import DEFAULT, Work
 from promotion.records import Answered, Candidate, Evaluation, Gate, ModelPlan, Plan, Record, ScoresInfo
 from promotion.rendering.html import report_html
 from promotion.rendering.markdown import comment_markdown, job_summary, summary_line
 from promotion.rendering.view import Reported, is_green
-from promotion.situation import Situation, situation
-from promotion.workdir import DEFAULT, Work
 
 LOG_TAIL = 8_000
 R = TypeVar("R", bound=Record)

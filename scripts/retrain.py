@@ -5,17 +5,17 @@ import datetime
 import tempfile
 from pathlib import Path
 
-from promotion.as_of import as_date
-from promotion.branching import hosted_tip
-from promotion.config import FILE
+from promotion.config.as_of import as_date
+from promotion.config.promotion_yaml import FILE
 from promotion.errors import VERDICT_NO, PromotionError, handled
-from promotion.github_output import log_text, write_summary
-from promotion.inline import words
-from promotion.pull_requests import host_of
+from promotion.git.commits import hosted_tip
+from promotion.git.repo import Repo
+from promotion.github.actions import log_text, write_summary
+from promotion.github.pulls import host_of
+from promotion.pullrequest.workdir import Work
 from promotion.records import WINNING, Evaluation
-from promotion.registry import Registry
-from promotion.source import Repo
-from promotion.workdir import Work
+from promotion.registry.client import Registry
+from promotion.text.inline import words
 
 TRY_WORK = Path(".work") / "try"
 
@@ -93,7 +93,7 @@ def show(work: Work) -> None:
 
 def run_open(args: argparse.Namespace) -> int:
     """Open the model's retrain pull request, or move the open one on."""
-    from promotion.retrain_prs import open_retrain, plan_retrain
+    from promotion.retrain.open import open_retrain, plan_retrain
 
     repo = Repo(args.repo)
     base = hosted_tip(repo, args.base)
@@ -105,7 +105,7 @@ def run_open(args: argparse.Namespace) -> int:
 
 def run_update(args: argparse.Namespace) -> int:
     """Merge the base into the pull request's branch, taking the base's pin where they conflict."""
-    from promotion.retrain_update import branch_to_update, follow, update_branch
+    from promotion.retrain.update import branch_to_update, follow, update_branch
 
     repo = Repo(args.repo)
     base = hosted_tip(repo, args.base)
@@ -124,7 +124,7 @@ def run_update(args: argparse.Namespace) -> int:
 
 def run_schedule(args: argparse.Namespace) -> int:
     """Open a retrain pull request for every model that is due; exit 1 when one failed."""
-    from promotion.retrain_schedule import run_schedule
+    from promotion.retrain.schedule import run_schedule
 
     repo = Repo(args.repo)
     base = hosted_tip(repo, args.base)

@@ -8,17 +8,17 @@ import argparse
 import re
 from pathlib import Path
 
-from promotion.apply import who
-from promotion.branching import hosted_tip
-from promotion.config import FILE
+from promotion.champion.apply import who
+from promotion.champion.landing import land
+from promotion.champion.rollback import Rollback, prepare_rollback
+from promotion.config.promotion_yaml import FILE
 from promotion.errors import VERDICT_NO, PromotionError, handled
-from promotion.github_output import log_text
-from promotion.inline import code, words
-from promotion.landing import land
-from promotion.pull_requests import Proposal, host_of, propose
-from promotion.registry import Registry
-from promotion.rollbacks import Rollback, prepare_rollback
-from promotion.source import Repo
+from promotion.git.commits import hosted_tip
+from promotion.git.repo import Repo
+from promotion.github.actions import log_text
+from promotion.github.pulls import Proposal, host_of, propose
+from promotion.registry.client import Registry
+from promotion.text.inline import code, words
 
 
 def body_of(found: Rollback, reason: str | None, by: str) -> str:

@@ -11,11 +11,11 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
+from promotion.config.model_yaml import read_spec
 from promotion.errors import PromotionError, handled
-from promotion.isolation import run_model_code
+from promotion.pullrequest.workdir import DEFAULT, ModelWork, Work
 from promotion.records import Answered, ModelPlan, ScoresInfo, digest_files
-from promotion.spec import read_spec
-from promotion.workdir import DEFAULT, ModelWork, Work
+from promotion.sandbox.run import run_model_code
 
 PREDICTION = ("score", "decision", "sum.")
 
@@ -132,8 +132,8 @@ def _compare(candidate: Any, champion: Any, day: str) -> list[str]:
 def _describe(
     plan: ModelPlan, files: ModelWork, sides: list[str], first: date, days: int, task: str, changes: tuple[str, ...]
 ) -> ScoresInfo:
-    from promotion.config import policy_from_raw
-    from promotion.scores import open_scores, predictions_digest, test_digest
+    from promotion.config.promotion_yaml import policy_from_raw
+    from promotion.judgement.table import open_scores, predictions_digest, test_digest
 
     policy = policy_from_raw(plan.model, plan.policy or {}, file=str(work_plan(files)))
     scores = open_scores(files.scores, policy)

@@ -42,7 +42,7 @@ def make_server(
     import uvicorn
     from mlflow.environment_variables import _MLFLOW_IS_IN_SERVING_ENVIRONMENT as SERVING
     from mlflow.environment_variables import MLFLOW_SCORING_SERVER_REQUEST_TIMEOUT as TIMEOUT
-    from promotion.registry import Registry
+    from promotion.registry.client import Registry
     from promotion.serving.app import make_app
     from promotion.serving.following import Follower
 

@@ -8,12 +8,12 @@ import argparse
 import shutil
 from pathlib import Path
 
+from promotion.config.model_yaml import read_spec, windows
 from promotion.errors import handled
-from promotion.isolation import run_model_code
 from promotion.model import Window
+from promotion.pullrequest.workdir import DEFAULT, Work
 from promotion.records import Candidate, ModelPlan, digest_files
-from promotion.spec import read_spec, windows
-from promotion.workdir import DEFAULT, Work
+from promotion.sandbox.run import run_model_code
 
 
 def train(plan: ModelPlan, work: Work, lock: str) -> Candidate:

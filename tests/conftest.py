@@ -1,3 +1,3 @@
 """Fixtures that all tests share."""
 
-pytest_plugins = ["github.fixtures", "worlds", "hosted_world"]
+pytest_plugins = ["tests.support.github.fixtures", "tests.support.worlds", "tests.support.hosted_world"]

@@ -15,7 +15,8 @@ import retrain
 import score
 import train
 from promotion.errors import BAD_INPUT
-from tiny import MODEL, TinyProject
+
+from tests.support.tiny import MODEL, TinyProject
 
 Run = Callable[..., tuple[int, str]]
 

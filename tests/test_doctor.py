@@ -9,10 +9,11 @@ from typing import Any
 
 import doctor
 import pytest
-from github import shapes
-from github.standin import StandIn
-from promotion.github_settings import MISSING, OK, UNKNOWN
-from promotion.workflow_names import Names, lacking, read_names
+from promotion.github.secrets import Names, lacking, read_names
+from promotion.github.settings import MISSING, OK, UNKNOWN
+
+from tests.support.github import shapes
+from tests.support.github.standin import StandIn
 
 PROJECT = Path(__file__).resolve().parents[1]
 JOB = """\

@@ -5,10 +5,11 @@ import json
 
 import drift
 import pytest
-from hosted_world import champions
-from promotion.drift_causes import recent_repairs
-from promotion.ledger import Repair
-from worlds import World
+from promotion.champion.drift import recent_repairs
+from promotion.registry.ledger import Repair
+
+from tests.support.hosted_world import champions
+from tests.support.worlds import World
 
 
 def look(world: World, capsys, *args: str, monkeypatch) -> tuple[int, dict]:

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import promote
 import pytest
-from promotion.apply import plan, settle
+from promotion.champion.apply import plan, settle
 from promotion.errors import PromotionError
-from promotion.registry import Registry
-from worlds import World, policy_text
+from promotion.registry.client import Registry
+
+from tests.support.worlds import World, policy_text
 
 NewWorld = Callable[..., World]
 

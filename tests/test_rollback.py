@@ -4,11 +4,12 @@ from pathlib import Path
 
 import pytest
 import rollback
-from hosted_world import champions
-from promotion.branching import hosted_tip
-from promotion.pins import PinHistory
-from promotion.rollbacks import last_change_is_rollback
-from promotion.source import Repo
+from promotion.champion.pins import PinHistory
+from promotion.champion.rollback import last_change_is_rollback
+from promotion.git.commits import hosted_tip
+from promotion.git.repo import Repo
+
+from tests.support.hosted_world import champions
 
 
 @pytest.fixture

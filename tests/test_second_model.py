@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 import yaml
-from tiny import TinyProject
+
+from tests.support.tiny import TinyProject
 
 PROJECT = Path(__file__).resolve().parent.parent
 NAME = "diabetes-progression"

@@ -15,7 +15,8 @@ from urllib.parse import urlsplit
 import numpy as np
 import pytest
 import serve
-from serving_world import (
+
+from tests.support.serving_world import (
     BOOSTER_TYPES,
     ROWS,
     Client,

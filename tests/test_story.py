@@ -3,13 +3,14 @@
 from pathlib import Path
 
 import pytest
-from promotion.evidence import artifact_path
+from promotion.git.repo import Repo
+from promotion.pullrequest.workdir import Work
 from promotion.records import Evaluation
-from promotion.registry import CANDIDATE
-from promotion.source import Repo
-from promotion.workdir import Work
+from promotion.registry.client import CANDIDATE
+from promotion.registry.evidence import artifact_path
 from retrain import attempt as attempt_here
-from tiny import MODEL, Judged, TinyProject
+
+from tests.support.tiny import MODEL, Judged, TinyProject
 
 
 class Story:

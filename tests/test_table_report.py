@@ -5,7 +5,8 @@ from pathlib import Path
 import challenge
 import pytest
 from promotion.records import Evaluation
-from score_tables import frame
+
+from tests.support.score_tables import frame
 
 POLICY = """
 models:

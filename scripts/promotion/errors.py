@@ -65,7 +65,7 @@ class _Harmless:
 
     def write(self, text: str) -> int:
         """Pass whole lines on; the rest waits for its end or for flush."""
-        from promotion.github_output import log_text
+        from promotion.github.actions import log_text
 
         *lines, self._part = (self._part + text).split("\n")
         for line in lines:
@@ -74,7 +74,7 @@ class _Harmless:
 
     def flush(self) -> None:
         """Pass on what waits."""
-        from promotion.github_output import log_text
+        from promotion.github.actions import log_text
 
         if self._part:
             self._stream.write(log_text(self._part))  # type: ignore[attr-defined]

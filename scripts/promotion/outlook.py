@@ -1,12 +1,12 @@
 """What a policy can be expected to say before anything is judged: mistakes in its rules, and its power."""
 
-from promotion.config import FILE, parse, policy_from_raw
-from promotion.evidence import read_evidence
-from promotion.metrics import check_policy
-from promotion.power import policy_power, sentences
+from promotion.config.promotion_yaml import FILE, parse, policy_from_raw
+from promotion.git.repo import Repo
+from promotion.judgement.metrics import check_policy
+from promotion.judgement.power import policy_power, sentences
 from promotion.records import ModelPlan, Plan
-from promotion.registry import Registry
-from promotion.source import Repo
+from promotion.registry.client import Registry
+from promotion.registry.evidence import read_evidence
 
 
 def check_policies(repo: Repo, plan: Plan) -> None:

@@ -2,12 +2,12 @@
 
 from pathlib import Path
 
-from promotion.config import Policy, load, suggestion
+from promotion.config.promotion_yaml import Policy, load, suggestion
 from promotion.errors import PromotionError
-from promotion.judge import judge_table
+from promotion.judgement.judge import judge_table
+from promotion.judgement.table import Progress
 from promotion.records import Evaluation, ModelPlan
 from promotion.rendering import Reported, comment_markdown, report_html, terminal_text
-from promotion.scores import Progress
 
 
 def policy_of(path: Path, model: str | None) -> Policy:

@@ -8,8 +8,9 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
-from models.folder import FOLDERS, module
 from promotion.model import Rows, Spec, Window
+
+from tests.support.folder import FOLDERS, module
 
 FOLDER = FOLDERS / "diabetes-progression"
 SHIPPED = yaml.safe_load((FOLDER / "model.yaml").read_text())

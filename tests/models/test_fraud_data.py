@@ -11,8 +11,9 @@ from threading import Barrier
 import numpy as np
 import pandas as pd
 import pytest
-from models.folder import FOLDERS, REPOSITORY, module
 from promotion.model import Window
+
+from tests.support.folder import FOLDERS, REPOSITORY, module
 
 SMALL = {"customers": 60, "terminals": 80, "days": 60, "radius": 25.0}
 DAY = 86_400

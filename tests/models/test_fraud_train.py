@@ -9,8 +9,9 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
-from models.folder import FOLDERS, module
 from promotion.model import Rows, Spec
+
+from tests.support.folder import FOLDERS, module
 
 ESTIMATORS = {
     "logistic_regression": {},

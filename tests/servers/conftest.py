@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from mlflow_server import mlflow_server
 
-from servers.backends import Postgres, guarded_server, postgres, s3
+from tests.support.backends import Postgres, guarded_server, postgres, s3
+from tests.support.mlflow_server import mlflow_server
 
 PASSWORD = "correct-horse-battery-staple-42"
 

@@ -4,9 +4,9 @@ import os
 from pathlib import Path
 
 import pytest
-from worlds import World
 
-from servers.running import run
+from tests.support.running import run
+from tests.support.worlds import World
 
 boto3 = pytest.importorskip("boto3", reason="`make test-servers` installs requirements/servers.txt")
 

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 import requests
-from worlds import World
 
-from servers.backends import nobody_listens
 from servers.conftest import PASSWORD
-from servers.running import SCRIPTS, run
+from tests.support.backends import nobody_listens
+from tests.support.running import SCRIPTS, run
+from tests.support.worlds import World
 
 pytestmark = pytest.mark.servers
 READER, READERS_SECRET = "reader", "reader-secret-0123456789"

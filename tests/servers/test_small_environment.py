@@ -8,8 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from mlflow_server import mlflow_server
-from worlds import World
+
+from tests.support.mlflow_server import mlflow_server
+from tests.support.worlds import World
 
 pytestmark = pytest.mark.servers
 ROOT = Path(__file__).resolve().parents[2]

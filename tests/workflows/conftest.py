@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from workflows.stage import Server, Stage, tool
+from tests.workflows.stage import Server, Stage, tool
 
 
 @pytest.fixture(scope="session")

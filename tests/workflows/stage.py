@@ -18,11 +18,12 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from github.hub import Hub
-from github.standin import StandIn
-from promotion.registry import CHAMPION, Registry
-from promotion.source import Repo
-from story.hosting import Hosting, PullRequest, environment
+from promotion.git.repo import Repo
+from promotion.registry.client import CHAMPION, Registry
+from promotion.story.hosting import Hosting, PullRequest, environment
+
+from tests.support.github.hub import Hub
+from tests.support.github.standin import StandIn
 
 ROOT = Path(__file__).resolve().parents[2]
 TINY = ROOT / "tests" / "tiny_model"

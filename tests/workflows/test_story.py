@@ -11,14 +11,14 @@ import sys
 from dataclasses import dataclass
 
 import pytest
-from github.fixtures import problems
-from promotion.config import load, parse
-from promotion.github_comments import REPORT_MARKER
-from promotion.registry import CHAMPION
-from promotion.source import Repo
-from story.hosting import PullRequest
+from promotion.config.promotion_yaml import load, parse
+from promotion.git.repo import Repo
+from promotion.github.comments import REPORT_MARKER
+from promotion.registry.client import CHAMPION
+from promotion.story.hosting import PullRequest
 
-from workflows.stage import SECRETS, Played, Stage
+from tests.support.github.fixtures import problems
+from tests.workflows.stage import SECRETS, Played, Stage
 
 pytestmark = pytest.mark.workflows
 

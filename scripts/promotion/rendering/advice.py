@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from functools import partial
 
 from promotion.records import RuleResult
-from promotion.rendering import text
 from promotion.rendering.reported import Reported
 from promotion.rendering.rows import PowerRow, power_row, rule_row
+from promotion.text import figures as text
 
 
 def next_steps(reported: Reported, word: str, losers: Sequence[str]) -> tuple[str, ...]:

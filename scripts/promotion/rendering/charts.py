@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from promotion.rendering import escape, text
+from promotion.text import escape
+from promotion.text import figures as text
 
 
 @dataclass(frozen=True)

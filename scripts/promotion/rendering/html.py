@@ -8,10 +8,11 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from promotion.records import Plan
-from promotion.rendering import charts, escape
+from promotion.rendering import charts
 from promotion.rendering.reported import Reported
 from promotion.rendering.rows import MetricRow, RuleRow
 from promotion.rendering.view import ModelView, build
+from promotion.text import escape
 
 TEMPLATES = Path(__file__).parent / "templates"
 

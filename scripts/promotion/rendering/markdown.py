@@ -4,11 +4,13 @@ import re
 from collections.abc import Sequence
 
 from promotion.records import Plan
-from promotion.rendering import charts, escape, text
+from promotion.rendering import charts
 from promotion.rendering.cut import Block, fit
 from promotion.rendering.reported import Reported, names
 from promotion.rendering.rows import DayRow, MetricRow, PowerRow, RuleRow
 from promotion.rendering.view import ModelView, View, build
+from promotion.text import escape
+from promotion.text import figures as text
 
 MARKER = "<!-- promotion-report -->"
 COMMENT_LIMIT = 65_000

@@ -7,8 +7,8 @@ import re
 from dataclasses import dataclass
 
 from promotion.records import Comparison, Estimate, Evaluation, Power, RuleResult
-from promotion.rendering import text
 from promotion.rendering.reported import Reported
+from promotion.text import figures as text
 
 OUTCOMES = {
     True: ("✅", "✓", "pass", "pass"),

@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 
 from promotion.records import Plan
-from promotion.rendering import charts, escape
+from promotion.rendering import charts
 from promotion.rendering.reported import Reported
 from promotion.rendering.rows import MetricRow, RuleRow
 from promotion.rendering.view import ModelView, build
+from promotion.text import escape
 
 MOST_SLICES = 30
 

@@ -5,8 +5,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from promotion.records import Evaluation, Plan
-from promotion.rendering import advice, rows, text
+from promotion.rendering import advice, rows
 from promotion.rendering.reported import STATUSES, Reported, Status, is_green, names, results, status
+from promotion.text import figures as text
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from promotion.errors import PromotionError
-from promotion.registry import Registry
+from promotion.registry.client import Registry
 from promotion.serving.loading import Served, load, now
 
 log = logging.getLogger("serve")

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from promotion.errors import PromotionError
-from promotion.registry import Registry, Version
+from promotion.registry.client import Registry, Version
 from promotion.serving.scoring import Scorer
 
 WARM_ROWS = 16

@@ -1,0 +1,232 @@
+"""Adopt: pins for champions that the registry had before this project, so that nobody has to retrain first.
+
+Only what is known is written: the version, the digest of its files as they are today, and the source
+tree where the version's own tag and this checkout agree. What cannot be proven, how the champion was
+won, is marked `adopted: true`.
+"""
+
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from promotion.config.edit import pin_lines, splice
+from promotion.config.promotion_yaml import FILE, MODEL_NAME, Promotion, parse
+from promotion.errors import PromotionError
+from promotion.git.repo import Repo
+from promotion.records import PinRecord
+from promotion.registry.client import CHAMPION, RegisteredModel, Registry
+from promotion.registry.ledger import has_ledger
+
+HEADER = """\
+# yaml-language-server: $schema=.github/promotion.schema.json
+#
+# Policy and state: what is measured, the gate, the challenge, and who is champion.
+models:
+"""
+
+# A policy that judges; the comments say what to make of it before the first retrain pull request.
+POLICY = {
+    "classification": """\
+measure:
+  test_days: 7 # days of the test window
+  delay_days: 7 # labels of day d are known on day d + 7
+  # dollars: {caught: amount, review: 15} # what outcomes are worth; net_benefit can then be a rule
+  # cluster: [customer_id] # rows that belong together; they widen the intervals
+  # slices: [region] # shown in the report, and usable in rules
+gate: # floors; below any of them a candidate is never registered
+  f1: "> 0.20"
+challenge: # candidate against champion, on the same rows
+  confidence: 0.95
+  looks: 5 # how many candidates may be judged on overlapping test days
+  f1: superior
+""",
+    "regression": """\
+measure:
+  test_days: 28 # days of the test window
+  delay_days: 7 # labels of day d are known on day d + 7
+  # cluster: [customer_id] # rows that belong together; they widen the intervals
+  # slices: [region] # shown in the report, and usable in rules
+gate: # floors; below any of them a candidate is never registered
+  r2: "> 0"
+challenge: # candidate against champion, on the same rows
+  confidence: 0.95
+  looks: 5 # how many candidates may be judged on overlapping test days
+  rmse: superior
+""",
+}
+
+
+@dataclass(frozen=True)
+class Adoptable:
+    """A model whose champion is not ours yet. entry: promotion.yaml names it; why_not: one sentence, or None."""
+
+    model: str
+    version: int
+    entry: bool
+    why_not: str | None = None
+
+    def __str__(self) -> str:
+        if self.why_not is not None:
+            return f"{self.model}: @champion is version {self.version}; {self.why_not}"
+        kind = "its entry gets a pin" if self.entry else "it gets an entry"
+        return f"{self.model}: @champion is version {self.version}; {kind}"
+
+
+def adoptable(promotion: Promotion, registered: dict[str, RegisteredModel]) -> list[Adoptable]:
+    """Return the models with a champion that promotion.yaml does not pin and that this project never set; pure."""
+    found = []
+    for name, model in sorted(registered.items()):
+        champion = model.aliases.get(CHAMPION)
+        entry = promotion.models.get(name)
+        if champion is None or (entry is not None and entry.champion is not None):
+            continue
+        why_not = None
+        if has_ledger(model.tags):
+            why_not = "the ledger says that this project set it before; use `promote.py history` and rollback.py"
+        elif not MODEL_NAME.fullmatch(name):
+            why_not = "its name is not one for a folder (letters, digits, `.`, `_`, `-`), so it cannot be adopted"
+        found.append(Adoptable(name, champion, entry is not None, why_not))
+    return found
+
+
+def chosen(found: Sequence[Adoptable], names: Sequence[str]) -> list[Adoptable]:
+    """Return the models to adopt, by name; raise PromotionError for one that cannot be."""
+    by_name = {item.model: item for item in found}
+    for name in names:
+        if name not in by_name:
+            known = ", ".join(item.model for item in found if item.why_not is None) or "none"
+            raise PromotionError(
+                f"{name} has nothing to adopt: it is pinned already, or the registry has no @champion of that name; "
+                f"to adopt: {known}"
+            )
+        if by_name[name].why_not is not None:
+            raise PromotionError(f"{name} cannot be adopted: {by_name[name].why_not}")
+    return [by_name[name] for name in dict.fromkeys(names)]
+
+
+def adopted_pin(item: Adoptable, registry: Registry, repo: Repo) -> PinRecord:
+    """Return the pin of a champion: its version, the digest of its files now, its tree only where it is proven."""
+    version = registry.version(item.model, item.version)
+    if version is None or not version.ready:
+        raise PromotionError(f"{item.model}: version {item.version} is not READY, so its files cannot be read")
+    with tempfile.TemporaryDirectory() as folder:
+        _, digest = registry.fetch_version(version, Path(folder))
+    tree = version.tags.get("source_tree")
+    proven = tree is not None and version.tags.get("digest") == digest and _tree_here(repo, item.model) == tree
+    return PinRecord(
+        version=item.version, source_tree=tree if proven else None, digest=digest, evidence=None, adopted=True
+    )
+
+
+def _tree_here(repo: Repo, model: str) -> str | None:
+    try:
+        return repo.object_at("HEAD", f"models/{model}")
+    except PromotionError:
+        return None  # no git here, or no commit yet: then nothing is proven
+
+
+def write_adopted(text: str | None, pins: dict[str, PinRecord], *, task: str = "classification") -> str:
+    """Return promotion.yaml with these champions: pins in entries that are there, new entries below the others.
+
+    Everything else keeps its bytes. text: None where there is no file yet. Raise PromotionError when the
+    result would say anything else.
+    """
+    text = HEADER.rstrip("\n") + " {}\n" if text is None else text
+    before = parse(text)
+    known = {name: pin for name, pin in pins.items() if name in before.models}
+    result = splice(text, dict(known))
+    for name, pin in pins.items():
+        if name not in known:
+            result = _with_entry(result, name, pin, POLICY[task])
+    after = parse(result)
+    for name, entry in after.models.items():
+        old = before.models.get(name)
+        same = old is None or (old.policy.raw, old.freeze, old.drift) == (
+            entry.policy.raw,
+            entry.freeze,
+            entry.drift,
+        )
+        if not same or entry.champion != pins.get(name, old.champion if old else None):
+            raise PromotionError(f"cannot add {name} without changing other lines; add it by hand", file=FILE)
+    return result
+
+
+def _with_entry(text: str, name: str, pin: PinRecord, policy: str) -> str:
+    """Append an entry to the `models` mapping, in its indentation and the file's line ends."""
+    newline = "\r\n" if "\r\n" in text else "\n"
+    root = yaml.compose(text, Loader=yaml.SafeLoader)  # its marks count characters
+    assert isinstance(root, yaml.MappingNode)
+    key, models = next((key, value) for key, value in root.value if key.value == "models")
+    assert isinstance(models, yaml.MappingNode)
+    if models.flow_style and models.value:
+        raise PromotionError(
+            "`models` is written in braces; write it as a block, one model a paragraph",
+            file=FILE,
+            line=key.start_mark.line + 1,
+        )
+    if not models.value:  # {}: the braces go
+        colon = text.index(":", key.end_mark.index) + 1
+        text = text[:colon] + text[models.end_mark.index :]
+        column, at = key.start_mark.column + 2, _line_end(text, colon)
+    else:
+        column, at = models.value[0][0].start_mark.column, _line_end(text, _last(models))
+    block = ["# adopted: edit this policy before the first retrain pull request", f"{name}:"]
+    block += [f"  {line}" for line in policy.splitlines()]
+    block += ["  champion: # what the registry had; how it was won is not known here"]
+    block += [f"    {line}" for line in pin_lines(pin)]
+    lines = newline.join(" " * column + line for line in block)
+    return f"{text[:at]}{newline}{lines}{text[at:] or newline}"
+
+
+def _last(node: yaml.Node) -> int:
+    """Where the text of a block's last value ends."""
+    if isinstance(node, yaml.MappingNode | yaml.SequenceNode) and not node.flow_style and node.value:
+        final = node.value[-1]
+        return _last(final[1] if isinstance(final, tuple) else final)
+    return node.end_mark.index
+
+
+def _line_end(text: str, position: int) -> int:
+    end = text.find("\n", position)
+    if end < 0:
+        return len(text)
+    return end - 1 if end > 0 and text[end - 1] == "\r" else end
+
+
+def adopt(
+    path: Path, repo: Repo, registry: Registry, names: Sequence[str], *, everything: bool = False, task: str
+) -> list[str]:
+    """Write the pins of `names` (or of all that can be adopted) into the file at `path`; return lines to print.
+
+    Without names nothing is written: the lines say what could be adopted. The registry is only read.
+    """
+    text = path.read_bytes().decode("utf-8") if path.is_file() else None
+    promotion = Promotion({}) if text is None else parse(text, file=str(path))
+    found = adoptable(promotion, registry.models())
+    if not names and not everything:
+        listed = [str(item) for item in found]
+        if not any(item.why_not is None for item in found):
+            return [*listed, "nothing to adopt"]
+        return [*listed, "name the models to adopt, or --all; nothing was written"]
+    wanted = [item for item in found if item.why_not is None] if everything else chosen(found, names)
+    pins = {item.model: adopted_pin(item, registry, repo) for item in wanted}
+    if not pins:
+        return ["nothing to adopt"]
+    changed = write_adopted(text, pins, task=task)
+    temporary = path.with_name(path.name + ".part")
+    temporary.write_bytes(changed.encode("utf-8"))
+    temporary.replace(path)
+    lines = [_wrote(item, pins[item.model]) for item in wanted]
+    return [
+        *lines,
+        "edit the policies marked `adopted`, open a pull request with this file alone, and merge it: "
+        "promote.py then records these champions and moves nothing",
+    ]
+
+
+def _wrote(item: Adoptable, pin: PinRecord) -> str:
+    proof = "its source tree is proven" if pin.source_tree else "its source is not known here"
+    return f"{item.model}: version {item.version} is pinned as adopted; {proof}"

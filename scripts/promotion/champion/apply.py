@@ -1,0 +1,259 @@
+"""Move @champion to what main pins: ledger first, then the alias, then read again until the newest entry wins."""
+
+import datetime
+import json
+import os
+import random
+import re
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from promotion.champion.checks import Check, Permissions, check_model
+from promotion.champion.desired import Difference, Main, differences, one_difference
+from promotion.errors import PromotionError
+from promotion.git.repo import Commit, Repo
+from promotion.registry.client import CHAMPION, RegisteredModel, Registry
+from promotion.registry.ledger import LedgerEntry, Repair, read_ledger, read_repairs, was_champion
+
+MOST_ROUNDS = 12
+GONE = "alias gone"
+BY_HAND = "alias moved by hand"
+EARLIER = "alias on an earlier champion: moved by hand, or a write of an older commit that came late"
+LATE = "a write of an older commit came late"
+
+
+@dataclass(frozen=True)
+class Planned:
+    """One model's difference with its checks; none where there is nothing to do."""
+
+    difference: Difference
+    checks: tuple[Check, ...]
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """The sentences of the checks that do not hold."""
+        return tuple(f"{check.name}: {check.problem}" for check in self.checks if check.problem is not None)
+
+    @property
+    def wanted(self) -> bool:
+        """Whether there is something to write."""
+        return self.difference.step != "none"
+
+
+@dataclass(frozen=True)
+class Settled:
+    """Where @champion was and is; newest: the entry that stands. text: one line that says what happened."""
+
+    model: str
+    before: int | None
+    newest: LedgerEntry
+    moved: bool
+    superseded: bool
+
+    @property
+    def text(self) -> str:
+        """One line that says what happened."""
+        was = "nothing" if self.before is None else str(self.before)
+        now = "dropped" if self.newest.version is None else str(self.newest.version)
+        if self.superseded:
+            return f"{self.model}: @champion is {now}: a newer pin than this commit's was confirmed and stands"
+        return (
+            f"{self.model}: @champion {was} -> {now}" if self.moved else f"{self.model}: @champion is {now}; recorded"
+        )
+
+
+def plan(repo: Repo, tip: str, registry: Registry, allowed: Permissions | None = None) -> list[Planned]:
+    """Compare main with the registry and check every model that differs; write nothing."""
+    main = Main(repo, tip)
+    planned = []
+    for diff in differences(main, registry.models()):
+        checks = [] if diff.step == "none" else check_model(diff, main, registry, allowed or Permissions())
+        planned.append(Planned(diff, tuple(checks)))
+    return _guarded(planned, main.promotion.guard_moves)
+
+
+def plan_model(repo: Repo, commit: str, registry: Registry, model: str, allowed: Permissions | None = None) -> Planned:
+    """Return what `apply` would do about one model if `commit` were the tip of main; write nothing."""
+    main = Main(repo, commit)
+    diff = one_difference(main, model, registry.model(model))
+    checks = [] if diff.step == "none" else check_model(diff, main, registry, allowed or Permissions())
+    return Planned(diff, tuple(checks))
+
+
+def _guarded(planned: list[Planned], most: int | None) -> list[Planned]:
+    """Refuse all moves and drops when there are more than the guard allows; what is refused anyway does not count."""
+    moving = [item for item in planned if item.difference.step in ("move", "drop") and not item.problems]
+    if most is None or len(moving) <= most:
+        return planned
+    problem = (
+        f"{len(moving)} champions would move or drop at once, guard.moves allows {most}; raise it if that is meant"
+    )
+    return [
+        replace(item, checks=(*item.checks, Check("guard", problem))) if item in moving else item for item in planned
+    ]
+
+
+def apply(
+    planned: list[Planned],
+    registry: Registry,
+    *,
+    by: str,
+    together: bool = False,
+    reason: str | None = None,
+    say: Callable[[str], None] = print,
+) -> bool:
+    """Write what is planned and holds; return whether everything wanted was done.
+
+    Every refusal is said before the first write. One model's refusal or failure does not hold the others,
+    unless `together`. Raise PromotionError at the end when the registry failed for a model.
+    """
+    refused = [item for item in planned if item.wanted and item.problems]
+    for item in refused:
+        say(f"REFUSED {item.difference.model}: " + "; ".join(item.problems))
+    if refused and together:
+        say("nothing was written, because --together asks for all or none")
+        return False
+    failed: list[str] = []
+    for item in planned:
+        if not item.wanted:
+            say(str(item.difference))
+        elif not item.problems:
+            try:
+                say(settle(item.difference, registry, by=by, reason=reason).text)
+            except PromotionError as error:
+                failed.append(f"{item.difference.model}: {error}")
+                say(f"FAILED {failed[-1]}")
+    if failed:
+        raise PromotionError(f"{len(failed)} of {len(planned)} models failed; run this again to finish ({failed[0]})")
+    return not refused
+
+
+def settle(diff: Difference, registry: Registry, *, by: str, reason: str | None = None) -> Settled:
+    """Write the ledger entry and set the alias until both agree, and leave the newest entry standing.
+
+    Each round reads the model afresh and does one thing: write our entry if it is the newest, else move
+    the alias to the newest entry, else say when it was reached. So whoever comes last, and whoever was
+    held up between a reading and a write, finds out and puts the newest entry's version back.
+    """
+    name, ours = diff.model, entry_of(diff, by=by, note=reason)
+    written: set[tuple[int, int]] = set()
+    for turn in range(MOST_ROUNDS):
+        _pause(turn)
+        model = registry.model(name)
+        if model is None:
+            raise PromotionError(f"{name} is not registered any more; register a version first")
+        ledger = read_ledger(model.tags)
+        newest = ledger[-1] if ledger else None
+        if newest is None or ours.order > newest.order:
+            registry.set_model_tag(name, ours.key, ours.text())
+            continue
+        if newest.order == ours.order and newest.commit != ours.commit:
+            raise PromotionError(
+                f"{newest.key} of {name} is about commit {newest.commit[:12]}, not {ours.commit[:12]}: two histories "
+                "write to one registry; apply the one that counts with --rewritten-history"
+            )
+        alias = model.aliases.get(CHAMPION)
+        if alias == newest.version:
+            if not newest.stands:
+                registry.set_model_tag(name, newest.reached_key, json.dumps({"at": now(), "by": by[:200]}))
+            moved = diff.current.champion != newest.version or bool(written)
+            return Settled(name, diff.current.champion, newest, moved, newest.order > ours.order)
+        if newest.stands and newest.order not in written:
+            cause = LATE if written else _cause(alias, ledger)
+            registry.set_model_tag(name, *_repair(model, newest, cause, by))
+        if newest.version is None:
+            registry.delete_alias(name, CHAMPION)
+        else:
+            registry.set_alias(name, CHAMPION, newest.version)
+        written.add(newest.order)
+    raise PromotionError(
+        f"{name}@{CHAMPION} does not stay where it is put after {MOST_ROUNDS} readings; something else writes it, or "
+        "the registry answers with old values: look there, then run this again"
+    )
+
+
+def _pause(turn: int) -> None:
+    """Wait a little before later readings: three or four are normal, more mean that others write or readings lag."""
+    if turn >= 4:
+        time.sleep(random.uniform(0, min(1.0, 0.02 * 2 ** (turn - 3))))
+
+
+def entry_of(diff: Difference, *, by: str, note: str | None = None) -> LedgerEntry:
+    """Return the ledger entry for the commit that last changed a model's pin."""
+    change, pin, newest = diff.desired.change, diff.desired.pin, diff.current.newest
+    if change is None:
+        raise PromotionError(f"main's history has no pin of {diff.model}; there is nothing to record")
+    if note is None and pin is not None and pin.override is not None:
+        note = f"{pin.override['by']}: {pin.override['reason']}"
+    return LedgerEntry(
+        height=diff.desired.height,
+        era=diff.desired.era,
+        commit=change.commit.sha,
+        before=None if newest is None else newest.version,
+        version=diff.wanted,
+        digest=None if pin is None else pin.digest,
+        reason=_reason(diff),
+        at=now(),
+        by=by,
+        pr=pull_request(change.commit),
+        note=note,
+        pending=True,
+    )
+
+
+def _reason(diff: Difference) -> str:
+    pin = diff.desired.pin
+    if pin is None:
+        return "retire"
+    if was_champion(diff.current.ledger, pin, before=diff.desired.order) is not None:
+        return "rollback"
+    if pin.override is not None:
+        return "override"
+    return "adopt" if pin.adopted else "merge"
+
+
+def _cause(alias: int | None, ledger: list[LedgerEntry]) -> str:
+    if alias is None:
+        return GONE
+    return EARLIER if any(entry.version == alias for entry in ledger[:-1]) else BY_HAND
+
+
+def _repair(model: RegisteredModel, newest: LedgerEntry, cause: str, by: str) -> tuple[str, str]:
+    """Return the tag that keeps a trace of an alias that was not where its confirmed pin put it."""
+    earlier = [old.number for old in read_repairs(model.tags) if (old.era, old.height) == newest.order]
+    repair = Repair(
+        height=newest.height,
+        era=newest.era,
+        number=max(earlier, default=0) + 1,
+        before=model.aliases.get(CHAMPION),
+        version=newest.version,
+        at=now(),
+        by=by,
+        cause=cause,
+    )
+    return repair.key, repair.text()
+
+
+def pull_request(commit: Commit) -> int | None:
+    """Return the pull request number from a squash or merge commit's subject, or None."""
+    match = re.search(r"\(#(\d+)\)$|^Merge pull request #(\d+) ", commit.subject)
+    return int(match[1] or match[2]) if match else None
+
+
+def now() -> str:
+    """The time as ISO 8601 in UTC, to the second."""
+    return datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def who() -> str:
+    """Who applies: the actor of the workflow run, else this machine's user."""
+    actor, run = os.environ.get("GITHUB_ACTOR"), os.environ.get("GITHUB_RUN_ID")
+    if actor:
+        return f"{actor} (run {run})" if run else actor
+    import getpass
+
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):
+        return "unknown"

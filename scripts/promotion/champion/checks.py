@@ -1,0 +1,237 @@
+"""What must hold before @champion moves: every check of every model, before the first write."""
+
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from promotion.champion.desired import Difference, Main
+from promotion.champion.pins import PinChange
+from promotion.errors import PromotionError
+from promotion.records import Evaluation, PinRecord
+from promotion.registry.client import Registry, Version
+from promotion.registry.evidence import judge_evidence, read_evidence
+from promotion.registry.ledger import was_champion
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing that must hold; `problem` is None when it does, else one sentence that says what to do."""
+
+    name: str
+    problem: str | None = None
+
+    @property
+    def ok(self) -> bool:
+        """Whether it holds."""
+        return self.problem is None
+
+
+@dataclass(frozen=True)
+class Permissions:
+    """What the caller explicitly allows. thaw: reason for a rollback during a freeze."""
+
+    thaw: str | None = None
+    rewritten_history: bool = False
+
+
+def check_model(diff: Difference, main: Main, registry: Registry, allowed: Permissions) -> list[Check]:
+    """Return all checks of one model that would move, be recorded or be dropped.
+
+    What cannot be read fails its check: one model's trouble is its own.
+    """
+    checks = [
+        _ask("ledger", lambda: diff.current.trouble),
+        _ask("order", lambda: _order(diff, main, allowed)),
+        _ask("freeze", lambda: _freeze(diff, main, allowed)),
+        _ask("ours", lambda: _ours(diff)),
+    ]
+    pin = diff.desired.pin
+    if pin is None:
+        return checks
+    found: list[Version] = []
+    checks.append(_ask("version", lambda: _version(diff, pin, registry, found)))
+    for version in found:
+        checks.append(_ask("tree", lambda v=version: _tree(diff, pin, v, main)))
+        checks.append(_ask("files", lambda v=version: _files(pin, v, registry)))
+        checks.append(_ask("evidence", lambda v=version: _earned(diff, pin, v, main, registry)))
+    return checks
+
+
+def _ask(name: str, question: Callable[[], str | None]) -> Check:
+    try:
+        return Check(name, question())
+    except PromotionError as error:
+        return Check(name, str(error))
+
+
+def _order(diff: Difference, main: Main, allowed: Permissions) -> str | None:
+    """A newer pin that was confirmed is never undone by an older commit, and history must be the one we know."""
+    newest = diff.current.newest
+    if newest is None or allowed.rewritten_history:
+        return None
+    if newest.commit in main.history.chain:
+        if newest.order <= diff.desired.order:
+            return None
+        return (
+            f"the ledger's newest entry {newest.key} is above the commit that last changed this pin, "
+            f"{str(diff.desired.change and diff.desired.change.commit.sha)[:12]}; somebody wrote "
+            "that tag by hand: delete it"
+        )
+    repo = main.repo
+    if repo.has_object(newest.commit + "^{commit}") and repo.is_ancestor(main.tip, newest.commit):
+        return (
+            f"commit {main.tip[:12]} is older than {newest.commit[:12]}, whose pin ({_version_name(newest.version)}) "
+            f"was confirmed on {newest.at}; nothing moves backwards: promote the tip of main, or revert there"
+        )
+    return (
+        f"the ledger's newest commit {newest.commit[:12]} is not on this history: it was rewritten, or this is another "
+        "branch or repository; if main was rewritten on purpose, apply once with --rewritten-history"
+    )
+
+
+def _version_name(version: int | None) -> str:
+    return "no champion" if version is None else f"version {version}"
+
+
+def _freeze(diff: Difference, main: Main, allowed: Permissions) -> str | None:
+    """A freeze stops moves and repairs; a rollback passes with a reason. Recording moves nothing."""
+    entry, pin, newest = diff.desired.entry, diff.desired.pin, diff.current.newest
+    if entry is None or entry.freeze is None or diff.step == "record":
+        return None
+    confirmed = newest is not None and newest.stands and newest.order == diff.desired.order
+    back = pin is not None and not confirmed and was_champion(diff.current.ledger, pin, before=diff.desired.order)
+    if back and (allowed.thaw or _says_why(diff, main)):
+        return None
+    how = "; a rollback passes with --reason TEXT" if back else ""
+    return f"{diff.model} is frozen: {entry.freeze}; remove `freeze` from promotion.yaml to go on{how}"
+
+
+def _says_why(diff: Difference, main: Main) -> bool:
+    """Whether the pin itself carries the rollback's reason, as rollback.py writes it for an unattended promote.
+
+    A reason that an older pin carried already was given for something else.
+    """
+    pin = diff.desired.pin
+    if pin is None or pin.override is None:
+        return False
+    return not any(change.after == pin for change in list(main.history.changes(diff.model))[1:])
+
+
+def _ours(diff: Difference) -> str | None:
+    """Neither `champion: null` nor a first pin may run over a champion that somebody else set."""
+    pin, champion = diff.desired.pin, diff.current.champion
+    if champion is None or diff.current.trouble is not None:
+        return None
+    adopt = "run `python scripts/promote.py adopt` to take it over"
+    if pin is None:
+        if any(entry.version == champion for entry in diff.current.ledger):
+            return None
+        return (
+            f"main pins no champion but the registry has version {champion} as @champion, which this project never "
+            f"set; {adopt}"
+        )
+    if diff.current.ledger or champion == pin.version:
+        return None
+    return (
+        f"the registry has version {champion} as @champion, which this project never set, and main pins {pin.version}; "
+        f"{adopt}, then let the candidate challenge it"
+    )
+
+
+def _version(diff: Difference, pin: PinRecord, registry: Registry, found: list[Version]) -> str | None:
+    version = registry.version(diff.model, pin.version)
+    if version is None:
+        return (
+            f"version {pin.version} of {diff.model} does not exist in the registry; revert the commit that pinned it, "
+            f"or go back with `python scripts/rollback.py {diff.model}`"
+        )
+    found.append(version)
+    if not version.ready:
+        return f"version {pin.version} is not READY; wait for its registration and run this again"
+    return None
+
+
+def _tree(diff: Difference, pin: PinRecord, version: Version, main: Main) -> str | None:
+    here = main.repo.object_at(main.tip, f"models/{diff.model}")
+    if pin.adopted and pin.source_tree is None:
+        return None
+    if pin.source_tree != here:
+        return (
+            f"main's models/{diff.model} is tree {str(here)[:12]}, but the pin's version {pin.version} was trained "
+            f"from {str(pin.source_tree)[:12]}; revert code and pin together"
+        )
+    tagged = version.tags.get("source_tree")
+    if tagged != pin.source_tree and not pin.adopted:
+        return (
+            f"the registry says version {pin.version} was trained from tree {str(tagged)[:12]}, the pin says "
+            f"{str(pin.source_tree)[:12]}; somebody changed the tag or the pin"
+        )
+    return None
+
+
+def _files(pin: PinRecord, version: Version, registry: Registry) -> str | None:
+    if pin.digest is None:
+        return None
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            _, digest = registry.fetch_version(version, Path(folder))
+        except PromotionError as error:
+            return f"the files of version {pin.version} cannot be read: {error}"
+    if digest == pin.digest:
+        return None
+    return (
+        f"the files of version {pin.version} hash to {digest[:19]}, the pin says {pin.digest[:19]}; they were changed "
+        "after the pin was made: restore them or roll back"
+    )
+
+
+def _earned(diff: Difference, pin: PinRecord, version: Version, main: Main, registry: Registry) -> str | None:
+    """The version won against the champion its base pinned, or was champion before, or an override says why."""
+    change = diff.desired.change
+    if pin.override is not None or was_champion(diff.current.ledger, pin) is not None:
+        return None
+    if pin.adopted:
+        return _adoptable(diff, pin)
+    if pin.evidence is None or version.run_id is None or change is None:
+        return f"version {pin.version} has no evidence; challenge the champion in a retrain pull request"
+    found = read_evidence(registry, version.run_id, pin.evidence)
+    if found is None:
+        return f"the evidence {pin.evidence[:19]} is not kept with the run of version {pin.version}"
+    problems = _judged(diff, pin, found, change, main)
+    if problems and any(not _judged(diff, pin, found, earlier, main) for earlier in _earlier(diff, pin, main)):
+        return None
+    return "; ".join(problems) or None
+
+
+def _judged(diff: Difference, pin: PinRecord, found: Evaluation, change: PinChange, main: Main) -> list[str]:
+    return judge_evidence(
+        f"version {pin.version}",
+        pin,
+        found,
+        model=diff.model,
+        champion=main.base_champion(diff.model, change),
+        policy_digest=main.base_policy(diff.model, change),
+    )
+
+
+def _earlier(diff: Difference, pin: PinRecord, main: Main) -> Iterator[PinChange]:
+    """Earlier commits of main that pinned the same: what won there rightly may be gone back to.
+
+    It need not be in the ledger, because the next pin may have been merged before anybody applied this one.
+    """
+    changes = iter(main.history.changes(diff.model))
+    next(changes, None)
+    return (change for change in changes if change.after == pin)
+
+
+def _adoptable(diff: Difference, pin: PinRecord) -> str | None:
+    """`adopted: true` takes over the champion that was there before us; it is no way around the challenge."""
+    newest, change = diff.current.newest, diff.desired.change
+    begun = newest is not None and change is not None and newest.commit == change.commit.sha
+    if (newest is None or newest.version is None or begun) and diff.current.champion == pin.version:
+        return None
+    return (
+        f"version {pin.version} is marked `adopted: true`, but it is not a champion that the registry had before this "
+        "project; challenge the champion in a retrain pull request"
+    )

@@ -1,0 +1,182 @@
+"""History: who moved @champion when, from what to what, by which commit, from first-parent git and the ledger."""
+
+import datetime
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from promotion.champion.apply import pull_request
+from promotion.champion.pins import PinChange, PinHistory
+from promotion.errors import PromotionError
+from promotion.git.repo import Commit, Repo
+from promotion.registry.client import CHAMPION, RegisteredModel, Registry
+from promotion.registry.ledger import LedgerEntry, Repair, read_ledger, read_repairs
+
+MODEL_UNKNOWN = "no model {name} in the registry; see `promote.py plan` for the names that promotion.yaml gives"
+
+
+@dataclass(frozen=True)
+class Event:
+    """One row of a model's history, oldest first.
+
+    at: ISO 8601 UTC when @champion was seen on `version`; None where that never happened (`reason` is
+    then `not applied`). before, version: champion before and after (None: none). reason: merge,
+    rollback, override, adopt, retire, repair, not applied. by: who applied it. author: who wrote the
+    commit on main. note: the reason that was given, or what had moved the alias.
+    """
+
+    at: str | None
+    before: int | None
+    version: int | None
+    reason: str
+    commit: str
+    pr: int | None
+    author: str | None
+    subject: str | None
+    by: str | None
+    note: str | None
+
+
+def history(repo: Repo, tip: str, registry: Registry, model: str) -> list[Event]:
+    """Return what happened to a model's champion, oldest first: pin changes, repairs, and pins never applied."""
+    registered = registry.model(model)
+    if registered is None:
+        raise PromotionError(MODEL_UNKNOWN.format(name=model))
+    pins = PinHistory(repo, tip)
+    return events(registered, list(pins.changes(model)), pins)
+
+
+def events(registered: RegisteredModel, changes: list[PinChange], pins: PinHistory) -> list[Event]:
+    """Join the ledger with the pin changes on main; `changes` newest first."""
+    ledger, repairs = read_ledger(registered.tags), read_repairs(registered.tags)
+    by_sha = {change.commit.sha: change.commit for change in changes}
+    rows: list[tuple[tuple[int, int, int], Event]] = []
+    standing: int | None = None
+    eras = {entry.commit: entry.era for entry in ledger}
+    for entry in ledger:
+        rows.append(((*entry.order, 0), _entry_event(entry, standing, by_sha.get(entry.commit))))
+        standing = entry.version if entry.stands else standing
+    for repair in repairs:
+        commit = next((entry.commit for entry in ledger if entry.order == (repair.era, repair.height)), "")
+        rows.append(((repair.era, repair.height, repair.number), _repair_event(repair, commit)))
+    era = max(eras.values(), default=0)
+    for change in changes:
+        if change.commit.sha not in eras:
+            height = pins.chain[change.commit.sha]
+            rows.append(((era, height, 0), _missed_event(change)))
+    return [event for _, event in sorted(rows, key=lambda row: row[0])]
+
+
+def _entry_event(entry: LedgerEntry, standing: int | None, commit: Commit | None) -> Event:
+    return Event(
+        at=entry.since if entry.stands else None,
+        before=standing,
+        version=entry.version,
+        reason=entry.reason if entry.stands else "not applied",
+        commit=entry.commit,
+        pr=entry.pr,
+        author=None if commit is None else commit.author,
+        subject=None if commit is None else commit.subject,
+        by=entry.by,
+        note=entry.note,
+    )
+
+
+def _repair_event(repair: Repair, commit: str) -> Event:
+    return Event(
+        at=repair.at,
+        before=repair.before,
+        version=repair.version,
+        reason="repair",
+        commit=commit,
+        pr=None,
+        author=None,
+        subject=None,
+        by=repair.by,
+        note=repair.cause,
+    )
+
+
+def _missed_event(change: PinChange) -> Event:
+    return Event(
+        at=None,
+        before=None if change.before is None else change.before.version,
+        version=None if change.after is None else change.after.version,
+        reason="not applied",
+        commit=change.commit.sha,
+        pr=pull_request(change.commit),
+        author=change.commit.author,
+        subject=change.commit.subject,
+        by=None,
+        note=None,
+    )
+
+
+@dataclass(frozen=True)
+class InProduction:
+    """What was @champion at a time, as far as it was recorded. event: the move that put it there."""
+
+    model: str
+    at: str
+    version: int | None
+    event: Event | None
+    note: str | None = None
+
+
+def in_production(model: str, rows: list[Event], when: datetime.datetime) -> InProduction:
+    """Return which version was champion at `when` (aware); pure.
+
+    Pins count in the order of main, so an entry that came late below a newer one never served. A repair
+    says that the alias stood elsewhere for an unknown time before it; the answer then says so.
+    """
+    stamp = when.astimezone(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    reached = [row for row in rows if row.at is not None and row.reason != "repair" and row.at <= stamp]
+    last = reached[-1] if reached else None
+    note = None
+    for row in rows:
+        later_move = any(
+            other.at is not None and other.reason != "repair" and stamp < other.at <= str(row.at) for other in rows
+        )
+        if row.reason == "repair" and row.at is not None and row.at > stamp and not later_move:
+            elsewhere = "no version" if row.before is None else f"version {row.before}"
+            note = f"at {row.at} the alias was found on {elsewhere} and put back; since when is not known"
+            break
+    return InProduction(model, stamp, None if last is None else last.version, last, note)
+
+
+def parse_time(text: str) -> datetime.datetime:
+    """Read an ISO 8601 time; without an offset it is UTC."""
+    try:
+        when = datetime.datetime.fromisoformat(text)
+    except ValueError:
+        raise PromotionError(f"`{text}` is not a time such as 2026-08-03T12:00Z") from None
+    return when if when.tzinfo is not None else when.replace(tzinfo=datetime.UTC)
+
+
+def as_dicts(rows: list[Event]) -> list[dict[str, Any]]:
+    """The rows as plain values for JSON."""
+    return [asdict(row) for row in rows]
+
+
+def table(model: str, rows: list[Event], champion: int | None) -> str:
+    """The rows as text, newest first, and where @champion is now."""
+    head = ("when", "from", "to", "reason", "commit", "PR", "author", "applied by")
+    body = [
+        (
+            row.at or "-",
+            "-" if row.before is None else str(row.before),
+            "-" if row.version is None else str(row.version),
+            row.reason,
+            row.commit[:12],
+            "-" if row.pr is None else f"#{row.pr}",
+            row.author or "-",
+            (row.by or "-") + ("" if row.note is None else f": {row.note}"),
+        )
+        for row in reversed(rows)
+    ]
+    widths = [max(len(line[column]) for line in [head, *body]) for column in range(len(head))]
+    lines = [
+        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+        for line in [head, *body]
+    ]
+    now = "nothing" if champion is None else f"version {champion}"
+    return "\n".join([f"{model}: @{CHAMPION} is {now}", *lines])

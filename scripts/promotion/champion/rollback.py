@@ -1,0 +1,200 @@
+"""Going back to an older champion: which ones there are, whether the last change was such a step, the commit.
+
+A rollback is state, not a patch: the older champion's source tree and its pin, in one commit, whatever
+came between. So it works where `git revert` would conflict or leave a tree without its pin.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from promotion.champion.apply import Planned, plan_model, pull_request
+from promotion.champion.desired import current_state
+from promotion.champion.pins import PinChange, PinHistory, went_back
+from promotion.config.edit import splice
+from promotion.config.promotion_yaml import FILE, Entry, parse
+from promotion.errors import PromotionError
+from promotion.git.commits import Change, commit_on
+from promotion.git.repo import Repo
+from promotion.github.errors import one_line
+from promotion.records import PinRecord
+from promotion.registry.client import Registry
+from promotion.registry.ledger import LedgerEntry, was_champion
+
+MOST_NAMED = 5
+
+
+@dataclass(frozen=True)
+class Champion:
+    """An earlier champion. change: the commit that pinned it (the latest); tree: its model folder there."""
+
+    pin: PinRecord
+    change: PinChange
+    tree: str | None
+    entry: LedgerEntry
+
+
+@dataclass(frozen=True)
+class Rollback:
+    """A rollback that was prepared and checked. to: None where the champion is dropped; undone: what it takes back."""
+
+    model: str
+    now: PinRecord | None
+    to: PinRecord | None
+    undone: tuple[PinChange, ...]
+    commit: str
+    subject: str
+    since: str | None
+    merged_in: int | None
+
+
+def last_change_is_rollback(history: PinHistory, model: str) -> PinChange | None:
+    """Return the last change of a model's pin if it went back, to an older champion or to none; else None."""
+    changes = list(history.changes(model))
+    return changes[0] if changes and went_back(changes) else None
+
+
+def champions(repo: Repo, history: PinHistory, model: str, ledger: Sequence[LedgerEntry]) -> list[Champion]:
+    """Return every version that main pinned and promote confirmed, the latest first, each once."""
+    found: dict[tuple[int, str | None], Champion] = {}
+    for change in history.changes(model):
+        pin = change.after
+        entry = None if pin is None else was_champion(list(ledger), pin)
+        if pin is not None and entry is not None and _name(pin) not in found:
+            tree = pin.source_tree or repo.object_at(change.commit.sha, f"models/{model}")
+            found[_name(pin)] = Champion(pin, change, tree, entry)
+    return list(found.values())
+
+
+def prepare_rollback(
+    repo: Repo, registry: Registry, model: str, *, base: str, to: int | None, drop: bool, reason: str | None, by: str
+) -> Rollback | None:
+    """Choose the target, make its commit on `base` (on no branch yet) and run promote's own checks on it.
+
+    Return None where main pins the target already. Raise PromotionError, one sentence, when the target
+    is not a former champion, is gone, was changed, has lost its tree, or the model is frozen and there
+    is no reason. Nothing is pushed.
+    """
+    entry = entry_at(repo, base, model)
+    history = PinHistory(repo, base)
+    registered = registry.model(model)
+    former = champions(repo, history, model, current_state(registered).ledger)
+    target = None if drop else _target(model, history, entry, former, to)
+    pin = None if target is None else target.pin
+    if pin == entry.champion or (pin and entry.champion and _name(pin) == _name(entry.champion)):
+        return None
+    if target is not None and target.tree is None and not target.pin.adopted:
+        raise PromotionError(f"models/{model} is not at the commit that pinned version {target.pin.version}")
+    if target is not None and target.tree is not None and not repo.has_object(target.tree):
+        raise PromotionError(
+            f"the code of version {target.pin.version} (git tree {str(target.tree)[:12]}) is not in this clone; "
+            "run `git fetch --unshallow` or fetch the branch that has it"
+        )
+    if entry.freeze is not None and pin is not None:
+        pin = _with_reason(model, pin, entry.freeze, reason, by)
+    undone = _undone(history, model, target)
+    subject = _subject(model, entry.champion, pin, undone)
+    change = Change(
+        trees={} if target is None or target.tree is None else {f"models/{model}": target.tree},
+        files={FILE: splice(promotion_text(repo, base), {model: pin})},
+    )
+    note = f"\n\n{one_line(reason, 500)}" if reason else ""
+    commit = commit_on(repo, base, change, f"{subject}{note}\n\nMade by scripts/rollback.py.")
+    refuse_problems(plan_model(repo, commit, registry, model))
+    since = None if target is None else target.entry.at[:10]
+    merged = None if target is None else target.entry.pr
+    return Rollback(model, entry.champion, pin, undone, commit, subject, since, merged)
+
+
+def entry_at(repo: Repo, commit: str, model: str) -> Entry:
+    """Return a model's entry in promotion.yaml of a commit, or raise PromotionError that names the known ones."""
+    models = parse(promotion_text(repo, commit)).models
+    if model not in models:
+        known = ", ".join(sorted(models)) or "none"
+        raise PromotionError(f"no entry for the model `{one_line(model, 100)}`; known: {known}", file=FILE)
+    return models[model]
+
+
+def refuse_problems(planned: Planned) -> None:
+    """Raise PromotionError with the first check that does not hold."""
+    failed = [check.problem for check in planned.checks if check.problem is not None]
+    if failed:
+        more = f" (and {len(failed) - 1} more)" if len(failed) > 1 else ""
+        raise PromotionError(f"{planned.difference.model}: {failed[0]}{more}; nothing was pushed")
+
+
+def _target(model: str, history: PinHistory, entry: Entry, former: list[Champion], to: int | None) -> Champion:
+    others = [one for one in former if entry.champion is None or _name(one.pin) != _name(entry.champion)]
+    listed = ", ".join(str(one.pin.version) for one in others) or "none"
+    if to is not None:
+        for one in former:
+            if one.pin.version == to:
+                return one
+        raise PromotionError(
+            f"version {to} of {model} was never champion (a pin that was refused, or that was only ever on a branch, "
+            f"does not count); earlier champions: {listed}"
+        )
+    last = history.last_change(model)
+    if last is None:
+        raise PromotionError(f"{model} never had a champion, so there is nothing to roll back")
+    back = last_change_is_rollback(history, model)
+    if back is not None:
+        raise PromotionError(
+            f"the last change of {model} was a rollback itself ({_move(back)} on {back.commit.when[:10]}); "
+            f"say how far to go with --to VERSION; earlier champions: {listed}"
+        )
+    if last.before is None:
+        raise PromotionError(
+            f"version {entry.champion.version if entry.champion else '?'} is {model}'s first champion, so there is no "
+            "older one; `--to none` drops @champion, and servers then find no model"
+        )
+    for one in former:
+        if _name(one.pin) == _name(last.before):
+            return one
+    raise PromotionError(
+        f"version {last.before.version}, which main pinned before, was never confirmed as champion; "
+        f"choose with --to VERSION; earlier champions: {listed}"
+    )
+
+
+def _with_reason(model: str, pin: PinRecord, freeze: str, reason: str | None, by: str) -> PinRecord:
+    """A pin that passes the freeze: promote runs unattended after the merge, so the reason travels in the pin."""
+    if not reason:
+        raise PromotionError(f"{model} is frozen ({freeze}); a rollback passes with --reason TEXT; nothing was pushed")
+    return pin.model_copy(update={"override": {"by": one_line(by, 100), "reason": one_line(reason, 500)}})
+
+
+def _undone(history: PinHistory, model: str, target: Champion | None) -> tuple[PinChange, ...]:
+    """The changes since the target was pinned, the latest first; for a drop only the last one."""
+    changes = list(history.changes(model))
+    if target is None:
+        return tuple(changes[:1])
+    newer = []
+    for change in changes:
+        if change.commit.sha == target.change.commit.sha:
+            break
+        newer.append(change)
+    return tuple(newer)
+
+
+def _subject(model: str, now: PinRecord | None, to: PinRecord | None, undone: Sequence[PinChange]) -> str:
+    before = "no version" if now is None else f"version {now.version}"
+    after = "no champion" if to is None else f"version {to.version}"
+    pulls = [f"#{number}" for change in undone if (number := pull_request(change.commit)) is not None][:MOST_NAMED]
+    return f"Roll back {model} from {before} to {after}" + (f" (undoes {', '.join(pulls)})" if pulls else "")
+
+
+def _move(change: PinChange) -> str:
+    names = ["none" if pin is None else str(pin.version) for pin in (change.before, change.after)]
+    return f"{names[0]} -> {names[1]}"
+
+
+def promotion_text(repo: Repo, commit: str) -> str:
+    """Return promotion.yaml of a commit; raise PromotionError where there is none."""
+    text = repo.file_at(commit, FILE)
+    if text is None:
+        raise PromotionError(f"missing at commit {commit[:12]}, so there is no champion to move", file=FILE)
+    return text
+
+
+def _name(pin: PinRecord) -> tuple[int, str | None]:
+    return (pin.version, pin.digest)

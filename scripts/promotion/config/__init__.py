@@ -1,0 +1,1 @@
+"""promotion.yaml and model.yaml: one schema, one loader, one editor."""

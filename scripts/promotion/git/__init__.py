@@ -1,0 +1,1 @@
+"""Git: reading a repository, and commits beside the work tree."""

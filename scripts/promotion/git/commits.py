@@ -1,0 +1,163 @@
+"""Commits made beside the work tree, and their plain pushes: no file of the checkout is touched.
+
+A commit is built in a temporary index on a commit of the hosted branch, so a dirty checkout does no
+harm, and what is pushed is exactly what was checked. Nothing is ever pushed with force.
+"""
+
+import base64
+import os
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from promotion.errors import PromotionError
+from promotion.git.repo import Repo
+from promotion.registry.client import without_secrets
+
+REMOTE = "origin"
+BOT = ("github-actions[bot]", "41898282+github-actions[bot]@users.noreply.github.com")
+
+
+@dataclass(frozen=True)
+class Change:
+    """What a commit changes. trees: folder -> git tree that it becomes; files: path -> text, None removes it."""
+
+    trees: dict[str, str] = field(default_factory=dict)
+    files: dict[str, str | None] = field(default_factory=dict)
+
+
+def hosted_tip(repo: Repo, branch: str) -> str:
+    """Fetch a branch from origin and return its tip; raise PromotionError where it cannot be had."""
+    repo.need_full_history()
+    if REMOTE not in repo.git("remote").split():
+        raise PromotionError(
+            f"{repo.path} has no remote `{REMOTE}`, so there is nowhere to push to; "
+            f"run this in a clone of your repository, or `git remote add {REMOTE} URL`"
+        )
+    tip = fetch_branch(repo, branch)
+    if tip is None:
+        raise PromotionError(f"{REMOTE} has no branch `{branch}`; name the one that counts with --base")
+    return tip
+
+
+def fetch_branch(repo: Repo, branch: str) -> str | None:
+    """Fetch one branch from origin and return its tip, or None where origin has no such branch."""
+    if branch not in remote_branches(repo, branch):
+        return None
+    _talk(repo, f"fetch {branch}", "fetch", "--quiet", REMOTE, f"+refs/heads/{branch}:refs/remotes/{REMOTE}/{branch}")
+    return repo.resolve(f"refs/remotes/{REMOTE}/{branch}")
+
+
+def remote_branches(repo: Repo, pattern: str) -> dict[str, str]:
+    """Return the branches of origin that match a pattern (`retrain/x-*`), with their tips."""
+    lines = _talk(repo, "list branches", "ls-remote", "--heads", REMOTE, f"refs/heads/{pattern}").splitlines()
+    pairs = (line.split("\t", 1) for line in lines if "\t" in line)
+    return {ref.removeprefix("refs/heads/"): sha for sha, ref in pairs}
+
+
+def fetch_refs(repo: Repo, refs: str) -> bool:
+    """Fetch references from origin (`+refs/heads/*:refs/remotes/origin/*`); return whether that worked."""
+    return repo.attempt("fetch", "--quiet", REMOTE, refs, env=login(repo))[0] == 0
+
+
+def commit_on(repo: Repo, base: str, change: Change, message: str, *, parents: tuple[str, ...] = ()) -> str:
+    """Return a new commit, on no branch yet: the files of `base` with `change`. parents: others than `base`."""
+    top = Repo(repo.root)
+    who = identity(top)
+    with tempfile.TemporaryDirectory() as scratch:
+        env = {"GIT_INDEX_FILE": str(Path(scratch) / "index")}
+        top.git("read-tree", base, env=env)
+        for path, tree in change.trees.items():
+            top.git("rm", "-r", "-f", "--cached", "--quiet", "--ignore-unmatch", "--", path, env=env)
+            top.git("read-tree", f"--prefix={path}/", tree, env=env)
+        for path, text in change.files.items():
+            if text is None:
+                top.git("rm", "-f", "--cached", "--quiet", "--ignore-unmatch", "--", path, env=env)
+                continue
+            blob = top.git("hash-object", "-w", "--stdin", stdin=text).strip()
+            mode = (top.git("ls-files", "--stage", "--", path, env=env).split() or ["100644"])[0]
+            top.git("update-index", "--add", "--cacheinfo", f"{mode},{blob},{path}", env=env)
+        tree = top.git("write-tree", env=env).strip()
+    on = [arg for parent in parents or (base,) for arg in ("-p", parent)]
+    return top.git("commit-tree", tree, *on, "-F", "-", stdin=message.rstrip("\n") + "\n", env=who).strip()
+
+
+def identity(repo: Repo, env: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """Return git's environment for the committer: the person's own configuration, in Actions else the bot."""
+    code, mail, _ = repo.attempt("config", "user.email")
+    if code == 0 and mail.strip():
+        return {}
+    roles = [role for role in ("AUTHOR", "COMMITTER") if not env.get(f"GIT_{role}_EMAIL")]
+    if not roles:
+        return {}
+    if not env.get("GITHUB_ACTIONS"):
+        raise PromotionError(
+            "git does not know who you are, so nothing can be committed; "
+            'run `git config user.name "Your Name"` and `git config user.email you@example.com`'
+        )
+    return {f"GIT_{role}_{part}": value for role in roles for part, value in zip(("NAME", "EMAIL"), BOT, strict=True)}
+
+
+def push(repo: Repo, commit: str, branch: str) -> None:
+    """Push a commit to a branch of origin as a plain fast-forward; raise PromotionError when it is not taken."""
+    _talk(repo, f"push to {branch}", "push", "--porcelain", REMOTE, f"{commit}:refs/heads/{branch}", branch=branch)
+
+
+def push_branch(repo: Repo, commit: str, branch: str) -> bool:
+    """Push a new branch; return False where origin has it already with the same files on the same parent."""
+    there = fetch_branch(repo, branch)
+    if there is None:
+        push(repo, commit, branch)
+        return True
+    same = (repo.object_at(there, "") == repo.object_at(commit, "")) and repo.parents(there) == repo.parents(commit)
+    if not same:
+        raise PromotionError(
+            f"{REMOTE} has a branch {branch} with other content; "
+            f"delete it (`git push {REMOTE} --delete {branch}`) or choose another with --branch"
+        )
+    return False
+
+
+def _talk(repo: Repo, what: str, *args: str, branch: str = "") -> str:
+    """Run a git command that talks to origin; its failures become sentences without addresses' passwords."""
+    code, out, complaint = repo.attempt(*args, env=login(repo))
+    if code == 0:
+        return out
+    raise PromotionError(_sentence(what, without_secrets(f"{out}\n{complaint}"), branch))
+
+
+def _sentence(what: str, said: str, branch: str) -> str:
+    low = said.lower()
+    if any(word in low for word in ("gh006", "gh013", "protected branch", "rule violations", "hook declined")):
+        return (
+            f"{REMOTE} does not let these credentials push to {branch} (its rules ask for a pull request); "
+            "nothing was pushed: open a pull request instead, or let this user or app bypass the rule"
+        )
+    if "[rejected]" in low or "non-fast-forward" in low or "fetch first" in low or "cannot lock ref" in low:
+        return f"{branch} moved meanwhile, so nothing was pushed; run this again"
+    denied = ("permission", "403", "401", "could not read username", "authentication failed", "denied", "not found")
+    lines = [line for line in said.splitlines() if line.strip() and not line.startswith("To ")] or ["no message"]
+    if any(word in low for word in denied):
+        return f"could not {what}: {REMOTE} refused ({lines[0].strip()}); check that your credentials may write there"
+    return f"could not {what}: {lines[0].strip()}"
+
+
+def login(repo: Repo, env: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """Return git's environment that carries a workflow's token to its https origin; {} outside Actions.
+
+    The token travels as a header from the environment: never in an address, a file or an argument.
+    The empty value drops a header that actions/checkout may have left in the configuration.
+    """
+    token = (env.get("GITHUB_TOKEN") or env.get("GH_TOKEN") or "").strip()
+    code, url, _ = repo.attempt("remote", "get-url", REMOTE)
+    if not (token and env.get("GITHUB_ACTIONS") and code == 0 and url.startswith("https://")):
+        return {}
+    host = url.strip().split("/")[2].rsplit("@", 1)[-1]
+    first = int(env.get("GIT_CONFIG_COUNT") or 0)
+    header = "AUTHORIZATION: basic " + base64.b64encode(f"x-access-token:{token}".encode()).decode()
+    found = {"GIT_CONFIG_COUNT": str(first + 2)}
+    for number, value in enumerate(("", header), start=first):
+        found[f"GIT_CONFIG_KEY_{number}"] = f"http.https://{host}/.extraheader"
+        found[f"GIT_CONFIG_VALUE_{number}"] = value
+    return found

@@ -1,0 +1,108 @@
+"""Open a pull request from a pushed branch, or say how: with a token through the API, else by an address."""
+
+import os
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from urllib.parse import quote, urlencode
+
+from promotion.errors import PromotionError
+from promotion.git.commits import REMOTE, push_branch
+from promotion.git.repo import Repo
+from promotion.github.client import GitHub, PullRequest, same_repo
+from promotion.github.errors import GitHubError
+
+ORIGIN = re.compile(
+    r"(?:https://(?:[^@/]+@)?|ssh://git@|git@)(?P<host>[^/:]+)(?::\d+)?[/:]"
+    r"(?P<repo>[A-Za-z0-9-]+/[A-Za-z0-9._-]+?)(?:\.git)?/?"
+)
+MAX_URL = 6_000  # browsers and GitHub take a little more
+
+
+@dataclass(frozen=True)
+class Host:
+    """Where a repository is hosted. repo: OWNER/NAME; web: its address; github: the API, None without a token."""
+
+    repo: str | None
+    web: str | None
+    github: GitHub | None
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """A pull request to be: the commit, its branch and base, title and body."""
+
+    commit: str
+    branch: str
+    base: str
+    title: str
+    body: str
+
+
+def host_of(repo: Repo, env: Mapping[str, str] = os.environ) -> Host:
+    """Find out where `origin` is hosted, from GITHUB_* or its address; a token alone never picks the server."""
+    code, url, _ = repo.attempt("remote", "get-url", REMOTE)
+    found = ORIGIN.fullmatch(url.strip()) if code == 0 else None
+    name = env.get("GITHUB_REPOSITORY") or (found["repo"] if found else None)
+    server = env.get("GITHUB_SERVER_URL") or (f"https://{found['host']}" if found else None)
+    api = env.get("GITHUB_API_URL")
+    if api is None and found is not None:
+        api = "https://api.github.com" if found["host"] == "github.com" else f"https://{found['host']}/api/v3"
+    github = None
+    if name and api and (env.get("GITHUB_TOKEN") or env.get("GH_TOKEN")):
+        github = GitHub.from_environment({**env, "GITHUB_API_URL": api}, repo=name)
+    return Host(name, f"{server}/{name}" if server and name else None, github)
+
+
+def propose(repo: Repo, host: Host, proposal: Proposal, say: Callable[[str], None] = print) -> PullRequest | None:
+    """Push the branch and open its pull request, or bring the open one up to date; None without a token.
+
+    Raise PromotionError when the branch is not taken, or, with the address to open it by hand, when
+    GitHub does not take the pull request.
+    """
+    push_branch(repo, proposal.commit, proposal.branch)
+    if host.github is None:
+        say(f"pushed the branch {proposal.branch}; there is no GITHUB_TOKEN, so open the pull request yourself:")
+        say(by_hand(host, proposal))
+        return None
+    try:
+        pull = host.github.create_pull(
+            title=proposal.title, head=proposal.branch, base=proposal.base, body=proposal.body
+        )
+        return refreshed(host.github, pull, proposal)
+    except GitHubError as error:
+        raise PromotionError(
+            f"the branch {proposal.branch} is pushed, but {error}; to open it by hand: {by_hand(host, proposal)}"
+        ) from None
+
+
+def refreshed(github: GitHub, pull: PullRequest, proposal: Proposal) -> PullRequest:
+    """Give a pull request the proposal's title and body where they differ."""
+    same = (pull.title, _lines(pull.body)) == (proposal.title, _lines(proposal.body))
+    return pull if same else github.update_pull(pull.number, title=proposal.title, body=proposal.body)
+
+
+def by_hand(host: Host, proposal: Proposal) -> str:
+    """The address that opens the pull request in a browser with everything filled in, or a sentence."""
+    if host.web is None:
+        return f"open one from {proposal.branch} into {proposal.base}, titled `{proposal.title}`"
+    compare = f"{host.web}/compare/{quote(proposal.base)}...{quote(proposal.branch)}"
+    filled = f"{compare}?{urlencode({'quick_pull': '1', 'title': proposal.title, 'body': proposal.body})}"
+    return filled if len(filled) <= MAX_URL else f"{compare}?{urlencode({'quick_pull': '1', 'title': proposal.title})}"
+
+
+def marker(model: str) -> str:
+    """The hidden first line that makes a pull request ours."""
+    return f"<!-- promotion-retrain {model} -->"
+
+
+def own_pull(github: GitHub, model: str, base: str) -> PullRequest | None:
+    """Return the open retrain pull request of a model that this project opened, the oldest, or None."""
+    for pull in github.open_pulls(base=base):
+        if same_repo(pull.head_repo, github.repo) and pull.body.lstrip().startswith(marker(model)):
+            return pull
+    return None
+
+
+def _lines(body: str) -> str:
+    return body.replace("\r\n", "\n").rstrip("\n")

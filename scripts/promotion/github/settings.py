@@ -1,0 +1,299 @@
+"""A repository's settings against what the invariant needs: read through GitHub's API, never changed."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import quote
+
+from promotion.github.client import CONTEXT, GitHub
+from promotion.github.errors import GitHubError, one_line
+from promotion.github.secrets import NOTHING, WORKFLOWS, Names, lacking
+
+PRODUCTION = "production"
+OK, MISSING, UNKNOWN = "ok", "missing", "unknown"
+REPO_METHODS = {"squash": "allow_squash_merge", "merge": "allow_merge_commit", "rebase": "allow_rebase_merge"}
+
+
+@dataclass(frozen=True)
+class Check:
+    """One line of doctor.py. state: ok, missing, or unknown (it could not be seen); todo: what to do about it."""
+
+    name: str
+    state: str
+    found: str
+    todo: str = ""
+
+
+@dataclass
+class Branch:
+    """What rulesets and branch protection together ask of the default branch; methods None: all three."""
+
+    checks: set[str] = field(default_factory=set)
+    strict: bool = False
+    queue: str | None = None
+    pull_request: bool = False
+    owners: bool = False
+    force_pushes: bool = True
+    methods: set[str] | None = None
+
+
+def repository_checks(github: GitHub, names: dict[str | None, Names]) -> list[Check]:
+    """Return every check of a repository's settings; names: what the workflows read, by environment (None: no one).
+
+    Raises GitHubError only where the token or the repository's name is wrong.
+    """
+    repo = github.settings("", doing=f"read the repository {github.repo}", needs="metadata: read")
+    branch = repo.get("default_branch") or "main"
+    checks = _issues(repo)
+    parts = {
+        "actions": _actions,
+        "workflow token": _opens_pulls,
+        "code owners": _owners,
+        "workflows on GitHub": _active,
+    }
+    for name, look in parts.items():
+        checks += _seen(name, lambda look=look: look(github))
+    checks += _seen(f"rules of {branch}", lambda: _branch_checks(repo, branch, read_branch(github, branch)))
+    checks += _seen(f"environment {PRODUCTION}", lambda: _environment(github, branch))
+    for environment, wanted in sorted(names.items(), key=lambda item: item[0] or ""):
+        scope = f"environment {environment}" if environment else "repository"
+        checks += _seen(f"secrets of the {scope}", lambda e=environment, w=wanted: _names(github, e, w))
+    return checks
+
+
+def _seen(name: str, look: Callable[[], Iterable[Check]]) -> list[Check]:
+    """The checks, or one that says why they cannot be made."""
+    try:
+        return list(look())
+    except GitHubError as error:
+        return [Check(name, UNKNOWN, one_line(error.message, 250))]
+
+
+def _merge_methods(repo: dict[str, Any], rules: Branch) -> Check:
+    """Rebase merging takes a pin apart from its code: neither the repository nor the branch's rules may allow it."""
+    name = "merge methods"
+    by_rules = {rules.queue.lower()} if rules.queue else rules.methods
+    by_repo = {method for method in ("squash", "merge", "rebase") if repo.get(REPO_METHODS[method])}
+    if by_rules is None and any(repo.get(key) is None for key in REPO_METHODS.values()):
+        return Check(name, UNKNOWN, "only an account that may write sees them")
+    allowed = by_repo if by_rules is None else by_rules & by_repo or by_rules
+    listed = ", ".join(sorted(one_line(method, 20) for method in allowed)) or "none"
+    if "rebase" in allowed or not allowed:
+        todo = "Settings > General > Pull Requests: allow squash or merge commits, forbid rebase merging"
+        return Check(name, MISSING, f"allowed: {listed}", todo)
+    return Check(name, OK, listed)
+
+
+def _issues(repo: dict[str, Any]) -> list[Check]:
+    if repo.get("has_issues") is False:
+        return [
+            Check("issues", MISSING, "switched off", "Settings > General > Features: Issues, where drift is reported")
+        ]
+    return [Check("issues", OK, "on")]
+
+
+def _actions(github: GitHub) -> Iterable[Check]:
+    found = github.settings("/actions/permissions", doing="read whether Actions are on", needs="administration: read")
+    if not found.get("enabled"):
+        todo = "Settings > Actions > General: allow actions"
+        yield Check("actions", MISSING, "switched off", todo)
+    else:
+        yield Check("actions", OK, f"on, {found.get('allowed_actions', 'all')} allowed")
+
+
+def _opens_pulls(github: GitHub) -> Iterable[Check]:
+    doing = "read the workflow token's permissions"
+    found = github.settings("/actions/permissions/workflow", doing=doing, needs="administration: read")
+    if found.get("can_approve_pull_request_reviews"):
+        yield Check("workflow token", OK, "may open pull requests")
+    else:
+        todo = (
+            "Settings > Actions > General: tick `Allow GitHub Actions to create and approve pull requests`, "
+            "or give schedule.yml a GitHub App's token"
+        )
+        yield Check("workflow token", MISSING, "may not open pull requests", todo)
+    if found.get("default_workflow_permissions") == "read":
+        yield Check("workflow token's default", OK, "read")
+    else:
+        todo = "Settings > Actions > General > Workflow permissions: read; each job asks for what it needs"
+        yield Check("workflow token's default", MISSING, "write", todo)
+
+
+def _owners(github: GitHub) -> Iterable[Check]:
+    try:
+        doing = "read the errors of CODEOWNERS"
+        found = github.settings("/codeowners/errors", doing=doing, needs="contents: read").get("errors") or []
+    except GitHubError as error:
+        if error.status != 404:
+            raise
+        yield Check("code owners", MISSING, "no CODEOWNERS on the default branch", "merge .github/CODEOWNERS")
+        return
+    if found:
+        first = found[0]
+        place = f"{one_line(str(first.get('path')), 60)}:{first.get('line')}: {one_line(str(first.get('kind')), 60)}"
+        yield Check(
+            "code owners", MISSING, f"{len(found)} errors, first {place}", "name people or teams that may write"
+        )
+    else:
+        yield Check("code owners", OK, "no errors")
+
+
+def _active(github: GitHub) -> Iterable[Check]:
+    doing = "list the workflows"
+    found = github.settings_list("/actions/workflows", key="workflows", doing=doing, needs="actions: read")
+    states = {str(item.get("path")).rsplit("/", 1)[-1]: item.get("state") for item in found}
+    name = "workflows on GitHub"
+    absent = [workflow for workflow in WORKFLOWS if workflow not in states]
+    asleep = [workflow for workflow in WORKFLOWS if states.get(workflow, "active") != "active"]
+    if absent:
+        yield Check(name, MISSING, f"not there: {', '.join(absent)}", "push .github/workflows to the default branch")
+    elif asleep:
+        todo = "Actions tab: enable them (GitHub switches schedules off after 60 idle days)"
+        yield Check(name, MISSING, f"not active: {', '.join(asleep)}", todo)
+    else:
+        yield Check(name, OK, "active")
+
+
+def read_branch(github: GitHub, branch: str) -> Branch:
+    """Return what rulesets, and the older branch protection where it can be seen, ask of a branch."""
+    state = Branch()
+    doing = f"read the rules of {one_line(branch, 60)}"
+    path = quote(branch, safe="")
+    for rule in github.settings_list(f"/rules/branches/{path}", key=None, doing=doing, needs="metadata: read"):
+        _take_rule(state, rule.get("type"), rule.get("parameters") or {})
+    complete = CONTEXT in state.checks and state.pull_request and not state.force_pushes
+    try:
+        protection = github.settings(f"/branches/{path}/protection", doing=doing, needs="administration: read")
+    except GitHubError as error:
+        # without that permission rulesets alone may well be enough; if they are not, the rest is unknown
+        if error.status != 404 and not complete:
+            raise
+        return state
+    _take_protection(state, protection)
+    return state
+
+
+def _take_rule(state: Branch, kind: str | None, parameters: dict[str, Any]) -> None:
+    if kind == "required_status_checks":
+        state.checks |= {check.get("context") for check in parameters.get("required_status_checks") or []}
+        state.strict |= bool(parameters.get("strict_required_status_checks_policy"))
+    elif kind == "pull_request":
+        state.pull_request = True
+        state.owners |= bool(parameters.get("require_code_owner_review"))
+        methods = parameters.get("allowed_merge_methods")
+        if methods:
+            state.methods = set(methods) if state.methods is None else state.methods & set(methods)
+    elif kind == "merge_queue":
+        state.queue = str(parameters.get("merge_method") or "MERGE")
+    elif kind == "non_fast_forward":
+        state.force_pushes = False
+
+
+def _take_protection(state: Branch, protection: dict[str, Any]) -> None:
+    required = protection.get("required_status_checks") or {}
+    state.checks |= set(required.get("contexts") or [])
+    state.checks |= {check.get("context") for check in required.get("checks") or []}
+    state.strict |= bool(required.get("strict"))
+    reviews = protection.get("required_pull_request_reviews")
+    if reviews is not None:
+        state.pull_request = True
+        state.owners |= bool(reviews.get("require_code_owner_reviews"))
+    if not (protection.get("allow_force_pushes") or {}).get("enabled"):
+        state.force_pushes = False
+
+
+def _branch_checks(repo: dict[str, Any], branch: str, state: Branch) -> Iterable[Check]:
+    where = f"Settings > Rules > Rulesets, a ruleset on {branch}"
+
+    def check(name: str, ok: bool, good: str, bad: str, todo: str) -> Check:
+        return Check(name, OK, good) if ok else Check(name, MISSING, bad, f"{where}: {todo}")
+
+    listed = ", ".join(sorted(one_line(str(context), 40) for context in state.checks)) or "none"
+    yield check(
+        "required check",
+        CONTEXT in state.checks,
+        f"`{CONTEXT}`",
+        f"required now: {listed}",
+        f"require the check `{CONTEXT}`",
+    )
+    yield check(
+        "pull requests only", state.pull_request, "required", "direct pushes are possible", "require a pull request"
+    )
+    yield check(
+        "up to date",
+        state.strict or state.queue is not None,
+        "branches must be up to date" if state.queue is None else "merge queue",
+        "two merged pull requests may never have met",
+        "require branches to be up to date, or a merge queue",
+    )
+    yield _merge_methods(repo, state)
+    todo = "require a review from code owners (promotion.yaml, .github, data.py)"
+    yield check("review by code owners", state.owners, "required", "not required", todo)
+    yield check(
+        "no force pushes", not state.force_pushes, "blocked", "allowed", "block force pushes: history is the ledger"
+    )
+
+
+def _environment(github: GitHub, branch: str) -> Iterable[Check]:
+    name = f"environment {PRODUCTION}"
+    try:
+        found = github.settings(f"/environments/{PRODUCTION}", doing=f"read the {name}", needs="actions: read")
+    except GitHubError as error:
+        if error.status != 404:
+            raise
+        todo = (
+            f"Settings > Environments: make `{PRODUCTION}`, restrict it to {branch}, put the production secrets there"
+        )
+        yield Check(name, MISSING, "there is none", todo)
+        return
+    policy = found.get("deployment_branch_policy")
+    rules = sorted(
+        {one_line(str(rule.get("type")), 40) for rule in found.get("protection_rules") or []} - {"branch_policy"}
+    )
+    todo = f"Settings > Environments > {PRODUCTION} > Deployment branches: only {branch}"
+    if policy is None:
+        yield Check(name, MISSING, "any branch may use it", todo)
+        return
+    if policy.get("protected_branches"):
+        yield Check(name, OK, f"protected branches only; {', '.join(rules) or 'no reviewers'}")
+        return
+    path = f"/environments/{PRODUCTION}/deployment-branch-policies"
+    listed = github.settings_list(
+        path, key="branch_policies", doing=f"read the branches of {name}", needs="actions: read"
+    )
+    branches = [one_line(str(item.get("name")), 60) for item in listed]
+    if branches == [branch]:
+        yield Check(name, OK, f"only {branch}; {', '.join(rules) or 'no reviewers'}")
+    else:
+        yield Check(name, MISSING, f"open to {', '.join(branches) or 'no branch'}", todo)
+
+
+def _names(github: GitHub, environment: str | None, wanted: Names) -> Iterable[Check]:
+    scope = f"environment {environment}" if environment else "repository"
+    own = _listed(github, f"/environments/{quote(environment, safe='')}" if environment else "/actions", scope)
+    shared = NOTHING if environment is None else _listed(github, "/actions", "repository")
+    shared |= _listed(github, "/actions/organization-", "organisation")
+    missing, optional = lacking(wanted, own | shared)
+    name = f"secrets of the {scope}"
+    where = f"Settings > Environments > {environment}" if environment else "Settings > Secrets and variables > Actions"
+    if missing:
+        yield Check(name, MISSING, f"not set: {'; '.join(missing)}", f"{where}: add them")
+    elif environment is not None and wanted.secrets and not own.secrets & wanted.secrets:
+        todo = f"{where}: give it its own, so that only {PRODUCTION} can move @champion"
+        yield Check(name, MISSING, "it has none of its own and uses the repository's", todo)
+    else:
+        more = f"; not set, optional: {', '.join(optional)}" if optional else ""
+        seen = sorted((own | shared).secrets & wanted.secrets | (own | shared).variables & wanted.variables)
+        yield Check(name, OK, f"{', '.join(seen) or 'none needed'}{more}")
+
+
+def _listed(github: GitHub, path: str, scope: str) -> Names:
+    """The names (never values) of secrets and variables."""
+    joint = "" if path.endswith("-") else "/"
+    kind = "environments" if path.startswith("/environments") else None
+    lists = []
+    for what in ("secrets", "variables"):
+        doing = f"list the {what} of the {scope}"
+        items = github.settings_list(f"{path}{joint}{what}", key=what, doing=doing, needs=f"{kind or what}: read")
+        lists.append(frozenset(str(item.get("name")) for item in items))
+    return Names(*lists)

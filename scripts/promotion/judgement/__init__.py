@@ -1,0 +1,1 @@
+"""The judgement: pure apart from reading Parquet; no model, no network."""

@@ -1,0 +1,233 @@
+"""Metrics as sums per row and a formula over the sums: they add over partitions, machines and slices.
+
+A row is described by y (label), p (score: a probability, or a regression's prediction) and d (the 0/1
+decision). `tp`, `fp`, `fn`, and dollars are zero on most rows of an imbalanced problem; these metrics
+are sparse, and the resampling engine drops such rows exactly. Metrics that are not sums (AUC, average
+precision, precision at k) are in ranking.py.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from promotion.config.promotion_yaml import CustomMetric, Measure, Policy
+from promotion.config.strict import suggestion
+from promotion.errors import PromotionError
+from promotion.judgement.formula import Formula
+
+Task = Literal["classification", "regression"]
+Sums = Mapping[str, np.ndarray]
+EPSILON = np.finfo(np.float64).eps  # scikit-learn's clipping of probabilities in log_loss
+RANKED = ("roc_auc", "average_precision", "precision_at_k")
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A metric: the names of its sums, and the formula over them.
+
+    needs: "d" decisions, "p" scores. sparse: every sum is zero on rows with y = 0 and d = 0.
+    positive: it is greater than 0 for every usable model, so a relative margin means something.
+    """
+
+    name: str
+    sums: tuple[str, ...]
+    formula: Callable[[Sums], np.ndarray]
+    better: Literal["higher", "lower"] = "higher"
+    unit: str | None = None
+    task: Task | None = None
+    needs: str = "p"
+    sparse: bool = False
+    positive: bool = True
+    custom: bool = False
+
+    @property
+    def sign(self) -> int:
+        """+1 where higher is better, -1 where lower is."""
+        return 1 if self.better == "higher" else -1
+
+    def value(self, sums: Sums) -> np.ndarray:
+        """The formula over sums (name -> array of one shape); NaN where it cannot be computed."""
+        with np.errstate(all="ignore"):
+            return np.asarray(self.formula(sums), dtype=np.float64)
+
+
+def _ratio(top: str, bottom: str) -> Callable[[Sums], np.ndarray]:
+    return lambda s: s[top] / s[bottom]
+
+
+BUILT_IN = {
+    m.name: m
+    for m in (
+        Metric(
+            "f1",
+            ("tp", "fp", "fn"),
+            lambda s: 2 * s["tp"] / (2 * s["tp"] + s["fp"] + s["fn"]),
+            task="classification",
+            needs="d",
+            sparse=True,
+        ),
+        Metric(
+            "precision",
+            ("tp", "fp"),
+            lambda s: s["tp"] / (s["tp"] + s["fp"]),
+            task="classification",
+            needs="d",
+            sparse=True,
+        ),
+        Metric(
+            "recall",
+            ("tp", "fn"),
+            lambda s: s["tp"] / (s["tp"] + s["fn"]),
+            task="classification",
+            needs="d",
+            sparse=True,
+        ),
+        Metric("accuracy", ("right", "n"), _ratio("right", "n"), task="classification", needs="d"),
+        Metric("brier", ("brier", "n"), _ratio("brier", "n"), better="lower", task="classification"),
+        Metric("log_loss", ("log_loss", "n"), _ratio("log_loss", "n"), better="lower", task="classification"),
+        Metric("mae", ("ae", "n"), _ratio("ae", "n"), better="lower", task="regression"),
+        Metric("rmse", ("se", "n"), lambda s: np.sqrt(s["se"] / s["n"]), better="lower", task="regression"),
+        Metric(
+            "r2",
+            ("se", "y", "yy", "n"),
+            # y is centred on a constant (see `row_sums`), so that yy - y*y/n does not cancel
+            lambda s: 1 - s["se"] / (s["yy"] - s["y"] * s["y"] / s["n"]),
+            task="regression",
+            positive=False,
+        ),
+    )
+}
+
+
+def _net_benefit(task: Task) -> Metric:
+    needs = "d" if task == "classification" else "p"
+    return Metric(
+        "net_benefit",
+        ("dollars",),
+        lambda s: s["dollars"] + 0.0,
+        unit="$",
+        needs=needs,
+        sparse=task == "classification",
+        positive=False,
+    )
+
+
+def _custom(metric: CustomMetric, file: str | None) -> Metric:
+    formula = Formula(metric.formula, file=file)
+    return Metric(
+        metric.name,
+        tuple(f"{metric.name}.{name}" for name in formula.names),
+        lambda s: formula({name: s[f"{metric.name}.{name}"] for name in formula.names}),
+        better=metric.better,  # type: ignore[arg-type]
+        unit=metric.unit,
+        needs="",
+        positive=False,
+        custom=True,
+    )
+
+
+def metrics_of(policy: Policy, task: Task) -> dict[str, Metric]:
+    """Return every sum metric that this policy and task have, by name: net benefit, built-in, then custom ones."""
+    found: dict[str, Metric] = {}
+    if policy.measure.dollars:
+        found["net_benefit"] = _net_benefit(task)
+    found |= {name: metric for name, metric in BUILT_IN.items() if metric.task == task}
+    for custom in policy.measure.metrics:
+        if custom.name in found or custom.name in BUILT_IN or custom.name in (*RANKED, "net_benefit"):
+            raise PromotionError(
+                f"measure.metrics.{custom.name} has the name of a built-in metric; call it something else",
+                file=policy.file,
+            )
+        found[custom.name] = _custom(custom, policy.file)
+    return found
+
+
+def check_policy(policy: Policy, task: Task | None = None) -> None:
+    """Raise PromotionError, with the policy's line, for a rule that no score table of `task` could ever answer.
+
+    That is an unknown metric (with a suggestion), a metric that is not a sum in a challenge rule, and
+    a relative margin on a metric that can be 0 or less.
+    """
+    tasks: tuple[Task, ...] = (task,) if task is not None else ("classification", "regression")
+    known = {t: metrics_of(policy, t) for t in tasks}
+    names = tuple(dict.fromkeys(name for found in known.values() for name in found))
+    ranked = RANKED if "classification" in tasks else ()
+    for floor in policy.gate:
+        _known(policy, floor.target.metric, names + ranked, floor.line)
+    for rule in policy.challenge.rules:
+        name = rule.target.metric
+        if name in ranked:
+            raise PromotionError(
+                f"`{name}` is not a sum over rows, so it can be a floor but not a challenge rule",
+                file=policy.file,
+                line=rule.line,
+            )
+        _known(policy, name, names, rule.line)
+        if rule.relative and not all(found[name].positive for found in known.values() if name in found):
+            raise PromotionError(
+                f"`{name}` can be 0 or less, so a margin in % of it means nothing; give it in its own units",
+                file=policy.file,
+                line=rule.line,
+            )
+
+
+def _known(policy: Policy, name: str, names: tuple[str, ...], line: int) -> None:
+    if name in names:
+        return
+    why = "no `dollars` in `measure`" if name == "net_benefit" else f"unknown metric{suggestion(name, names)}"
+    raise PromotionError(f"a rule on `{name}`: {why}", file=policy.file, line=line or None)
+
+
+def dollars(
+    measure: Measure, y: np.ndarray, predicted: np.ndarray, columns: Mapping[str, np.ndarray], task: Task
+) -> np.ndarray:
+    """Return the (n,) dollars of each row, as `measure.dollars` says.
+
+    Classification, `predicted` being decisions: + caught where y = 1 and d = 1, - review where d = 1,
+    - missed where y = 1 and d = 0, - false_alarm where y = 0 and d = 1. Regression, `predicted` being
+    predictions: - under per unit of y above the prediction, - over per unit below.
+    """
+
+    def amount(key: str) -> np.ndarray | float:
+        spec = measure.dollars.get(key, 0.0)
+        return columns[spec] if isinstance(spec, str) else float(spec)
+
+    if task == "regression":
+        missed = y - predicted
+        return -(np.maximum(missed, 0) * amount("under") + np.maximum(-missed, 0) * amount("over"))
+    hit, flagged = y == 1, predicted == 1
+    total = np.where(hit & flagged, amount("caught"), 0.0) - np.where(flagged, amount("review"), 0.0)
+    return (
+        total - np.where(hit & ~flagged, amount("missed"), 0.0) - np.where(~hit & flagged, amount("false_alarm"), 0.0)
+    )
+
+
+def row_sums(
+    names: tuple[str, ...], y: np.ndarray, p: np.ndarray | None, d: np.ndarray | None, *, centre: float = 0.0
+) -> dict[str, np.ndarray]:
+    """Return the (n,) summand of each of `names` for every row (not dollars and custom sums).
+
+    y: labels. p: probabilities or predictions. d: 0/1 decisions. centre: a constant near the mean of
+    y, the same for the whole test set, which keeps the sum of squares of R2 from cancelling.
+    """
+    makers: dict[str, Callable[[], np.ndarray]] = {
+        "tp": lambda: (y == 1) & (d == 1),
+        "fp": lambda: (y == 0) & (d == 1),
+        "fn": lambda: (y == 1) & (d == 0),
+        "right": lambda: y == d,
+        "n": lambda: np.ones(len(y)),
+        "brier": lambda: (p - y) ** 2,
+        "log_loss": lambda: _log_loss(y, p),
+        "ae": lambda: np.abs(y - p),
+        "se": lambda: (y - p) ** 2,
+        "y": lambda: y - centre,
+        "yy": lambda: (y - centre) ** 2,
+    }
+    return {name: makers[name]().astype(np.float64) for name in names}
+
+
+def _log_loss(y: np.ndarray, p: np.ndarray) -> np.ndarray:
+    clipped = np.clip(p, EPSILON, 1 - EPSILON)
+    return -np.where(y == 1, np.log(clipped), np.log1p(-clipped))

@@ -1,0 +1,1 @@
+"""A pull request: its classification, its work folder, what comes in, the pins pushed."""

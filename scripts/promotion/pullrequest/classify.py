@@ -1,0 +1,325 @@
+"""Classify a pull request by state: what its merge result says about each model, against its base."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from promotion.champion.pins import PinHistory
+from promotion.config.model_yaml import LOCK, lock_digest, training_key
+from promotion.config.promotion_yaml import FILE, Entry, Promotion, parse
+from promotion.errors import PromotionError
+from promotion.git.repo import Repo
+from promotion.records import Action, ModelPlan, PinRecord, Plan
+from promotion.registry.client import CHAMPION, RegisteredModel, Registry
+from promotion.registry.ledger import has_ledger, read_ledger, was_champion
+
+WON_HERE = "its evidence was won against the base's champion under the base's policy"
+GUARDED = ("scripts/", ".github/", "requirements/")
+
+
+@dataclass(frozen=True)
+class State:
+    """One model in base and merge result: T and its pins, as DESIGN's table names them."""
+
+    model: str
+    tree: str | None
+    base_tree: str | None
+    entry: Entry | None
+    base_entry: Entry | None
+    former: str | None = None
+
+    @property
+    def pin(self) -> PinRecord | None:
+        """P: the merge result's pin."""
+        return None if self.entry is None else self.entry.champion
+
+    @property
+    def champion(self) -> PinRecord | None:
+        """B: the base's pin."""
+        return None if self.base_entry is None else self.base_entry.champion
+
+
+def classify(repo: Repo, registry: Registry, *, base: str, merge: str, head: str, only: str | None = None) -> Plan:
+    """Return what must happen to every model that the merge result or its base knows.
+
+    only: plan this model alone, and judge it even where nothing differs from the base.
+    """
+    text = repo.file_at(merge, FILE)
+    if text is None:
+        raise PromotionError("missing in the merge result; every checkout needs one (see the README)", file=FILE)
+    after = parse(text)
+    before_text = repo.file_at(base, FILE)
+    before = parse(before_text, file=f"{FILE} of the base") if before_text is not None else Promotion({})
+    lock = lock_digest(repo.file_at(merge, LOCK))
+    history = PinHistory(repo, base)
+    states = _states(repo, base, merge, before, after)
+    if only is not None:
+        states = [state for state in states if state.model == only]
+    plans = tuple(
+        _dated(_plan(state, registry, history, lock, insist=only is not None), repo, base, merge) for state in states
+    )
+    return Plan(
+        base=base,
+        head=head,
+        merge=merge,
+        lock=lock,
+        models=plans,
+        refusals=tuple(_refusals(repo, base, merge, before, after, states, plans)),
+    )
+
+
+def _states(repo: Repo, base: str, merge: str, before: Promotion, after: Promotion) -> list[State]:
+    folders = set(repo.folders_at(base, "models")) | set(repo.folders_at(merge, "models"))
+    names = sorted(folders | set(before.models) | set(after.models))
+    states = []
+    for name in names:
+        former = _former(name, before, after)
+        state = State(
+            model=name,
+            tree=repo.object_at(merge, f"models/{name}"),
+            base_tree=repo.object_at(base, f"models/{name}"),
+            entry=after.models.get(name),
+            base_entry=before.models.get(name if former is None else former),
+            former=former,
+        )
+        if state.entry is not None or state.base_entry is not None or state.tree != state.base_tree:
+            states.append(state)
+    return states
+
+
+def _former(name: str, before: Promotion, after: Promotion) -> str | None:
+    """The old name of a model that the pull request renames: its entry in the base is the one to hold it against."""
+    entry = after.models.get(name)
+    if entry is None or entry.renamed_from is None or name in before.models or entry.renamed_from in after.models:
+        return None
+    return entry.renamed_from if entry.renamed_from in before.models else None
+
+
+def decide(state: State, history: PinHistory) -> tuple[Action, str]:
+    """Return (action, reason) for one model; a pure function of the state and main's history."""
+    if state.entry is None:
+        return _without_entry(state)
+    changed = state.tree != state.base_tree
+    moved = state.pin != state.champion
+    unproven = state.pin is not None and state.pin.adopted and state.pin.source_tree is None
+    if state.tree is None and not (unproven and (moved or not changed)):
+        return (
+            "refuse",
+            f"{FILE} has an entry for it but models/{state.model}/ is gone; remove both together or neither",
+        )
+    if state.former is not None and state.pin is not None and state.pin == state.champion:
+        return "refuse", (
+            f"its pin is the one of {state.former}, whose version numbers mean nothing under another name; "
+            "set `champion: null`, and the candidate is trained and pinned here"
+        )
+    if not changed and not moved:
+        return "none", "neither its folder nor its pin differs from the base"
+    if state.pin is None and moved:
+        return _dropped(state, history, changed)
+    if state.pin is not None and state.pin.source_tree == state.tree:
+        return "verify", "its pin names this very tree"
+    if moved and unproven and (not changed or state.tree is None):
+        return "verify", "it is adopted: what it was made from is not known here"
+    if moved and not changed:
+        return "refuse", (
+            f"its pin moves to version {state.pin.version if state.pin else None} without the code that it was made "
+            f"from; use `python scripts/rollback.py {state.model} --to VERSION`, which moves both"
+        )
+    return "train", "its folder has a tree that no pin names"
+
+
+def _without_entry(state: State) -> tuple[Action, str]:
+    if state.base_entry is None:
+        return "refuse", f"models/{state.model}/ has no entry in {FILE}; add one (see the README, Add a model)"
+    if state.tree is None:
+        return "none", "removed together with its folder"
+    return "refuse", f"its entry in {FILE} is removed but models/{state.model}/ stays; remove both together or neither"
+
+
+def _dropped(state: State, history: PinHistory, changed: bool) -> tuple[Action, str]:
+    """A pin that becomes null: the revert of the first promotion, or a retired champion."""
+    if not changed:
+        return "verify", "its champion is retired"
+    for commit in history.repo.first_parent_log(history.tip, f"models/{state.model}"):
+        same = history.repo.object_at(commit.sha, f"models/{state.model}") == state.tree
+        if same and history.pins(commit.sha).get(state.model) is None:
+            return "verify", "back to before its first champion"
+    return "train", "its folder has a tree that no pin names"
+
+
+def _dated(plan: ModelPlan, repo: Repo, base: str, merge: str) -> ModelPlan:
+    """Add the day on which the tree of a model to judge was first committed; `confirm: fresh` asks for it."""
+    if plan.action not in ("train", "judge") or plan.source_tree is None:
+        return plan
+    first = repo.first_with(base, merge, f"models/{plan.model}", plan.source_tree) or repo.describe(merge)
+    day = datetime.fromisoformat(first.when).astimezone(UTC).date()
+    return plan.model_copy(update={"committed_on": str(day)})
+
+
+def _plan(state: State, registry: Registry, history: PinHistory, lock: str, *, insist: bool = False) -> ModelPlan:
+    action, reason = decide(state, history)
+    if insist and action == "none" and state.tree is not None:
+        action, reason = "train", "a trial was asked for"
+    effect, first = "nothing changes", []
+    run_id = version = None
+    key = training_key(state.model, state.tree, lock) if state.tree is not None else None
+    owner = state.base_entry or state.entry
+    if state.base_entry is None and state.entry is not None:
+        first.append("This pull request brings the model's own policy; it is judged by what it brings.")
+    if state.former is not None:
+        first.append(
+            f"This renames {state.former}: the candidate challenges its champion under its policy, merging drops "
+            f"@champion of {state.former}, and the count of looks begins again."
+        )
+    rolled = history.rolled_back(state.model).get(state.tree or "") if action != "none" else None
+    if (rolled is not None and action in ("train", "verify") and state.pin != state.champion) or (
+        rolled and action == "train"
+    ):
+        first.append(
+            f"This tree was champion as version {rolled.before.version if rolled.before else '?'} and was rolled back "
+            f"on {rolled.commit.when[:10]} ({rolled.commit.subject})."
+        )
+    if action == "verify":
+        action, reason, effect = _verify(state, registry, history)
+        if state.pin is not None and state.pin.override and state.pin != state.champion:
+            first.append(f"Override by {state.pin.override['by']}: {state.pin.override['reason']}")
+    if action == "train" and key is not None:
+        run_id, version = _known(registry, state.model, key)
+        if run_id is not None:
+            action, reason = "judge", "this tree was trained before; its model is judged again under today's policy"
+    if state.entry is None and action == "none":
+        effect = "@champion is dropped" if state.champion else "nothing changes"
+    if action == "refuse":
+        effect = "this must not be merged as it is"
+    return ModelPlan(
+        model=state.model,
+        action=action,
+        reason=reason,
+        source_tree=state.tree,
+        key=key,
+        champion=state.champion,
+        pin=state.pin,
+        policy=None if owner is None else owner.policy.raw,
+        policy_digest=None if owner is None else owner.policy.digest,
+        says_first=tuple(first),
+        merge_effect=effect,
+        run_id=run_id,
+        version=version,
+        champion_model=None if state.champion is None else state.former,
+    )
+
+
+def _known(registry: Registry, model: str, key: str) -> tuple[str | None, int | None]:
+    """Return the run (and version) that was trained under `key`, if one was finished."""
+    for run in registry.runs(model, key=key):
+        if run.tags.get("complete") == "true":
+            version = registry.version_of_run(model, run.run_id)
+            return run.run_id, None if version is None else version.version
+    return None, None
+
+
+def _verify(state: State, registry: Registry, history: PinHistory) -> tuple[Action, str, str]:
+    """Check a pin against the base: the evidence was won against it, or the version was champion before."""
+    old, new = state.champion, state.pin
+    before = "nothing" if old is None else str(old.version)
+    if new is None:
+        return "verify", "no champion is left", f"@champion is dropped (was version {before})"
+    if new == old:
+        return "verify", "its folder comes back to the tree that is pinned", "nothing changes"
+    move = f"@champion {before} -> {new.version}"
+    by = "" if new.override is None else f", override by {new.override['by']}"
+    listed = registry.model(state.model)
+    entry = None if listed is None else was_champion(read_ledger(listed.tags), new)
+    if entry is not None:
+        origin = "" if entry.pr is None else f", merged in #{entry.pr}"
+        return (
+            "verify",
+            "this version was champion before",
+            f"{move}, rollback to the champion of {entry.at[:10]}{origin}{by}",
+        )
+    if new.override is not None:
+        return "verify", "an override names who and why", f"{move}{by}"
+    if new.adopted:
+        return _adopted(state.model, new, listed)
+    from promotion.registry.evidence import check_evidence
+
+    owner = state.base_entry or state.entry
+    assert owner is not None
+    problems = check_evidence(registry, state.model, new, champion=old, policy_digest=owner.policy.digest)
+    if problems:
+        return (
+            "refuse",
+            problems[0] + f"; run `python scripts/retrain.py update {state.model}` on this branch",
+            "nothing",
+        )
+    return "verify", WON_HERE, move
+
+
+def _adopted(model: str, pin: PinRecord, listed: RegisteredModel | None) -> tuple[Action, str, str]:
+    """`adopted: true` names the champion that the registry has; it is no way around the challenge."""
+    champion = None if listed is None else listed.aliases.get(CHAMPION)
+    if champion == pin.version and (listed is None or not has_ledger(listed.tags)):
+        return "verify", "the registry's own champion is adopted", f"nothing moves: @champion stays {champion}"
+    now = "none" if champion is None else f"version {champion}"
+    return (
+        "refuse",
+        f"version {pin.version} is marked `adopted: true`, but the registry's @champion is {now}, or was set by this "
+        f"project; challenge it with `python scripts/retrain.py open {model}`",
+        "nothing",
+    )
+
+
+def _refusals(
+    repo: Repo,
+    base: str,
+    merge: str,
+    before: Promotion,
+    after: Promotion,
+    states: list[State],
+    plans: tuple[ModelPlan, ...],
+) -> list[str]:
+    """Return why the pull request is red whatever its models do: one sentence each."""
+    found = [f"{plan.model}: {plan.reason}" for plan in plans if plan.action == "refuse"]
+    judged = [plan.model for plan in plans if plan.action in ("train", "judge")]
+    found += _unnamed(before, after, judged)
+    if not judged:
+        return found
+    mixed = sorted({path.split("/")[0] + "/" for path in repo.changed_paths(base, merge) if path.startswith(GUARDED)})
+    if mixed:
+        found.append(
+            f"it changes {', '.join(judged)} together with {', '.join(mixed)}; split it into two pull requests"
+        )
+    for state in states:
+        old, new = state.base_entry, state.entry
+        if old is not None and new is not None:
+            same = (old.policy.digest, old.freeze, old.drift) == (new.policy.digest, new.freeze, new.drift)
+            if not same:
+                found.append(
+                    f"it changes {', '.join(judged)} together with the policy of {state.model} "
+                    f"({FILE}:{new.line}); nobody lowers the bar and jumps it in one pull request: split it"
+                )
+    if before.models and before.guard_moves != after.guard_moves:
+        found.append(f"it changes {', '.join(judged)} together with `guard` in {FILE}; split it")
+    return found
+
+
+def _unnamed(before: Promotion, after: Promotion, judged: list[str]) -> list[str]:
+    """A new model beside one whose champion goes: without `renamed_from` a rename would escape the challenge."""
+    found = []
+    new = [name for name in judged if name not in before.models and name in after.models]
+    gone = [name for name, old in before.models.items() if old.champion is not None and name not in after.models]
+    for name in new:
+        entry = after.models[name]
+        if entry.renamed_from is not None and entry.renamed_from not in gone:
+            found.append(
+                f"{name} says `renamed_from: {entry.renamed_from}` ({FILE}:{entry.line}), but that is no model whose "
+                "champion this pull request removes; correct the name or leave the line out"
+            )
+    claimed = {after.models[name].renamed_from for name in new}
+    unclaimed = [name for name in gone if name not in claimed]
+    plain = [name for name in new if after.models[name].renamed_from is None]
+    if plain and unclaimed:
+        found.append(
+            f"it removes {', '.join(unclaimed)} and adds {', '.join(plain)}: say `renamed_from: {unclaimed[0]}` in the "
+            "new entry, so that it challenges that champion, or use two pull requests"
+        )
+    return found

@@ -1,0 +1,1 @@
+"""MLflow: the client, the ledger, the evidence, the looks."""

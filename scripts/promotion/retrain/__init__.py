@@ -1,0 +1,1 @@
+"""Retrain pull requests: opened, updated, scheduled."""

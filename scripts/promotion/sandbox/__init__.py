@@ -1,0 +1,1 @@
+"""The process that runs model code, and the artifact that it makes."""

@@ -1,0 +1,103 @@
+"""The running server and a client that never stops asking it: what users of the model see during a promotion."""
+
+import json
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from pathlib import Path
+
+import requests
+
+from promotion.errors import PromotionError
+
+START_SECONDS = 90
+PAUSE_SECONDS = 0.02  # a steady stream that leaves the processor to the training
+
+
+class Server:
+    """`serve.py MODEL` as a process of its own."""
+
+    def __init__(self, scripts: Path, model: str, env: dict[str, str], log: Path) -> None:
+        self.log = log.open("w", encoding="utf-8")
+        self.process = subprocess.Popen(
+            [sys.executable, str(scripts / "serve.py"), model, "--port", "0", "--poll-seconds", "0.5"],
+            env=env,
+            stdout=subprocess.PIPE,
+            stderr=self.log,
+            text=True,
+        )
+        timer = threading.Timer(START_SECONDS, self.process.kill)
+        timer.start()
+        assert self.process.stdout is not None
+        line = self.process.stdout.readline()
+        timer.cancel()
+        if not line.startswith("serving "):
+            raise PromotionError(f"the server did not start; its log is {log}")
+        self.line = line.strip()
+        self.url = next(word for word in self.line.split() if word.startswith("http")).rstrip(",")
+
+    def stop(self) -> None:
+        """Ask the server to finish its requests and end."""
+        self.process.terminate()
+        try:
+            self.process.wait(30)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+        self.log.close()
+
+
+class Client:
+    """Sends one request after the other from a thread and counts answers by version, and failures."""
+
+    def __init__(self, url: str, payload: dict[str, object]) -> None:
+        self.url = url
+        self.payload = payload
+        self.answers: Counter[str] = Counter()
+        self.failures: list[str] = []
+        self.changed = threading.Condition()
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+
+    def start(self) -> "Client":
+        """Begin to send."""
+        self._thread.start()
+        return self
+
+    def _run(self) -> None:
+        session = requests.Session()
+        body = json.dumps(self.payload)
+        while not self._stop.wait(PAUSE_SECONDS):
+            try:
+                answer = session.post(
+                    f"{self.url}/invocations", data=body, headers={"Content-Type": "application/json"}, timeout=30
+                )
+                good = answer.status_code == 200 and len(answer.json()["predictions"]) > 0
+                version = answer.headers.get("X-Model-Version", "none")
+                trouble = f"HTTP {answer.status_code}: {answer.text[:200]}"
+            except (requests.RequestException, ValueError, KeyError) as error:
+                good, version, trouble = False, "none", repr(error)
+            with self.changed:
+                if good:
+                    self.answers[version] += 1
+                else:
+                    self.failures.append(trouble)
+                self.changed.notify_all()
+
+    def wait_for(self, version: int, seconds: float) -> float:
+        """Return after how many seconds the first answer (or failure) after now comes from `version`."""
+        started = time.monotonic()
+        with self.changed:
+            before = self.answers[str(version)]
+            self.changed.wait_for(lambda: self.answers[str(version)] > before, timeout=seconds)
+            if self.answers[str(version)] == before:
+                raise PromotionError(
+                    f"no answer from version {version} within {seconds:.0f} s; answers: {dict(self.answers)}"
+                )
+        return time.monotonic() - started
+
+    def stop(self) -> None:
+        """Stop sending and wait for the last answer."""
+        self._stop.set()
+        self._thread.join(60)

@@ -1,0 +1,160 @@
+"""A bare repository that stands for the hosted one, and pull requests against it, played with plain git."""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from promotion.errors import PromotionError
+from promotion.git.repo import Repo
+
+BOT = ("promotion-bot", "promotion-bot@example.com")
+PERSON = ("Dana Scientist", "dana@example.com")
+LEFT_OUT = (".git", ".venv", ".data", ".demo", ".work", ".tools", "__pycache__", ".pytest_cache", ".ruff_cache")
+
+
+@dataclass(frozen=True)
+class PullRequest:
+    """An open pull request: its branch, its number, and the folder where its records go."""
+
+    number: int
+    title: str
+    branch: str
+    folder: Path
+
+
+class Hosting:
+    """`hosted.git` (bare), `clone` (a person's checkout of main) and pull requests between them."""
+
+    def __init__(self, root: Path, project: Path, env: dict[str, str]) -> None:
+        self.root = root
+        self.project = project
+        self.env = env
+        self.bare = root / "hosted.git"
+        self.clone = root / "clone"
+        self.count = 0
+
+    def create(self) -> None:
+        """Make the bare repository from this project's files and clone it."""
+        self._git(self.root, "init", "--quiet", "--bare", "--initial-branch=main", str(self.bare))
+        self._git(self.root, "clone", "--quiet", str(self.bare), str(self.clone))
+        self._git(self.clone, "checkout", "--quiet", "-B", "main")
+        copy_project(self.project, self.clone)
+        self._git(self.clone, "add", "--all")
+        self.commit(self.clone, "The project as it ships", PERSON)
+        self._git(self.clone, "push", "--quiet", "-u", "origin", "main")
+
+    def _git(self, where: Path, *args: str) -> str:
+        return Repo(where).git(*args, env=self.env)
+
+    def commit(self, where: Path, message: str, author: tuple[str, str] = PERSON) -> None:
+        """Commit what is staged."""
+        name, mail = author
+        self._git(where, "-c", f"user.name={name}", "-c", f"user.email={mail}", "commit", "--quiet", "-m", message)
+
+    def pull(self) -> str:
+        """Bring the clone's main to the hosted tip and return it."""
+        self._git(self.clone, "checkout", "--quiet", "main")
+        self._git(self.clone, "pull", "--quiet", "--ff-only", "origin", "main")
+        return Repo(self.clone).resolve("HEAD")
+
+    def open(self, title: str, branch: str, folder: str) -> PullRequest:
+        """Commit the clone's edits on a new branch, push it, and open a pull request."""
+        self.count += 1
+        self._git(self.clone, "checkout", "--quiet", "-b", branch)
+        self._git(self.clone, "add", "--all")
+        if self._git(self.clone, "status", "--porcelain").strip():
+            self.commit(self.clone, title)
+        self._git(self.clone, "push", "--quiet", "origin", branch)
+        path = self.root / f"pr-{self.count}-{folder}"
+        path.mkdir()
+        return PullRequest(self.count, title, branch, path)
+
+    def merge_result(self, request: PullRequest) -> Path:
+        """Check out refs/pull/N/merge as the hosting service makes it, in a folder of its own."""
+        where = self.root / "merge-result"
+        if where.exists():
+            self._git(self.clone, "worktree", "remove", "--force", str(where))
+        self._git(self.clone, "fetch", "--quiet", "origin")
+        self._git(self.clone, "worktree", "add", "--quiet", "--detach", str(where), "origin/main")
+        message = f"Merge {request.branch} into main"
+        name, mail = BOT
+        identity = ("-c", f"user.name={name}", "-c", f"user.email={mail}")
+        self._git(where, *identity, "merge", "--quiet", "--no-ff", "-m", message, f"origin/{request.branch}")
+        self._git(where, "push", "--quiet", "--force", "origin", f"HEAD:refs/pull/{request.number}/merge")
+        return where
+
+    def commit_pin(self, request: PullRequest) -> None:
+        """Commit promotion.yaml on the pull request's branch as the bot and push it as a plain fast-forward."""
+        self._git(self.clone, "add", "promotion.yaml")
+        self.commit(self.clone, f"Pin the winner of #{request.number}", BOT)
+        self._git(self.clone, "push", "--quiet", "origin", request.branch)
+
+    def squash(self, request: PullRequest) -> str:
+        """Merge a pull request by squashing it onto main; return the commit."""
+        self.pull()
+        self._git(self.clone, "merge", "--quiet", "--squash", f"origin/{request.branch}")
+        self.commit(self.clone, f"{request.title} (#{request.number})")
+        self._git(self.clone, "push", "--quiet", "origin", "main")
+        return Repo(self.clone).resolve("HEAD")
+
+    def revert(self, commit: str) -> None:
+        """Undo a commit on a new branch of the clone, as the Revert button does; open() pushes it."""
+        self.pull()
+        name, mail = PERSON
+        identity = ("-c", f"user.name={name}", "-c", f"user.email={mail}")
+        self._git(self.clone, "checkout", "--quiet", "-b", "revert-work")
+        self._git(self.clone, *identity, "revert", "--no-edit", commit)
+
+    def verb(self, where: Path, script: str, *args: str, log: Path, accept: Sequence[int] = (0,)) -> int:
+        """Run one of the checkout's own scripts, as a workflow step would; its output goes to `log`."""
+        with log.open("a", encoding="utf-8") as handle:
+            print(f"$ python scripts/{script} {' '.join(args)}", file=handle, flush=True)
+            done = subprocess.run(
+                [sys.executable, str(where / "scripts" / script), *args],
+                cwd=where,
+                env=self.env,
+                stdin=subprocess.DEVNULL,
+                stdout=handle,
+                stderr=subprocess.STDOUT,
+                check=False,
+            )
+        if done.returncode not in accept:
+            tail = "\n".join(log.read_text(encoding="utf-8").splitlines()[-25:])
+            raise PromotionError(f"{script} exited with {done.returncode}; the end of {log}:\n{tail}")
+        return done.returncode
+
+
+def copy_project(source: Path, target: Path) -> None:
+    """Copy the project's files as they are now: git's own list where this is a checkout, else all but caches."""
+    repo = Repo(source)
+    try:
+        listed = repo.git("ls-files", "-z", "--cached", "--others", "--exclude-standard").split("\0")
+        names = [name for name in listed if name]
+    except PromotionError:
+        names = [
+            str(path.relative_to(source))
+            for path in source.rglob("*")
+            if path.is_file() and not set(path.relative_to(source).parts) & set(LEFT_OUT)
+        ]
+    for name in names:
+        if (source / name).is_file():
+            (target / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(source / name, target / name)
+
+
+def environment(root: Path, data: Path) -> dict[str, str]:
+    """The environment of every step: an MLflow of its own in `root`, and no configuration of the caller's."""
+    kept = {key: value for key, value in os.environ.items() if not key.startswith(("MLFLOW_", "GIT_", "GITHUB_"))}
+    return {
+        **kept,
+        "MLFLOW_TRACKING_URI": f"sqlite:///{(root / 'mlflow.db').resolve()}",
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "PROMOTION_DATA_DIR": str(data.resolve()),
+        "GIT_CONFIG_GLOBAL": os.devnull,
+        "GIT_CONFIG_NOSYSTEM": "1",
+        "PYTHONUNBUFFERED": "1",
+    }

@@ -1,0 +1,1 @@
+"""Figures for people, and other people's text made harmless."""

@@ -1,0 +1,153 @@
+"""promotion.yaml: the strict loader, its sentences, and the schema that editors use."""
+
+import json
+from pathlib import Path
+
+import jsonschema
+import pytest
+import yaml
+from promotion.config.promotion_yaml import load, parse, policy_from_raw
+from promotion.errors import PromotionError
+
+PROJECT = Path(__file__).resolve().parents[2]
+SCHEMA = json.loads((PROJECT / ".github" / "promotion.schema.json").read_text(encoding="utf-8"))
+SHIPPED = (PROJECT / "promotion.yaml").read_text(encoding="utf-8")
+GOOD = """\
+models:
+  fraud-detector:
+    measure:
+      test_days: 7
+      delay_days: 7
+      dollars: {caught: amount, review: 15}
+      cluster: [customer_id]
+      slices: [weekend]
+    gate:
+      net_benefit: "> 40000"
+      f1: "> 0.20"
+    challenge:
+      confidence: 0.95
+      looks: 5
+      net_benefit: superior
+      f1: {not_worse_than: 0.05}
+    champion:
+      version: 3
+      source_tree: 5b1c5b1c5b1c5b1c5b1c5b1c5b1c5b1c5b1c5b1c
+      digest: sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa
+      evidence: sha256:bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb
+"""
+
+BROKEN = [
+    # (what is replaced, by what, the line that must be named, what the sentence must say, seen by the schema too)
+    ("      looks: 5\n", "      loks: 5\n", 14, "did you mean `looks`?", True),
+    ("      test_days: 7\n", "", 4, "`measure` lacks the key `test_days`", True),
+    ("      test_days: 7\n", "      test_days: 7\n      test_days: 8\n", 5, "stands twice", False),
+    ("test_days: 7", 'test_days: "7"', 4, "`test_days` must be a whole number", True),
+    ("test_days: 7", "test_days: 7.5", 4, "`test_days` must be a whole number", True),
+    ("test_days: 7", "test_days: 0", 4, "1 and 3660, not 0", True),
+    ("test_days: 7", "test_days: true", 4, "`test_days` must be a whole number", True),
+    ("delay_days: 7", "delay_dais: 7", 5, "did you mean `delay_days`?", True),
+    ('"> 40000"', "40000", 10, "must be a floor", True),
+    ('"> 40000"', '"=> 40000"', 10, "must be a floor", True),
+    ('"> 40000"', '"> lots"', 10, "must be a floor", True),
+    ('"> 40000"', '"> nan"', 10, "must be a floor", True),
+    ('"> 40000"', '"> inf"', 10, "must be a floor", True),
+    ("confidence: 0.95", "confidence: 95", 13, "between 0.5 and 0.9999", True),
+    ("confidence: 0.95", "confidence: .nan", 13, "must be a number", False),
+    ("net_benefit: superior", "net_benefit: superiour", 15, "did you mean `superior`?", True),
+    ("not_worse_than: 0.05", "not_worse_than: -0.05", 16, "wrong sign", True),
+    ("not_worse_than: 0.05", "not_worse_than: 150%", 16, "between 0% and 100%", False),
+    ("f1: {not_worse_than: 0.05}", "f1 by hour: {not_worse_than: 0.05}", 16, "not one of measure.slices", False),
+    ("version: 3", "version: three", 18, "`version` must be a whole number", True),
+    ("5b1c5b1c5b1c", "xyz", 19, "git tree id", True),
+    ("evidence: sha256:", "evidence: md5:", 21, "sha256: and 64 hex digits", True),
+    ("      evidence: sha256:" + "b" * 64 + "\n", "", 18, "lacks the key `evidence`", False),
+    ("    champion:\n", "    champions:\n", 17, "did you mean `champion`?", True),
+    ("cluster: [customer_id]", "cluster: customer_id", 7, "list of column names", True),
+    ("cluster: [customer_id]", "cluster: [a, b, c]", 7, "at most 2", True),
+    ("caught: amount", "caught: -5", 6, "0 or more", True),
+    ("caught: amount", "cought: amount", 6, "did you mean `caught`?", True),
+    ("  fraud-detector:\n", "  fraud detector:\n", 2, "not a model name", True),
+    ("models:\n", "model:\n", 1, "unknown key `model`", True),
+]
+
+
+@pytest.mark.parametrize(("old", "new", "line", "says", "schema_too"), BROKEN, ids=lambda value: str(value)[:30])
+def test_a_mistake_is_one_sentence_with_its_line(old: str, new: str, line: int, says: str, schema_too: bool) -> None:
+    """Every mistake names promotion.yaml and the line it is on, in one sentence."""
+    text = GOOD.replace(old, new, 1)
+    assert text != GOOD
+
+    with pytest.raises(PromotionError) as caught:
+        parse(text)
+
+    assert str(caught.value).startswith(f"promotion.yaml:{line}: ")
+    assert says in str(caught.value)
+    assert "\n" not in str(caught.value)
+    if schema_too:
+        assert list(jsonschema.Draft7Validator(SCHEMA).iter_errors(yaml.safe_load(text)))
+
+
+def test_what_is_good_passes_loader_and_schema() -> None:
+    """The file that ships, and one with every key, are good to both."""
+    full = GOOD.replace("    champion:\n", "    freeze: year end\n    drift: repair\n    champion:\n")
+    full = full.replace("f1: {not_worse_than: 0.05}", "f1 by weekend: {not_worse_than: 5%}\n      worthwhile: 1000")
+    full += "      override: {by: dana, reason: outage}\nguard: {moves: 5}\n"
+    for text in (SHIPPED, GOOD, full):
+        jsonschema.validate(yaml.safe_load(text), SCHEMA)
+        parse(text)
+
+    entry = parse(full).models["fraud-detector"]
+    rule = entry.policy.challenge.rules[1]
+    assert (entry.freeze, entry.drift, parse(full).guard_moves) == ("year end", "repair", 5)
+    assert (str(rule.target), rule.margin, rule.relative) == ("f1 by weekend", 0.05, True)
+    assert entry.champion is not None
+    assert entry.champion.override == {"by": "dana", "reason": "outage"}
+
+
+def test_the_shipped_file_is_the_missions_gate_and_has_no_champion() -> None:
+    """This repository ships with net benefit > 40000 and f1 > 0.20, both strict, and no champion."""
+    entry = parse(SHIPPED).models["fraud-detector"]
+
+    found = {str(floor.target): (floor.op, floor.bound) for floor in entry.policy.gate}
+    assert found == {"net_benefit": (">", 40000.0), "f1": (">", 0.20)}
+    assert entry.champion is None
+
+
+def test_a_missing_file_is_one_sentence(tmp_path: Path) -> None:
+    """No promotion.yaml says so and what to do."""
+    with pytest.raises(PromotionError, match=r"promotion.yaml: missing; run this from"):
+        load(tmp_path / "promotion.yaml")
+
+
+@pytest.mark.parametrize("text", ["", "models: [", "models: {a: *b}", "- a", "models: 3", "\t", "models: {1: {}}"])
+def test_what_is_no_mapping_of_models_is_one_sentence(text: str) -> None:
+    """Broken YAML and other shapes are refused with a line, never a traceback."""
+    with pytest.raises(PromotionError, match=r"^promotion.yaml:\d+: [^\n]+$"):
+        parse(text)
+
+
+def test_the_policys_digest_ignores_layout_and_the_pin_but_not_the_order_of_rules() -> None:
+    """Comments, layout and the champion do not change a policy; a bound or the first rule do."""
+    digest = parse(GOOD).models["fraud-detector"].policy.digest
+
+    def other(old: str, new: str) -> str:
+        text = GOOD.replace(old, new, 1)
+        assert text != GOOD
+        return parse(text).models["fraud-detector"].policy.digest
+
+    assert other("      looks: 5\n", "      looks: 5 # five\n\n") == digest
+    assert other("version: 3", "version: 4") == digest
+    assert other("0.20", "0.21") != digest
+    rules = "      net_benefit: superior\n      f1: {not_worse_than: 0.05}\n"
+    swapped = "      f1: {not_worse_than: 0.05}\n      net_benefit: superior\n"
+    assert other(rules, swapped) != digest
+
+
+def test_a_policy_survives_its_plain_form() -> None:
+    """A policy that travels in a record as plain data is the same policy when it is read back."""
+    policy = parse(SHIPPED).models["fraud-detector"].policy
+
+    again = policy_from_raw("fraud-detector", json.loads(json.dumps(policy.raw)), file="plan.json")
+
+    assert again.digest == policy.digest
+    assert [str(rule.target) for rule in again.challenge.rules] == [str(r.target) for r in policy.challenge.rules]

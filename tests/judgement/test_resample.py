@@ -1,0 +1,250 @@
+"""The bootstrap: weights with Poisson's moments, exact sums, the same bits however the rows are cut."""
+
+import itertools
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from promotion.errors import PromotionError
+from promotion.judgement.clusters import MOST, ClusterSums, exponent, grouped, merge, read
+from promotion.judgement.measure import CANDIDATE, DIFFERENCE, Measured, Statistic, gradient
+from promotion.judgement.metrics import BUILT_IN, metrics_of
+from promotion.judgement.resample import COUNTS, Sample, interval, normal, percentile, replicates, weights
+from promotion.judgement.table import open_scores
+
+from tests.support.score_tables import frame, opened, policy
+
+PINNED = [1, 3, 1, 0, 1, 0, 1, 1, 2, 0, 2, 1, 3, 0, 4, 1, 1, 0, 2, 1, 1, 2, 0, 0]
+
+
+def test_the_weight_table_has_poissons_moments() -> None:
+    """Mean and variance are exactly 1, the next two moments Poisson's to 1e-4, over 65,536 equally likely numbers."""
+    k, counts = np.arange(len(COUNTS)), np.array(COUNTS)
+    moments = [int((k**power * counts).sum()) / 65536 for power in range(5)]
+
+    assert moments[:3] == [1, 1, 2]
+    assert moments[3:] == pytest.approx([5, 15], abs=1e-4)
+
+
+def test_weights_are_pinned() -> None:
+    """The stream behind the weights is the one that every earlier evaluation used."""
+    found = weights(1, 24, seed=7, block=0)[0].astype(int).tolist()
+
+    assert found == PINNED
+
+
+def test_replicates_have_the_mean_and_variance_of_a_poisson_bootstrap() -> None:
+    """Over 20,000 replicates the totals have the mean of the sums and the variance of their squares."""
+    sums = np.random.default_rng(0).normal(1, 2, (300, 2))
+    drawn = replicates(sums, 1, 20_000)
+
+    np.testing.assert_allclose(drawn.mean(axis=0), sums.sum(axis=0), atol=5 * np.sqrt((sums**2).sum() / 20_000))
+    np.testing.assert_allclose(drawn.var(axis=0), (sums**2).sum(axis=0), rtol=0.05)
+
+
+def test_both_models_get_the_same_weights() -> None:
+    """Two equal columns have equal replicates, so the difference of a model with itself is 0 in each."""
+    sums = np.repeat(np.random.default_rng(0).normal(0, 1, (50, 1)), 2, axis=1)
+    drawn = replicates(sums, 3, 500)
+
+    np.testing.assert_array_equal(drawn[:, 0], drawn[:, 1])
+
+
+def test_replicates_are_exact_sums() -> None:
+    """A replicate is the weighted sum, with an error below 2^-45 of the column's size."""
+    sums = np.random.default_rng(0).normal(0, 1e5, (40, 3))
+    drawn = replicates(sums, 5, 10)
+    expected = weights(10, 40, 5, 0) @ sums
+
+    np.testing.assert_allclose(drawn, expected, atol=2**-45 * 40 * np.abs(sums).sum())
+
+
+def test_columns_do_not_change_each_others_replicates() -> None:
+    """Asking for more metrics leaves the others' numbers as they were, to the bit."""
+    sums = np.random.default_rng(0).normal(0, 1, (500, 7))
+
+    np.testing.assert_array_equal(replicates(sums, 2, 100)[:, :2], replicates(sums[:, :2], 2, 100))
+
+
+values = st.lists(
+    st.tuples(st.integers(0, 6), st.floats(-1e6, 1e6, allow_nan=False, width=64)), min_size=1, max_size=40
+)
+
+
+@given(values, st.integers(0, 40), st.randoms(use_true_random=False))
+@settings(max_examples=200, deadline=None)
+def test_partial_sums_merge_to_the_same_bits(rows, cut: int, random) -> None:
+    """Any cut and any order of the rows gives the same ids and the same whole numbers."""
+    scale = [exponent(max(abs(v) for _, v in rows))]
+
+    def sums(chosen):
+        ids = np.array([i for i, _ in chosen], dtype=np.uint64)
+        return grouped(ids, [np.array([v for _, v in chosen])], ["x"], scale)
+
+    whole = sums(rows)
+    shuffled = list(rows)
+    random.shuffle(shuffled)
+    parts = [sums(part) for part in (shuffled[:cut], shuffled[cut:]) if part]
+    merged = merge(parts)
+
+    np.testing.assert_array_equal(whole.ids, merged.ids)
+    np.testing.assert_array_equal(whole.values(), merged.values())
+    np.testing.assert_array_equal(whole.high, merged.high)
+    np.testing.assert_array_equal(whole.low, merged.low)
+    exact = sum(v for _, v in rows)
+    assert merged.totals()["x"] == pytest.approx(exact, rel=1e-12, abs=1e-9)
+
+
+def test_more_clusters_than_the_limit_become_pseudo_clusters_whatever_the_order() -> None:
+    """Above the limit 16,384 pseudo-clusters hold the same total, and it does not matter when they were made."""
+    rng = np.random.default_rng(0)
+    ids = rng.integers(0, 2**63, 3 * MOST).astype(np.uint64) * np.uint64(2)
+    x = rng.normal(0, 1, len(ids))
+    scale = [exponent(float(np.abs(x).max()))]
+    cuts = np.array_split(np.arange(len(ids)), 5)
+    orders = [cuts, cuts[::-1], [np.arange(len(ids))]]
+    found = [merge(grouped(ids[c], [x[c]], ["x"], scale) for c in order) for order in orders]
+
+    assert all(part.coarse and len(part.ids) == 1 << 14 for part in found)
+    for one, two in itertools.pairwise(found):
+        np.testing.assert_array_equal(one.high, two.high)
+        np.testing.assert_array_equal(one.low, two.low)
+    assert found[0].totals()["x"] == pytest.approx(x.sum(), rel=1e-12)
+
+
+def test_partial_sums_are_files_that_merge(tmp_path: Path) -> None:
+    """Written, read and merged sums are the sums of all rows; other columns or a damaged file are refused."""
+    ids, x = np.array([3, 1, 3], dtype=np.uint64), np.array([0.1, 0.2, 0.3])
+    whole = grouped(ids, [x], ["x"], [0])
+    parts = [grouped(ids[:1], [x[:1]], ["x"], [0]), grouped(ids[1:], [x[1:]], ["x"], [0])]
+    files = [part.write(tmp_path / f"{i}.npz") for i, part in enumerate(parts)]
+
+    np.testing.assert_array_equal(merge(map(read, files)).values(), whole.values())
+    with pytest.raises(PromotionError, match="different columns or scales"):
+        merge([whole, grouped(ids, [x], ["x"], [1])])
+    files[0].write_bytes(b"PK nothing")
+    with pytest.raises(PromotionError, match=r"0.npz: not a file of partial sums"):
+        read(files[0])
+
+
+def test_a_value_that_cannot_be_summed_is_refused() -> None:
+    """An infinite summand is an error and never an interval."""
+    with pytest.raises(PromotionError, match="NaN or infinite"):
+        exponent(float("inf"))
+
+
+def found(scores, metric: str, contrast=DIFFERENCE, rules=None, count: int = 400):
+    """One metric's finding on a table."""
+    rules = rules or policy()
+    statistic = Statistic(metrics_of(rules, scores.task)[metric])
+    measured = Measured(scores, rules, [statistic], seed=9, count=count)
+    return measured.finding(statistic, contrast)
+
+
+@pytest.mark.parametrize("cluster", [None, ["customer_id"], ["customer_id", "terminal_id"]])
+@pytest.mark.parametrize("metric", ["net_benefit", "f1", "brier"])
+def test_partitions_and_order_do_not_change_a_bit(tmp_path: Path, cluster, metric: str) -> None:
+    """One file in order, or seven parts shuffled: the same value and the same replicates, bit by bit."""
+    rules = policy({"cluster": cluster})
+    table = frame(2000)
+    shuffled = table.sample(frac=1, random_state=3)
+    for i, rows in enumerate(np.array_split(np.arange(2000), 7)):
+        shuffled.iloc[rows].to_parquet(tmp_path / f"part-{i}.parquet", index=False)
+    one = found(opened(table, rules), metric, rules=rules)
+    two = found(open_scores(tmp_path, rules), metric, rules=rules)
+
+    assert one.value == two.value
+    assert one.error == two.error
+    np.testing.assert_array_equal(one.sample.draws, two.sample.draws)
+
+
+@pytest.mark.parametrize("metric", ["net_benefit", "f1"])
+def test_rows_that_are_all_zero_drop_out_exactly(metric: str) -> None:
+    """Rows that are neither fraud nor flagged change nothing at all, but how many rows there are."""
+    table = frame(2000)
+    matter = table[(table["label"] == 1) | (table["candidate.decision"] == 1) | (table["champion.decision"] == 1)]
+    one, two = found(opened(table), metric), found(opened(matter), metric)
+
+    assert len(matter) < 300
+    np.testing.assert_array_equal(one.sample.draws, two.sample.draws)
+
+
+def test_two_cluster_columns_take_the_largest_variance() -> None:
+    """The error is the root of max(Va + Vb - Vab, Va, Vb), computed here from the rows by hand."""
+    table = frame(3000)
+    result = found(opened(table), "net_benefit", CANDIDATE)
+    hit = table["candidate.decision"] == 1
+    money = np.where(hit & (table["label"] == 1), table["column.amount"], 0) - 15 * hit
+    by = [["column.customer_id"], ["column.terminal_id"], ["column.customer_id", "column.terminal_id"]]
+    spread = []
+    for names in by:
+        sums = money[money != 0].groupby([table[n] for n in names]).sum()
+        spread.append((sums**2).sum() * len(sums) / (len(sums) - 1))
+
+    assert result.error == pytest.approx(np.sqrt(max(spread[0] + spread[1] - spread[2], *spread[:2])), rel=0.02)
+    assert result.error >= np.sqrt(max(spread[:2])) * 0.98
+
+
+def test_bursts_widen_the_interval() -> None:
+    """Frauds that come in bursts at terminals make the interval wider than rows alone would have it."""
+    table = frame(4000)
+    rows = found(opened(table, policy({"cluster": None})), "f1", CANDIDATE, policy({"cluster": None}))
+    bursts = found(
+        opened(table, policy({"cluster": ["terminal_id"]})), "f1", CANDIDATE, policy({"cluster": ["terminal_id"]})
+    )
+
+    assert bursts.error > rows.error
+
+
+@pytest.mark.parametrize("name", BUILT_IN)
+def test_gradients_are_the_formulas_slopes(name: str) -> None:
+    """The numerical slope predicts the change of the formula for a small step in any direction."""
+    metric = BUILT_IN[name]
+    rng = np.random.default_rng(0)
+    totals = {n: np.float64(rng.uniform(50, 500)) for n in metric.sums} | (
+        {"n": np.float64(1000)} if "n" in metric.sums else {}
+    )
+    slopes = gradient(metric, totals)
+    step = {n: v * 1e-7 for n, v in totals.items()}
+    change = metric.value({n: totals[n] + step[n] for n in totals}) - metric.value(totals)
+
+    assert sum(slopes[n] * step[n] for n in totals) == pytest.approx(float(change), rel=1e-3, abs=1e-12)
+
+
+def test_a_replicate_that_cannot_be_computed_widens_to_nothing() -> None:
+    """Not-a-number replicates count as infinitely low and high, so enough of them leave no interval."""
+    draws = np.linspace(-1, 1, 999)
+    good, few, many = (Sample(0.0, np.where(np.arange(999) % 200 < n, np.nan, draws)) for n in (0, 1, 20))
+
+    assert percentile(few, 0.025)[0] < percentile(good, 0.025)[0]
+    assert percentile(few, 0.025)[1] > percentile(good, 0.025)[1]
+    assert interval(many, 0.025) is None
+    assert interval(Sample(float("nan"), draws), 0.025) is None
+    assert interval(Sample(0.0, np.full(99, np.nan)), 0.025) is None
+
+
+def test_each_end_is_the_farther_of_percentile_and_normal() -> None:
+    """On skewed replicates one end is the percentile's and the other the normal approximation's."""
+    sample = Sample(1.0, np.random.default_rng(0).exponential(1.0, 20_000))
+    low, high = interval(sample, 0.005)
+
+    assert low == normal(sample, 0.005)[0] < percentile(sample, 0.005)[0]
+    assert high == percentile(sample, 0.005)[1] > normal(sample, 0.005)[1]
+    assert normal(sample, 0.005)[1] == pytest.approx(1 + 2.5758 * 1.0, rel=0.03)
+
+
+def test_the_scale_stretches_both_halves() -> None:
+    """Two-way clusters with 1.7 times the deviation make an interval of 1.7 times the length about its value."""
+    draws = np.random.default_rng(0).normal(2.0, 1.0, 5000)
+    one, wide = interval(Sample(2.0, draws), 0.025), interval(Sample(2.0, draws, 1.7), 0.025)
+
+    assert [end - 2 for end in wide] == pytest.approx([1.7 * (end - 2) for end in one])
+
+
+def test_cluster_sums_know_their_shape() -> None:
+    """Sums of nothing are empty, and an all-zero column stays zero."""
+    sums = grouped(np.array([1, 1], dtype=np.uint64), [np.zeros(2)], ["x"], [0])
+    assert isinstance(sums, ClusterSums)
+    np.testing.assert_array_equal(replicates(sums.values(), 0, 5), np.zeros((5, 1)))

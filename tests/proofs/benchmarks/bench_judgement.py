@@ -1,0 +1,228 @@
+"""The judgement's bootstrap beside what people use: time for 10,000 replicates, and whether the numbers agree.
+
+Run from the project's root: `python tests/proofs/benchmarks/bench_judgement.py [--rows 200000]`. Every row is
+measured in this run; a peer that would take too long does fewer replicates and is scaled (marked ~).
+The task: standard error of candidate minus champion in F1, on the same rows for both.
+"""
+
+import argparse
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+ROOT = Path(__file__).resolve().parents[3]
+sys.path[:0] = [str(ROOT), str(ROOT / "scripts")]
+
+from tests.proofs.benchmarks.harness import Resident, markdown, timed  # noqa: E402
+
+REPLICATES = 10_000
+
+
+@dataclass(frozen=True)
+class Data:
+    """(n,) arrays: labels, both models' decisions and probabilities, money, cluster names."""
+
+    y: np.ndarray
+    champion: np.ndarray
+    candidate: np.ndarray
+    amount: np.ndarray
+    cluster: np.ndarray
+
+
+def make(rows: int, clusters: int) -> Data:
+    """Rows with 0.8% positives in bursts; the models find 70% and 73% of them."""
+    rng = np.random.default_rng(0)
+    cluster = rng.integers(0, clusters, rows)
+    burst = rng.random(clusters) < 0.006
+    y = burst[cluster] & (rng.random(rows) < 0.9) | (rng.random(rows) < 0.0026)
+    noise = rng.random(rows)
+    flagged = [np.where(y, noise < share, rng.random(rows) < 0.004) for share in (0.70, 0.73)]
+    return Data(y, *flagged, np.round(rng.gamma(2, 60, rows), 2), cluster)
+
+
+def ours(data: Data, *, clustered: bool) -> Callable[[], float]:
+    """This project: from the table in memory to the standard error, checks and sums included."""
+    import pyarrow as pa
+    from promotion.config.promotion_yaml import policy_from_raw
+    from promotion.judgement.measure import DIFFERENCE, Measured, Statistic
+    from promotion.judgement.metrics import metrics_of
+    from promotion.judgement.table import scores_from_table
+
+    raw: dict = {
+        "measure": {"test_days": 1, "delay_days": 0, "dollars": {"caught": "amount", "review": 15}},
+        "gate": {"f1": "> 0"},
+        "challenge": {"confidence": 0.95, "looks": 5, "net_benefit": "superior", "f1": {"not_worse_than": 0.05}},
+    }
+    if clustered:
+        raw["measure"]["cluster"] = ["name"]
+    rules = policy_from_raw("bench", raw, file="promotion.yaml")
+    table = pa.table(
+        {
+            "key.id": np.arange(len(data.y)),
+            "label": data.y.astype(np.int8),
+            "column.day": np.full(len(data.y), np.datetime64("2024-01-01")),
+            "column.amount": data.amount,
+            "column.name": data.cluster,
+            "champion.decision": data.champion.astype(np.int8),
+            "candidate.decision": data.candidate.astype(np.int8),
+        }
+    )
+    known = metrics_of(rules, "classification")
+    statistics = [Statistic(known["net_benefit"]), Statistic(known["f1"])]
+
+    def run() -> float:
+        scores = scores_from_table(table, rules)
+        measured = Measured(scores, rules, statistics, seed=1, count=REPLICATES)
+        intervals = [measured.finding(s, DIFFERENCE).interval(0.005) for s in statistics]
+        assert all(intervals)
+        return float(np.std(measured.finding(statistics[1], DIFFERENCE).sample.draws))
+
+    return run
+
+
+def f1(tp: np.ndarray, fp: np.ndarray, fn: np.ndarray) -> np.ndarray:
+    """F1 of counts."""
+    return 2 * tp / (2 * tp + fp + fn)
+
+
+def f1_difference(y: np.ndarray, old: np.ndarray, new: np.ndarray, axis: int = -1) -> np.ndarray:
+    """F1 of the candidate minus F1 of the champion, from rows."""
+    found = [f1((y & d).sum(axis=axis), (~y & d).sum(axis=axis), (y & ~d).sum(axis=axis)) for d in (new, old)]
+    return found[0] - found[1]
+
+
+def scipy_rows(data: Data, count: int) -> float:
+    """scipy.stats.bootstrap over rows, paired and vectorised."""
+    from scipy.stats import bootstrap
+
+    result = bootstrap(
+        (data.y, data.champion, data.candidate),
+        f1_difference,
+        paired=True,
+        n_resamples=count,
+        batch=10,
+        method="percentile",
+        rng=np.random.default_rng(0),
+    )
+    return float(result.standard_error)
+
+
+def scipy_clusters(data: Data, count: int) -> float:
+    """scipy.stats.bootstrap over a table of cluster sums, as one writes it by hand."""
+    from scipy.stats import bootstrap
+
+    columns = []
+    for d in (data.candidate, data.champion):
+        for rows in (data.y & d, ~data.y & d, data.y & ~d):
+            columns.append(np.bincount(data.cluster, weights=rows))
+    result = bootstrap(
+        tuple(columns),
+        lambda *c, axis=-1: f1(*(x.sum(axis=axis) for x in c[:3])) - f1(*(x.sum(axis=axis) for x in c[3:])),
+        paired=True,
+        n_resamples=count,
+        batch=50,
+        method="percentile",
+        rng=np.random.default_rng(0),
+    )
+    return float(result.standard_error)
+
+
+def arch_rows(data: Data, count: int) -> float:
+    """arch's IIDBootstrap over rows."""
+    from arch.bootstrap import IIDBootstrap
+
+    draws = IIDBootstrap(data.y, data.champion, data.candidate, seed=0).apply(f1_difference, count)
+    return float(np.std(draws))
+
+
+def sklearn_loop(data: Data, count: int) -> float:
+    """sklearn.utils.resample and f1_score in a loop."""
+    from sklearn.metrics import f1_score
+    from sklearn.utils import resample
+
+    draws = []
+    for seed in range(count):
+        y, old, new = resample(data.y, data.champion, data.candidate, random_state=seed)
+        draws.append(f1_score(y, new) - f1_score(y, old))
+    return float(np.std(draws))
+
+
+def mlflow_points(data: Data) -> float:
+    """mlflow.models.evaluate for both models; it gives values and no interval."""
+    import logging
+    import tempfile
+    import warnings
+
+    import mlflow
+    import pandas as pd
+
+    warnings.filterwarnings("ignore")
+    logging.disable(logging.WARNING)
+    values = []
+    with tempfile.TemporaryDirectory() as folder:
+        mlflow.set_tracking_uri(f"sqlite:///{folder}/mlflow.db")
+        for d in (data.candidate, data.champion):
+            table = pd.DataFrame({"y": data.y.astype(int), "d": d.astype(int)})
+            with mlflow.start_run():
+                found = mlflow.models.evaluate(
+                    data=table,
+                    targets="y",
+                    predictions="d",
+                    model_type="classifier",
+                    evaluator_config={"log_model_explainability": False},
+                )
+            values.append(found.metrics["f1_score"])
+        mlflow.set_tracking_uri(None)
+    return float(values[0] - values[1])
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Measure everything once and print the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rows", type=int, default=200_000)
+    parser.add_argument("--clusters", type=int, default=20_000)
+    parser.add_argument("--skip-mlflow", action="store_true", help="it takes a minute")
+    args = parser.parse_args(argv)
+    data = make(args.rows, args.clusters)
+    run = {clustered: ours(data, clustered=clustered) for clustered in (False, True)}
+    run[True]()  # imports and the first pages of memory are nobody's work
+    with Resident() as memory:
+        base = {clustered: timed(run[clustered], rounds=2) for clustered in (False, True)}
+    rows = [
+        ["this project, rows", f"{base[False].seconds:.2f}", "1", f"{base[False].result:.5f}", "1.00"],
+        ["this project, clusters", f"{base[True].seconds:.2f}", "1", f"{base[True].result:.5f}", "1.00"],
+    ]
+    peers: list[tuple[str, Callable[[Data, int], float], int, bool]] = [
+        ("scipy.stats.bootstrap, rows", scipy_rows, 200, False),
+        ("scipy.stats.bootstrap, table of cluster sums", scipy_clusters, 2000, True),
+        ("arch IIDBootstrap, rows", arch_rows, 200, False),
+        ("scikit-learn in a loop, rows", sklearn_loop, 60, False),
+    ]
+    for name, function, count, clustered in peers:
+        try:
+            found = timed(lambda function=function, count=count: function(data, count))
+        except ImportError:
+            rows.append([name, "not installed", "", "", ""])
+            continue
+        seconds, mine = found.seconds * REPLICATES / count, base[clustered]
+        ratio, agreement = seconds / mine.seconds, found.result / mine.result
+        rows.append([name, f"~{seconds:.0f}", f"{ratio:.0f}", f"{found.result:.5f}", f"{agreement:.2f}"])
+    print(f"{args.rows:,} rows, {args.clusters:,} clusters, {REPLICATES:,} replicates: error of the F1 difference\n")
+    print(markdown(["", "seconds", "times ours", "standard error", "over ours"], rows))
+    print(f"\nOurs includes the checks, the sums, and net benefit's interval; {memory.over:.0f} MB over the data.")
+    if not args.skip_mlflow:
+        point = float(f1_difference(data.y, data.champion, data.candidate))
+        found = timed(lambda: mlflow_points(data))
+        print(
+            f"mlflow.models.evaluate, both models, no interval: {found.seconds:.1f} s "
+            f"({found.seconds / base[True].seconds:.0f} times ours); F1 difference {found.result:.6f}, "
+            f"ours {point:.6f}."
+        )
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

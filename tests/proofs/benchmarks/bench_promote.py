@@ -1,0 +1,200 @@
+"""A plan over many models, an apply that moves some of them, and a rollback to a large model.
+
+Run from the project's root: `python tests/proofs/benchmarks/bench_promote.py [--models 1000] [--moves 50]`.
+Prints Markdown rows. MLflow runs on PostgreSQL where it and its driver are installed, else on SQLite.
+"""
+
+import argparse
+import contextlib
+import json
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[3]
+sys.path[:0] = [str(ROOT / "scripts"), str(ROOT)]
+
+from promotion.champion.apply import apply, plan  # noqa: E402
+from promotion.records import PinRecord  # noqa: E402
+from promotion.registry.client import Registry  # noqa: E402
+from promotion.registry.ledger import LedgerEntry  # noqa: E402
+
+from tests.proofs.faults.proxy import Proxy, proxy  # noqa: E402
+from tests.support.backends import postgres, psycopg2_is_here  # noqa: E402
+from tests.support.mlflow_server import mlflow_server  # noqa: E402
+from tests.support.worlds import ENTRY, World, sha  # noqa: E402
+
+COMMENT = "".join(f"    # line {number} of what a policy of this size says\n" for number in range(9))
+
+
+class Waiting(Proxy):
+    """A proxy that adds up how long the registry took to answer."""
+
+    seconds = 0.0
+
+    def forward(self, *args: object) -> object:  # type: ignore[override]
+        """Ask the registry and look at the clock."""
+        began = time.perf_counter()
+        try:
+            return super().forward(*args)  # type: ignore[arg-type]
+        finally:
+            self.seconds += time.perf_counter() - began
+
+
+@contextlib.contextmanager
+def backend(folder: Path) -> Iterator[tuple[str, str]]:
+    """The backend store's URI, and its name for the report."""
+    with contextlib.ExitStack() as stack:
+        try:
+            if not psycopg2_is_here():
+                raise RuntimeError("its driver is not installed; `make test-servers` installs it")
+            cluster = stack.enter_context(postgres())
+            made = cluster.uri("proxied"), "PostgreSQL"
+        except BaseException as error:  # pytest's Skipped is no Exception
+            if isinstance(error, KeyboardInterrupt):
+                raise
+            made = f"sqlite:///{folder / 'mlflow.db'}", f"SQLite ({error})"
+        yield made
+
+
+def text_of(pins: dict[str, PinRecord]) -> str:
+    """promotion.yaml with these pins, about 20 lines a model."""
+    parts = []
+    for name, pin in pins.items():
+        block = (
+            f"    champion:\n      version: {pin.version}\n      source_tree: {pin.source_tree}\n"
+            f"      digest: {pin.digest}\n      evidence: {pin.evidence}\n"
+        )
+        parts.append(ENTRY.format(name=name).replace("    champion: null\n", COMMENT + block))
+    return "models:\n" + "".join(parts)
+
+
+def fill(uri: str, entries: dict[str, LedgerEntry]) -> None:
+    """Write registered models, a version, three aliases and a ledger each straight into the tables."""
+    import sqlalchemy as sa
+
+    engine = sa.create_engine(uri)
+    tables = sa.MetaData()
+    tables.reflect(engine)
+    space = {"workspace": "default"} if "workspace" in tables.tables["registered_models"].c else {}
+    rows: dict[str, list[dict[str, object]]] = {
+        "registered_models": [{"name": name, "creation_time": 1, "last_updated_time": 1} for name in entries],
+        "model_versions": [
+            {"name": name, "version": 1, "creation_time": 1, "last_updated_time": 1, "current_stage": "None",
+             "source": "s3://nowhere", "status": "READY"}
+            for name in entries
+        ],
+        "registered_model_aliases": [
+            {"name": name, "alias": alias, "version": 1}
+            for name in entries for alias in ("champion", "candidate", "stable")
+        ],
+        "registered_model_tags": [
+            {"name": name, "key": key, "value": value}
+            for name, entry in entries.items()
+            for key, value in ((entry.key, entry.text()), (entry.reached_key, json.dumps({"at": entry.at})))
+        ],
+    }  # fmt: skip
+    with engine.begin() as connection:
+        for table, values in rows.items():
+            connection.execute(tables.tables[table].insert(), [{**value, **space} for value in values])
+    engine.dispose()
+
+
+def settled_world(folder: Path, url: str, uri: str, models: int, moves: int) -> World:
+    """Main pins version 1 of every model and the registry has it; the last `moves` models are made over HTTP."""
+    names = [f"model-{number:04d}" for number in range(models)]
+    real = names[models - moves :]
+    world = World(folder / "repo", url, tuple(names))
+    tree = {name: str(world.repo.object_at("HEAD", f"models/{name}")) for name in names}
+    pins = {name: PinRecord(version=1, source_tree=tree[name], digest=sha(name), evidence=sha(name)) for name in names}
+    for number in range(30):  # history that no plan needs to read
+        world.write("promotion.yaml", text_of(pins) + f"# revision {number}\n")
+        world.commit(f"comment {number}")
+    world.write("promotion.yaml", world.initial)
+    world.commit("no champions")
+    world.write("promotion.yaml", text_of(pins))
+    commit = world.commit("all champions")
+    for number in range(3):  # revisions since the newest commit in any ledger
+        world.write("promotion.yaml", text_of(pins) + f"# later revision {number}\n")
+        world.commit(f"later comment {number}")
+    height = world.height(commit)
+    fill(
+        uri,
+        {
+            name: LedgerEntry(
+                height, commit, None, 1, pin.digest, "merge", "2026-08-01T00:00:00Z", "bench", None, None, True
+            )
+            for name, pin in pins.items()
+        },
+    )
+    world.real, world.pins = real, pins  # type: ignore[attr-defined]
+    return world
+
+
+def retrain(world: World) -> None:
+    """Register a better version of the real models and merge all their pins in one commit."""
+    for name in world.real:  # type: ignore[attr-defined]
+        tree = world.code("better", name)
+        world.pins[name] = world.version(tree, "better", model=name, champion=world.pins[name])  # type: ignore[attr-defined]
+    world.write("promotion.yaml", text_of(world.pins))  # type: ignore[attr-defined]
+    world.commit("retrain many (#7)")
+
+
+def timed_plan(world: World, url: str, front: Proxy) -> tuple[float, float, int, int]:
+    """Return (seconds after imports, of these processor time here, HTTP requests, models that differ) of one plan."""
+    front.reset()
+    began, processor = time.perf_counter(), time.process_time()
+    planned = plan(world.repo, world.tip, Registry(url))
+    seconds, processor = time.perf_counter() - began, time.process_time() - processor
+    return seconds, processor, len(front.seen), sum(item.wanted for item in planned)
+
+
+def main() -> int:
+    """Measure and print; exit 1 when the plan takes more than five requests or the apply did not do its work."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--models", type=int, default=1000)
+    parser.add_argument("--moves", type=int, default=50)
+    args = parser.parse_args()
+    os.environ["MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR"] = "false"
+    with tempfile.TemporaryDirectory() as scratch, backend(Path(scratch)) as (uri, name):
+        folder = Path(scratch)
+        with mlflow_server(folder, uri) as upstream, proxy(upstream, Waiting) as front:
+            Registry(upstream).models()  # imports
+            world = settled_world(folder, upstream, uri, args.models, args.moves)
+            lines = world.read().count("\n")
+            print("| promotion | measured |\n|---|---|")
+            print(f"| MLflow server (1 worker) on | {name} |")
+            plans = [timed_plan(world, front.url, front) for _ in range(3)]
+            seconds, processor, requests, differ = min(plans)
+            what = f"plan over {args.models} models with 3 aliases each ({lines} lines of promotion.yaml)"
+            print(
+                f"| {what} | {seconds:.2f} s after imports ({processor:.2f} s of processor time), "
+                f"{requests} HTTP requests |"
+            )
+            retrain(world)
+            front.reset()
+            front.seconds = 0.0
+            began = time.perf_counter()
+            planned = plan(world.repo, world.tip, Registry(front.url))
+            middle = time.perf_counter()
+            done = apply(planned, Registry(front.url), by="bench", say=lambda line: None)
+            end = time.perf_counter()
+            spent, asked = front.seconds, len(front.seen)
+            print(
+                f"| apply that moves {args.moves} of them (files and evidence read again) | {end - began:.1f} s "
+                f"({middle - began:.1f} s checks, {end - middle:.1f} s writes), {asked} HTTP requests; "
+                f"the registry took {spent:.1f} s of it |"
+            )
+            after = timed_plan(world, front.url, front)
+            print(
+                f"| plan after it | {after[0]:.2f} s ({after[1]:.2f} s of processor time), {after[2]} HTTP requests, "
+                f"{after[3]} models differ |"
+            )
+            return 0 if done and differ == 0 and requests <= 5 and after[3] == 0 else 1
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

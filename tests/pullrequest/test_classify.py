@@ -1,0 +1,350 @@
+"""A pull request is classified by state: every row of the README's table, on real repositories."""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+from promotion.config.edit import splice
+from promotion.errors import PromotionError
+from promotion.git.repo import Repo
+from promotion.pullrequest.classify import classify
+from promotion.records import PinRecord
+from promotion.registry.client import Registry
+from promotion.registry.ledger import LedgerEntry
+
+MODEL = "tiny"
+POLICY = """\
+models:
+  tiny:
+    measure: {test_days: 7, delay_days: 7}
+    gate:
+      f1: "> 0.2"
+    challenge: {confidence: 0.95, looks: 5, f1: superior}
+    champion: null
+"""
+
+
+class Hosted:
+    """A repository on main, with branches that are merged by squash or by merge commit."""
+
+    def __init__(self, path: Path) -> None:
+        path.mkdir()
+        self.path = path
+        self.run("init", "--quiet", "--initial-branch=main")
+        self.run("config", "user.name", "Dana")
+        self.run("config", "user.email", "dana@example.com")
+        self.repo = Repo(path)
+        self.write("promotion.yaml", POLICY)
+        self.code("one")
+        self.commit("start")
+
+    def run(self, *args: str) -> str:
+        done = subprocess.run(["git", "-C", str(self.path), *args], capture_output=True, text=True, check=True)
+        return done.stdout.strip()
+
+    def write(self, name: str, text: str) -> None:
+        (self.path / name).parent.mkdir(parents=True, exist_ok=True)
+        (self.path / name).write_text(text, encoding="utf-8")
+
+    def code(self, text: str) -> None:
+        for name in ("data.py", "train.py", "model.yaml"):
+            self.write(f"models/{MODEL}/{name}", f"# {text}\n")
+
+    def commit(self, message: str) -> str:
+        self.run("add", "--all")
+        self.run("commit", "--quiet", "--allow-empty", "-m", message)
+        return self.run("rev-parse", "HEAD")
+
+    def tree(self) -> str:
+        found = self.repo.object_at("HEAD", f"models/{MODEL}")
+        assert found is not None
+        return found
+
+    def pin(self, version: int | None, tree: str | None = None) -> PinRecord | None:
+        pin = None if version is None else a_pin(version, tree or self.working_tree())
+        text = (self.path / "promotion.yaml").read_text(encoding="utf-8")
+        self.write("promotion.yaml", splice(text, {MODEL: pin}))
+        return pin
+
+    def working_tree(self) -> str:
+        found = self.repo.working_tree(f"models/{MODEL}")
+        assert found is not None
+        return found
+
+    def branch(self, name: str) -> None:
+        self.run("checkout", "--quiet", "-b", name, "main")
+
+    def merge(self, branch: str, how: str) -> str:
+        """Merge a branch into main as the hosting service does; return the commit on main."""
+        self.run("checkout", "--quiet", "main")
+        if how == "squash":
+            self.run("merge", "--quiet", "--squash", branch)
+            return self.commit(f"{branch} (#1)")
+        self.run("merge", "--quiet", "--no-ff", "-m", f"Merge pull request #1 from {branch}", branch)
+        return self.run("rev-parse", "HEAD")
+
+    def revert(self, commit: str, how: str, branch: str) -> None:
+        """Revert a commit of main on a new branch, as the Revert button does."""
+        self.branch(branch)
+        self.run("revert", "--no-edit", *(["-m", "1"] if how == "merge" else []), commit)
+
+    def merge_result(self, branch: str) -> tuple[str, str]:
+        """Return (base, merge result) of a pull request, made on a detached head."""
+        base = self.run("rev-parse", "main")
+        self.run("checkout", "--quiet", "--detach", "main")
+        self.run("merge", "--quiet", "--no-ff", "-m", "merge result", branch)
+        merge = self.run("rev-parse", "HEAD")
+        self.run("checkout", "--quiet", branch)
+        return base, merge
+
+    def plan(self, branch: str, registry: Registry):
+        base, merge = self.merge_result(branch)
+        return classify(self.repo, registry, base=base, merge=merge, head=branch)
+
+    def only(self, branch: str, registry: Registry):
+        (item,) = self.plan(branch, registry).models
+        return item
+
+
+def a_pin(version: int, tree: str) -> PinRecord:
+    letter = "0123456789abcdef"[version]
+    return PinRecord(
+        version=version, source_tree=tree, digest="sha256:" + letter * 64, evidence="sha256:" + letter * 64
+    )
+
+
+@pytest.fixture
+def hosted(tmp_path: Path) -> Hosted:
+    """A repository whose main has one model and no champion."""
+    return Hosted(tmp_path / "repo")
+
+
+@pytest.fixture
+def registry(tmp_path: Path) -> Registry:
+    """An empty SQLite MLflow."""
+    return Registry(f"sqlite:///{tmp_path / 'mlflow.db'}")
+
+
+def was_champion(registry: Registry, pin: PinRecord, height: int) -> None:
+    """Write what promote.py leaves behind when it has moved @champion to a pin."""
+    if registry.model(MODEL) is None:
+        registry.client.create_registered_model(MODEL)
+    entry = LedgerEntry(
+        height=height,
+        commit="0" * 40,
+        before=None,
+        version=pin.version,
+        digest=pin.digest,
+        reason="merge",
+        at="2026-08-03T12:00:00Z",
+        by="test",
+        pr=12,
+    )
+    registry.set_model_tag(MODEL, entry.key, entry.text())
+
+
+def test_neither_tree_nor_pin_differs(hosted: Hosted, registry: Registry) -> None:
+    """A pull request that leaves the model alone is nothing, green."""
+    hosted.branch("docs")
+    hosted.write("notes.md", "hello\n")
+    hosted.commit("docs")
+
+    plan = hosted.plan("docs", registry)
+
+    assert [(item.action, item.merge_effect) for item in plan.models] == [("none", "nothing changes")]
+    assert plan.refusals == ()
+
+
+def test_a_new_tree_is_trained(hosted: Hosted, registry: Registry) -> None:
+    """A changed folder that no pin names is trained, against the base's champion and policy."""
+    hosted.branch("retrain")
+    hosted.code("two")
+    hosted.commit("retrain")
+
+    item = hosted.only("retrain", registry)
+
+    assert (item.action, item.source_tree, item.champion) == ("train", hosted.tree(), None)
+
+
+@pytest.mark.parametrize("how", ["squash", "merge"])
+def test_the_story_of_a_pin(hosted: Hosted, registry: Registry, how: str) -> None:
+    """Promote, promote, revert, revert of the revert: each is verified or trained, by squash and by merge commit."""
+    hosted.branch("first")
+    hosted.code("two")
+    one = hosted.pin(1)
+    hosted.commit("first champion")
+    assert one is not None
+    hosted.merge("first", how)
+    was_champion(registry, one, 2)
+
+    hosted.branch("second")
+    hosted.code("three")
+    hosted.commit("retrain")
+    assert hosted.only("second", registry).action == "train"
+    two = hosted.pin(2)
+    hosted.commit("pin")
+    assert two is not None
+    promoted = hosted.merge("second", how)
+    was_champion(registry, two, 3)
+
+    hosted.revert(promoted, how, "undo")
+    undo = hosted.only("undo", registry)
+    assert (undo.action, undo.pin, undo.champion) == ("verify", one, two)
+    assert undo.merge_effect == "@champion 2 -> 1, rollback to the champion of 2026-08-03, merged in #12"
+    undone = hosted.merge("undo", how)
+    assert hosted.tree() == one.source_tree
+
+    hosted.revert(undone, how, "redo")
+    redo = hosted.only("redo", registry)
+    assert (redo.action, redo.pin) == ("verify", two)
+    assert any("rolled back" in line for line in redo.says_first)
+
+
+@pytest.mark.parametrize("how", ["squash", "merge"])
+def test_reverting_the_first_champion_drops_it(hosted: Hosted, registry: Registry, how: str) -> None:
+    """The revert of a first promotion goes back to no champion, and says so."""
+    hosted.branch("first")
+    hosted.code("two")
+    one = hosted.pin(1)
+    hosted.commit("first champion")
+    assert one is not None
+    promoted = hosted.merge("first", how)
+    was_champion(registry, one, 2)
+    hosted.revert(promoted, how, "undo")
+
+    item = hosted.only("undo", registry)
+
+    assert (item.action, item.merge_effect) == ("verify", "@champion is dropped (was version 1)")
+
+
+def test_a_pin_that_was_only_on_a_branch_is_not_history(hosted: Hosted, registry: Registry) -> None:
+    """A pin without evidence that main never had is refused, though the branch had it before."""
+    hosted.branch("sneak")
+    hosted.code("two")
+    hosted.pin(7)
+    hosted.commit("pin")
+    hosted.commit("more")
+
+    plan = hosted.plan("sneak", registry)
+
+    assert plan.models[0].action == "refuse"
+    assert "version 7 does not exist in the registry" in plan.refusals[0]
+
+
+def test_a_pin_without_its_code_is_refused(hosted: Hosted, registry: Registry) -> None:
+    """Moving the pin and leaving the folder is refused, and the sentence names rollback.py."""
+    hosted.branch("pin-only")
+    hosted.pin(1, tree="f" * 40)
+    hosted.commit("pin")
+
+    plan = hosted.plan("pin-only", registry)
+
+    assert plan.models[0].action == "refuse"
+    assert "rollback.py" in plan.refusals[0]
+
+
+def test_a_wrong_pin_with_changed_code_is_trained(hosted: Hosted, registry: Registry) -> None:
+    """A pin by hand that names another tree does not stop the judgement of the changed folder."""
+    hosted.branch("both")
+    hosted.code("two")
+    hosted.pin(1, tree="f" * 40)
+    hosted.commit("both")
+
+    assert hosted.only("both", registry).action == "train"
+
+
+def test_dropping_the_pin_does_not_smuggle_code_in(hosted: Hosted, registry: Registry) -> None:
+    """A new tree with `champion: null` is trained, not waved through as a retired champion."""
+    hosted.branch("first")
+    hosted.code("two")
+    hosted.pin(1)
+    hosted.commit("first champion")
+    hosted.merge("first", "squash")
+    hosted.branch("smuggle")
+    hosted.code("never judged")
+    hosted.pin(None)
+    hosted.commit("smuggle")
+
+    assert hosted.only("smuggle", registry).action == "train"
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "says"),
+    [
+        ("promotion.yaml", POLICY.replace("> 0.2", "> 0.1"), "policy of tiny"),
+        ("scripts/gate.py", "print()\n", "together with scripts/"),
+        (".github/workflows/x.yml", "on: push\n", "together with .github/"),
+        ("requirements/train.txt", "x==1\n", "together with requirements/"),
+        ("promotion.yaml", POLICY + "guard: {moves: 100}\n", "together with `guard`"),
+    ],
+)
+def test_nobody_lowers_the_bar_and_jumps_it(
+    hosted: Hosted, registry: Registry, name: str, text: str, says: str
+) -> None:
+    """A model's change together with policy or machinery is refused; each alone is not."""
+    hosted.branch("alone")
+    hosted.write(name, text)
+    hosted.commit("alone")
+    assert hosted.plan("alone", registry).refusals == ()
+
+    hosted.code("two")
+    hosted.commit("mixed")
+
+    (refusal,) = hosted.plan("alone", registry).refusals
+    assert says in refusal
+
+
+def test_a_new_model_brings_its_own_entry(hosted: Hosted, registry: Registry) -> None:
+    """A new folder with its entry is trained under what it brings, and the report says so first."""
+    hosted.branch("new")
+    hosted.write("models/other/train.py", "# new\n")
+    hosted.write("promotion.yaml", POLICY + POLICY.removeprefix("models:\n").replace("tiny:", "other:"))
+    hosted.commit("new model")
+
+    plan = hosted.plan("new", registry)
+
+    found = {item.model: item.action for item in plan.models}
+    assert found == {"other": "train", "tiny": "none"}
+    assert plan.refusals == ()
+    assert "brings the model's own policy" in plan.models[0].says_first[0]
+
+
+def test_a_folder_without_an_entry_and_an_entry_without_a_folder_are_refused(
+    hosted: Hosted, registry: Registry
+) -> None:
+    """What promotion.yaml and models/ disagree about is refused with what to do."""
+    hosted.branch("half")
+    hosted.write("models/other/train.py", "# new\n")
+    hosted.run("rm", "-r", "--quiet", f"models/{MODEL}")
+    hosted.commit("half")
+
+    refusals = hosted.plan("half", registry).refusals
+
+    assert "models/other/ has no entry" in refusals[0]
+    assert "models/tiny/ is gone" in refusals[1]
+
+
+def test_what_was_trained_before_is_judged_not_trained(hosted: Hosted, registry: Registry) -> None:
+    """A tree that has a finished run, rejected or not, is judged again from what is stored."""
+    hosted.branch("retrain")
+    hosted.code("two")
+    hosted.commit("retrain")
+    key = hosted.only("retrain", registry).key
+    assert key is not None
+    run = registry.create_run(MODEL, "tiny", {"key": key})
+    assert hosted.only("retrain", registry).action == "train"  # a run that was cut off does not count
+
+    registry.tag_run(run.run_id, {"complete": "true"})
+
+    item = hosted.only("retrain", registry)
+    assert (item.action, item.run_id) == ("judge", run.run_id)
+
+
+def test_a_shallow_clone_is_one_sentence(hosted: Hosted, registry: Registry, tmp_path: Path) -> None:
+    """Where history is cut off, the sentence says how to fetch it."""
+    hosted.commit("more")
+    shallow = tmp_path / "shallow"
+    subprocess.run(["git", "clone", "--quiet", "--depth=1", hosted.path.as_uri(), str(shallow)], check=True)
+
+    with pytest.raises(PromotionError, match=r"shallow.*git fetch --unshallow"):
+        classify(Repo(shallow), registry, base="HEAD", merge="HEAD", head="HEAD")

@@ -1,0 +1,221 @@
+"""Records that were tampered with between the jobs: each trick is refused with a sentence, and nothing is used."""
+
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import challenge
+import gate
+import pytest
+from promotion.errors import PromotionError
+from promotion.pullrequest import incoming as module
+from promotion.pullrequest.incoming import check_incoming, take_in
+from promotion.pullrequest.workdir import ModelWork, Work
+from promotion.records import Plan
+from promotion.story.hosting import PullRequest
+
+from tests.support.tiny import MODEL, TinyProject
+
+
+@dataclass
+class Handed:
+    """A judged work folder and, apart, what its train job handed over; both are copies to spoil."""
+
+    work: Work
+    folder: Path
+    plan: Plan
+
+    @property
+    def files(self) -> ModelWork:
+        """The model's own files."""
+        return self.work.model(MODEL)
+
+    def take(self) -> None:
+        """What gate.py does with what came in."""
+        (item,) = self.plan.models
+        take_in(self.folder, self.files)
+        check_incoming(item, self.plan, self.files)
+
+    def spoil(self, name: str, change: Callable[[dict[str, object]], None]) -> None:
+        """Change a record that came in."""
+        raw = json.loads((self.folder / name).read_text())
+        change(raw)
+        (self.folder / name).write_text(json.dumps(raw))
+
+
+@pytest.fixture(scope="module")
+def judged(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The work folder of a pull request whose candidate was trained and judged against a champion."""
+    project = TinyProject(tmp_path_factory.mktemp("tiny"))
+    project.edit("model.yaml", "seed: 0", "seed: 1")
+    first: PullRequest = project.open("retrain/first")
+    project.judge(first)
+    project.merge(first)
+    assert project.promote()
+    project.hosting.pull()
+    project.edit("model.yaml", "[hint]", "[hint, clue]")
+    return project.judge(project.open("retrain/better")).work.root
+
+
+@pytest.fixture
+def handed(judged: Path, tmp_path: Path) -> Iterator[Handed]:
+    """What the train job handed over, untouched."""
+    shutil.copytree(judged, tmp_path / "work")
+    shutil.copytree(judged / MODEL, tmp_path / "incoming" / f"scored-{MODEL}")
+    work = Work(tmp_path / "work")
+    yield Handed(work, tmp_path / "incoming" / f"scored-{MODEL}", work.read_plan())
+
+
+def test_an_honest_job_is_believed(handed: Handed) -> None:
+    """The same files as they were judged pass every check."""
+    handed.take()
+
+
+def set_to(key: str, value: object) -> Callable[[dict[str, object]], None]:
+    """A change that sets one key."""
+    return lambda raw: raw.update({key: value})
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "said"),
+    [
+        ("scores.json", set_to("schema_version", 2), "schema version"),
+        ("scores.json", set_to("first", "2026-03-08"), "not about tiny on 2026-03-01"),
+        ("scores.json", set_to("model", "other"), "not about tiny"),
+        ("scores.json", set_to("test_digest", "sha256:" + "0" * 64), "do not hash"),
+        ("scores.json", set_to("candidate_predictions", "sha256:" + "0" * 64), "do not hash"),
+        ("scores.json", set_to("champion_predictions", "sha256:" + "0" * 64), "champion's scores do not hash"),
+        ("scores.json", set_to("champion_predictions", None), "pinned files"),
+        ("scores.json", set_to("champion_digest", "sha256:" + "0" * 64), "pinned files"),
+        ("scores.json", set_to("rows", "many"), "valid"),
+        ("scores.json", set_to("extra", 1), "extra"),
+        ("candidate/candidate.json", set_to("source_tree", "0" * 40), "source_tree"),
+        ("candidate/candidate.json", set_to("key", "0" * 64), "key"),
+        ("candidate/candidate.json", set_to("lock", "none"), "lock"),
+        ("candidate/candidate.json", set_to("digest", "sha256:" + "0" * 64), "digest"),
+        ("candidate/candidate.json", set_to("labels_known_by", "2026-03-09"), "labels_known_by"),
+        ("candidate/candidate.json", set_to("parameters", {"threshold": 0.1}), "parameters"),
+        ("candidate/candidate.json", set_to("trusted_types", ["os.system"]), "trusted_types"),
+        ("candidate/candidate.json", set_to("train_seconds", float("nan")), "NaN"),
+    ],
+)
+def test_a_record_that_says_something_else_is_refused(
+    handed: Handed, name: str, change: Callable[[dict[str, object]], None], said: str
+) -> None:
+    """Schema, window, model, digests, tree, key, lock, labels: one sentence each."""
+    handed.spoil(name, change)
+
+    with pytest.raises(PromotionError, match=said):
+        handed.take()
+
+
+def test_scores_of_another_test_set_are_refused(handed: Handed) -> None:
+    """A day's part is replaced by another day's rows: the digest no longer fits."""
+    parts = sorted((handed.folder / "scores").glob("part-*.parquet"))
+    shutil.copyfile(parts[0], parts[1])
+
+    with pytest.raises(PromotionError):
+        handed.take()
+
+
+@pytest.mark.parametrize("name", ["scores.json", "candidate/candidate.json", "scores/part-2026-03-01.parquet"])
+def test_a_truncated_file_is_refused(handed: Handed, name: str) -> None:
+    """Half a record, half a table."""
+    path = handed.folder / name
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+    with pytest.raises(PromotionError):
+        handed.take()
+
+
+@pytest.mark.parametrize("name", ["scores.json", "scores", "candidate/model", "candidate"])
+def test_a_link_is_refused_wherever_it_stands(handed: Handed, name: str, tmp_path: Path) -> None:
+    """A link to the runner's own files would be read and published by a job with credentials."""
+    secret = tmp_path / "secret"
+    secret.mkdir()
+    target = handed.folder / name
+    shutil.rmtree(target) if target.is_dir() else target.unlink()
+    target.symlink_to(secret)
+
+    with pytest.raises(PromotionError, match="link"):
+        handed.take()
+
+
+def test_a_pipe_is_refused_and_not_waited_for(handed: Handed) -> None:
+    """Reading a FIFO would hang the job."""
+    os.mkfifo(handed.folder / "scores" / "part-x.parquet")
+
+    with pytest.raises(PromotionError, match="special file"):
+        handed.take()
+
+
+@pytest.mark.parametrize("limit", ["MAX_FILES", "MAX_BYTES"])
+def test_more_than_an_honest_job_sends_is_refused(handed: Handed, limit: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Number and size of files are bounded."""
+    monkeypatch.setattr(module, limit, 3)
+
+    with pytest.raises(PromotionError, match="more than"):
+        handed.take()
+
+
+def test_a_record_of_gigabytes_is_not_read(handed: Handed) -> None:
+    """A sparse record of 64 MiB is refused by its size alone."""
+    with (handed.folder / "scores.json").open("r+b") as file:
+        file.truncate(64 << 20)
+
+    with pytest.raises(PromotionError, match="larger than"):
+        handed.take()
+
+
+def test_what_nobody_asked_for_is_not_taken(handed: Handed) -> None:
+    """A job cannot hand over a gate, an evaluation, sources or another folder."""
+    for name in ("gate.json", "evaluation.json", "candidate/source/model.yaml", "champion/model/MLmodel", "../x"):
+        path = handed.folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("tampered")
+    handed.take()
+
+    kept = [path for path in handed.work.root.rglob("*") if path.is_file() and b"tampered" in path.read_bytes()]
+    assert kept == []
+
+
+def test_a_model_that_was_trained_before_keeps_the_registrys_files(handed: Handed) -> None:
+    """Where nothing was trained, the job hands over scores only: its candidate is ignored."""
+    (handed.folder / "candidate" / "candidate.json").write_text("tampered")
+    before = handed.files.candidate_record.read_text()
+    take_in(handed.folder, handed.files, "judge")
+
+    assert handed.files.candidate_record.read_text() == before
+
+
+def test_a_pickled_model_is_refused(handed: Handed) -> None:
+    """Loading it would run code in every server; the digest is made to fit, so that only this check is left."""
+    path = handed.files.side("candidate").model / "MLmodel"
+    path.write_text(path.read_text().replace("serialization_format: skops", "serialization_format: cloudpickle"))
+
+    with pytest.raises(PromotionError, match="pickle"):
+        module.check_files(path.parent, ())
+
+
+def test_the_jobs_own_error_is_what_the_report_says(handed: Handed, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A training that failed hands its sentence over, cut at a few thousand characters; gate.py exits 1."""
+    (handed.folder / "error.txt").write_text("train.py raised\n" + "x" * 100_000)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{handed.work.root.parent}/never.db")
+    code = gate.main(["--work", str(handed.work.root), "--incoming", str(handed.folder.parent)])
+
+    assert code == 1
+    assert handed.files.error.read_text().startswith("train.py raised")
+    assert len(handed.files.error.read_text()) < 5_000
+
+
+def test_a_refused_pull_request_is_not_judged(handed: Handed, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing was trained for it; the report says so for the model, and why for the pull request."""
+    handed.plan.model_copy(update={"refusals": ("it changes tiny together with scripts/",)}).write(handed.work.plan)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{handed.work.root.parent}/never.db")
+
+    assert gate.main(["--work", str(handed.work.root), "--incoming", str(handed.folder.parent / "none")]) == 1
+    assert handed.files.error.read_text() == "not trained, because this pull request is refused as it is\n"
+    assert challenge.main(["--work", str(handed.work.root)]) == 1

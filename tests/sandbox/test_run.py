@@ -1,0 +1,123 @@
+"""Model code runs only where no credentials are, and nothing else imports it or loads a model."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from promotion.errors import PromotionError
+from promotion.sandbox.run import run_model_code
+
+from tests.support.tiny import MODEL, TinyProject
+
+SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
+SPY = """
+import atexit, json, os, sys
+FOLDERS = ("models", "source")
+seen = {"modules": [], "code": []}
+def hook(event, args):
+    if event == "exec":
+        name = getattr(args[0], "co_filename", "")
+        if any(part in FOLDERS for part in name.split(os.sep)[:-1]) and name.endswith(("data.py", "train.py")):
+            seen["code"].append(name)
+sys.addaudithook(hook)
+def done():
+    seen["modules"] = [n for n in ("skops", "sklearn", "mlflow.sklearn") if n in sys.modules]
+    with open(os.environ["SPY_OUT"], "a") as out:
+        out.write(json.dumps({"argv": sys.argv, **seen}) + "\\n")
+atexit.register(done)
+"""
+SECRETS = {
+    "MLFLOW_TRACKING_PASSWORD": "s3cret-password",
+    "MLFLOW_TRACKING_TOKEN": "s3cret-token",
+    "GITHUB_TOKEN": "s3cret-github",
+    "AWS_SECRET_ACCESS_KEY": "s3cret-aws",
+    "ANYTHING_ELSE": "s3cret-anything",
+}
+
+
+@pytest.fixture(scope="module")
+def judged_by_processes(tmp_path_factory: pytest.TempPathFactory) -> tuple[TinyProject, Path, list[dict[str, object]]]:
+    """A pull request judged by the verbs as processes, with secrets in their environment and a spy in each."""
+    project = TinyProject(tmp_path_factory.mktemp("spied"))
+    noisy = "import os\nprint('ENVIRONMENT', sorted(os.environ.items()))\n"
+    train = project.clone / "models" / MODEL / "train.py"
+    train.write_text(train.read_text(encoding="utf-8").replace('"""\n\n', f'"""\n\n{noisy}', 1), encoding="utf-8")
+    request = project.open("noisy")
+    merge = project.hosting.merge_result(request)
+    spy = project.root / "spy"
+    spy.mkdir()
+    (spy / "sitecustomize.py").write_text(SPY, encoding="utf-8")
+    report = project.root / "spy.jsonl"
+    env = {**os.environ, **project.env, **SECRETS, "PYTHONPATH": str(spy), "SPY_OUT": str(report)}
+    work = project.root / "work"
+    for verb in ("prepare", "train", "score", "gate", "challenge", "pin", "report"):
+        done = subprocess.run(
+            [sys.executable, str(SCRIPTS / f"{verb}.py"), "--work", str(work)],
+            cwd=merge,
+            env=env,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode in (0, 1), done.stderr
+    subprocess.run(
+        [sys.executable, str(SCRIPTS / "promote.py"), "plan", "--commit", "HEAD"], cwd=merge, env=env, check=False
+    )
+    lines = report.read_text(encoding="utf-8").splitlines()
+    return project, work, [json.loads(line) for line in lines]
+
+
+def test_the_spy_sees_every_verb(judged_by_processes: tuple[TinyProject, Path, list[dict[str, object]]]) -> None:
+    """The spy ran in each verb's own process, so that its silence means something."""
+    _, _, seen = judged_by_processes
+
+    names = {Path(str(entry["argv"][0])).stem for entry in seen}  # type: ignore[index]
+    assert names >= {"prepare", "train", "score", "gate", "challenge", "pin", "report", "promote"}
+
+
+def test_no_verb_runs_model_code_or_loads_a_model(
+    judged_by_processes: tuple[TinyProject, Path, list[dict[str, object]]],
+) -> None:
+    """Not one of the verbs executes a file of a model folder or imports what unpickles models."""
+    _, _, seen = judged_by_processes
+
+    assert [entry for entry in seen if entry["code"] or entry["modules"]] == []
+
+
+def test_model_code_sees_no_secret(judged_by_processes: tuple[TinyProject, Path, list[dict[str, object]]]) -> None:
+    """A train.py that prints its whole environment finds none of the caller's secrets."""
+    _, work, _ = judged_by_processes
+
+    log = (work / MODEL / "candidate" / "train.log").read_text(encoding="utf-8")
+    assert "ENVIRONMENT" in log
+    everything = "".join(path.read_text(errors="replace") for path in work.rglob("*") if path.is_file())
+    assert not [value for value in SECRETS.values() if value in everything]
+
+
+def test_a_train_py_that_raises_shows_its_own_traceback_and_the_log(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The folder's own traceback is printed, and the sentence names the file and the log."""
+    (tmp_path / "train.py").write_text("raise RuntimeError('no such luck')\n", encoding="utf-8")
+    (tmp_path / "data.py").write_text(
+        "import numpy as np, pandas as pd\nfrom promotion.model import Rows\n"
+        "def load(window):\n    t = pd.DataFrame({'a': [1.0, 2.0], 'day': [1, 1], 'id': [1, 2]})\n"
+        "    return Rows(t[['a']], np.array([0, 1]), t[['id']], t[['day']])\n",
+        encoding="utf-8",
+    )
+    job = {
+        "source": str(tmp_path),
+        "out": str(tmp_path / "model"),
+        "spec": {"as_of": "2026-01-01", "train_days": 1, "validation_days": 1, "seed": 0},
+        "train": ["2025-12-01", 1],
+        "validation": ["2025-12-02", 1],
+    }
+
+    with pytest.raises(PromotionError, match=r"^models/m/train.py: .*train.log"):
+        run_model_code("train", job, log=tmp_path / "train.log", blame=Path("models/m/train.py"))
+
+    assert "no such luck" in capsys.readouterr().err
+    assert "Traceback" in (tmp_path / "train.log").read_text(encoding="utf-8")

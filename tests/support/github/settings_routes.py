@@ -1,0 +1,126 @@
+"""Routes of a repository's settings, which doctor.py reads."""
+
+from typing import Any
+
+from tests.support.github import shapes
+from tests.support.github.hub import Answer, Hub, Refusal, route
+
+
+@route("GET", "", "metadata: read")
+def get_repo(hub: Hub, **_: Any) -> Answer:
+    owner, name = hub.repo.split("/")
+    return (
+        200,
+        {"id": 7, "name": name, "full_name": hub.repo, "owner": shapes.user(owner)} | hub.state["settings"]["repo"],
+        {},
+    )
+
+
+@route("GET", "/actions/permissions", "administration: read")
+def actions_permissions(hub: Hub, **_: Any) -> Answer:
+    return 200, hub.state["settings"]["actions"], {}
+
+
+@route("GET", "/actions/permissions/workflow", "administration: read")
+def workflow_permissions(hub: Hub, **_: Any) -> Answer:
+    return 200, hub.state["settings"]["workflow"], {}
+
+
+@route("GET", "/rules/branches/{branch}", "metadata: read")
+def branch_rules(hub: Hub, *, query: dict[str, str], path: str, **_: Any) -> Answer:
+    return hub.page(hub.state["settings"]["rules"], query, path)
+
+
+@route("GET", "/branches/{branch}/protection", "administration: read")
+def branch_protection(hub: Hub, **_: Any) -> Answer:
+    if hub.state["settings"]["protection"] is None:
+        raise Refusal(404, "Branch not protected")
+    return 200, hub.state["settings"]["protection"], {}
+
+
+@route("GET", "/environments", "actions: read")
+def environments(hub: Hub, *, query: dict[str, str], path: str, **_: Any) -> Answer:
+    shown = [_environment(name, entry) for name, entry in hub.state["settings"]["environments"].items()]
+    return hub.page(shown, query, path, "environments")
+
+
+@route("GET", "/environments/{name}", "actions: read")
+def environment(hub: Hub, *, name: str, **_: Any) -> Answer:
+    return 200, _environment(name, _entry(hub, name)), {}
+
+
+@route("GET", "/environments/{name}/deployment-branch-policies", "actions: read")
+def branch_policies(hub: Hub, *, name: str, query: dict[str, str], path: str, **_: Any) -> Answer:
+    branches = _entry(hub, name)["branches"] or []
+    shown = [{"id": 1 + index, "name": branch, "type": "branch"} for index, branch in enumerate(branches)]
+    return hub.page(shown, query, path, "branch_policies")
+
+
+@route("GET", "/environments/{name}/secrets", "environments: read")
+def environment_secrets(hub: Hub, *, name: str, query: dict[str, str], path: str, **_: Any) -> Answer:
+    return hub.page(_named(_entry(hub, name)["secrets"]), query, path, "secrets")
+
+
+@route("GET", "/environments/{name}/variables", "environments: read")
+def environment_variables(hub: Hub, *, name: str, query: dict[str, str], path: str, **_: Any) -> Answer:
+    return hub.page(_variables(_entry(hub, name)["variables"]), query, path, "variables")
+
+
+@route("GET", "/actions/secrets", "secrets: read")
+def repository_secrets(hub: Hub, *, query: dict[str, str], path: str, **_: Any) -> Answer:
+    return hub.page(_named(hub.state["settings"]["secrets"]), query, path, "secrets")
+
+
+@route("GET", "/actions/variables", "variables: read")
+def repository_variables(hub: Hub, *, query: dict[str, str], path: str, **_: Any) -> Answer:
+    return hub.page(_variables(hub.state["settings"]["variables"]), query, path, "variables")
+
+
+@route("GET", "/actions/organization-secrets", "secrets: read")
+def organization_secrets(hub: Hub, *, query: dict[str, str], path: str, **_: Any) -> Answer:
+    return hub.page(_named(hub.state["settings"]["organization_secrets"]), query, path, "secrets")
+
+
+@route("GET", "/actions/organization-variables", "variables: read")
+def organization_variables(hub: Hub, *, query: dict[str, str], path: str, **_: Any) -> Answer:
+    return hub.page(_variables(hub.state["settings"]["organization_variables"]), query, path, "variables")
+
+
+@route("GET", "/actions/workflows", "actions: read")
+def workflows(hub: Hub, *, query: dict[str, str], path: str, **_: Any) -> Answer:
+    states = hub.state["settings"]["workflow_states"]
+    shown = [{"id": n, "name": name, "path": name, "state": state} for n, (name, state) in enumerate(states.items(), 1)]
+    return hub.page(shown, query, path, "workflows")
+
+
+@route("GET", "/codeowners/errors", "contents: read")
+def codeowners_errors(hub: Hub, **_: Any) -> Answer:
+    errors = hub.state["settings"]["codeowners_errors"]
+    if errors is None:
+        raise Refusal(404, "Not Found")
+    return 200, {"errors": errors}, {}
+
+
+def _entry(hub: Hub, name: str) -> dict[str, Any]:
+    try:
+        return hub.state["settings"]["environments"][name]
+    except KeyError:
+        raise Refusal(404, "Not Found") from None
+
+
+def _environment(name: str, entry: dict[str, Any]) -> dict[str, Any]:
+    rules: list[dict[str, Any]] = []
+    if entry["reviewers"]:
+        rules.append({"id": 1, "node_id": "x", "type": "required_reviewers", "reviewers": []})
+    policy = None
+    if entry["protected"] or entry["branches"] is not None:
+        policy = {"protected_branches": entry["protected"], "custom_branch_policies": not entry["protected"]}
+    return {"id": 9, "name": name, "protection_rules": rules, "deployment_branch_policy": policy}
+
+
+def _named(names: list[str]) -> list[dict[str, Any]]:
+    return [{"name": name, "created_at": shapes.WHEN, "updated_at": shapes.WHEN} for name in names]
+
+
+def _variables(names: list[str]) -> list[dict[str, Any]]:
+    return [entry | {"value": "a value"} for entry in _named(names)]

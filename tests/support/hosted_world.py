@@ -1,0 +1,163 @@
+"""A World whose main is hosted: a bare repository as `origin`, a person's clone of it, and GitHub's stand-in."""
+
+import shutil
+import sqlite3
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from promotion.config import promotion_yaml as config
+from promotion.git.repo import Repo
+from promotion.records import PinRecord
+from promotion.registry.client import Registry
+
+from tests.support.github.standin import StandIn
+from tests.support.worlds import GIT, World
+
+REPOSITORY = "octo-org/fraud"
+
+
+class HostedWorld:
+    """`world` is where merges happen, `clone` is a person's checkout; both talk to the bare `origin`."""
+
+    def __init__(self, world: World, github: StandIn) -> None:
+        self.world, self.github = world, github
+        self.origin = world.path.parent / "hosted.git"
+        self.clone = world.path.parent / "clone"
+        _git(world.path, "init", "--quiet", "--bare", "--initial-branch=main", str(self.origin))
+        world.git("remote", "add", "origin", str(self.origin))
+        self.publish()
+        _git(world.path, "clone", "--quiet", str(self.origin), str(self.clone))
+        github.hub.git = self.origin
+
+    def publish(self) -> str:
+        """Push main to origin; return its tip."""
+        self.world.git("push", "--quiet", "origin", "main:main")
+        return self.world.tip
+
+    def git(self, *args: str) -> str:
+        """Run git in the person's clone."""
+        return _git(self.clone, *args)
+
+    def branches(self) -> set[str]:
+        """The branches that origin has."""
+        return set(_git(self.origin, "for-each-ref", "--format=%(refname:short)", "refs/heads").split())
+
+    def tip(self, branch: str = "main") -> str:
+        """The tip of a branch of origin."""
+        return _git(self.origin, "rev-parse", f"refs/heads/{branch}")
+
+    def squash(self, branch: str, subject: str) -> str:
+        """Merge a branch of origin into main by squashing, as GitHub does; return the commit."""
+        self.world.git("fetch", "--quiet", "origin")
+        self.world.git("checkout", "--quiet", "main")
+        self.world.git("reset", "--quiet", "--hard", "origin/main")
+        self.world.git("merge", "--quiet", "--squash", f"origin/{branch}")
+        self.world.git("commit", "--quiet", "-m", subject)
+        return self.publish()
+
+    def pull_main(self) -> None:
+        """Bring the world's own main to origin's."""
+        self.world.git("fetch", "--quiet", "origin")
+        self.world.git("reset", "--quiet", "--hard", "origin/main")
+
+    def pin(self, commit: str) -> PinRecord | None:
+        """The pin at a commit of origin."""
+        text = Repo(self.origin).file_at(commit, "promotion.yaml")
+        assert text is not None
+        return config.parse(text).models[self.world.model].champion
+
+    def tree(self, commit: str) -> str | None:
+        """The model folder's tree at a commit of origin."""
+        return Repo(self.origin).object_at(commit, f"models/{self.world.model}")
+
+    def pulls(self) -> list[dict]:
+        """The open pull requests."""
+        return [pull for pull in self.github.hub.state["pulls"] if pull["state"] == "open"]
+
+
+def _git(where: Path, *args: str) -> str:
+    import os
+
+    done = subprocess.run(
+        ["git", "-C", str(where), *args], capture_output=True, text=True, check=False, env={**os.environ, **GIT}
+    )
+    assert done.returncode == 0, f"git {args}: {done.stderr}"
+    return done.stdout.rstrip("\n")
+
+
+def moved(world: World, folder: Path) -> World:
+    """Return a copy of a world in another folder: files, git, and the registry with its paths."""
+    old = world.path.parent
+    shutil.copytree(old, folder)
+    with sqlite3.connect(folder / "mlflow.db") as database:
+        for table, column in (
+            ("experiments", "artifact_location"),
+            ("runs", "artifact_uri"),
+            ("model_versions", "source"),
+            ("model_versions", "storage_location"),
+        ):
+            database.execute(f"UPDATE {table} SET {column} = replace({column}, ?, ?)", (str(old), str(folder)))
+    database.close()
+    copy = World.__new__(World)
+    copy.path, copy.uri = folder / "repo", f"sqlite:///{folder / 'mlflow.db'}"
+    copy.models, copy.model = world.models, world.model
+    copy.registry, copy.repo = Registry(copy.uri), Repo(copy.path)
+    return copy
+
+
+@pytest.fixture(scope="session")
+def templates() -> dict[str, World]:
+    """Worlds that were built already, by name; each test gets a copy."""
+    return {}
+
+
+@pytest.fixture
+def prepared(
+    templates: dict[str, World], empty_mlflow: Path, tmp_path_factory: pytest.TempPathFactory, tmp_path: Path
+) -> Callable[[str, Callable[[World], None]], World]:
+    """A world that `build` brought into a state, built once a session: `prepared("third champion", build)`."""
+
+    def make(name: str, build: Callable[[World], None]) -> World:
+        if name not in templates:
+            folder = tmp_path_factory.mktemp("template")
+            shutil.copy(empty_mlflow, folder / "mlflow.db")
+            world = World(folder / "repo", f"sqlite:///{folder / 'mlflow.db'}")
+            build(world)
+            templates[name] = world
+        return moved(templates[name], tmp_path / "world")
+
+    return make
+
+
+def champions(*texts: str) -> Callable[[World], None]:
+    """Build a world whose versions were champion one after the other."""
+
+    def build(world: World) -> None:
+        for text in texts:
+            world.merge(text)
+            assert world.apply() == 0
+
+    return build
+
+
+@pytest.fixture
+def host(github: StandIn, monkeypatch: pytest.MonkeyPatch) -> Callable[[World], HostedWorld]:
+    """Host a world: `host(second_champion)`; verbs then find its registry, GitHub and a token in the environment."""
+
+    def make(world: World) -> HostedWorld:
+        for name in ("GITHUB_ACTIONS", "GITHUB_ACTOR", "GITHUB_RUN_ID", "GH_TOKEN", "PROMOTION_LOGIN"):
+            monkeypatch.delenv(name, raising=False)
+        for name, value in {
+            **GIT,
+            "MLFLOW_TRACKING_URI": world.uri,
+            "GITHUB_API_URL": github.url,
+            "GITHUB_SERVER_URL": "https://github.example",
+            "GITHUB_REPOSITORY": REPOSITORY,
+            "GITHUB_TOKEN": github.hub.token("dana"),
+        }.items():
+            monkeypatch.setenv(name, value)
+        return HostedWorld(world, github)
+
+    return make

@@ -1,0 +1,121 @@
+"""A small project on real git and SQLite MLflow: a hosted repository with one tiny model, and its pull requests.
+
+The steps of a pull request run in this process (their model code runs in its own, as always), so that
+a whole judgement takes seconds.
+"""
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from challenge import challenge
+from gate import gate
+from pin import winners, write_pins
+from prepare import prepare
+from promotion.champion.apply import apply, plan
+from promotion.git.repo import Repo
+from promotion.pullrequest.workdir import Work
+from promotion.records import Evaluation, Plan
+from promotion.registry.client import CHAMPION, Registry
+from promotion.story.hosting import Hosting, PullRequest, environment
+from report import collect, write_report
+from score import score
+from train import train
+
+HERE = Path(__file__).resolve().parent
+MODEL = "tiny"
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A pull request with its plan, its evaluation (None where nothing was judged), and its work folder."""
+
+    request: PullRequest
+    plan: Plan
+    evaluation: Evaluation | None
+    work: Work
+
+    @property
+    def action(self) -> str:
+        """What was planned for the project's one model."""
+        (item,) = self.plan.models
+        return item.action
+
+
+class TinyProject:
+    """A hosted repository, its clone, and a registry."""
+
+    def __init__(self, root: Path, model: str = MODEL, folder: Path = HERE / "tiny_model", policy: str = "") -> None:
+        project = root / "project"
+        self.model = model
+        ignored = shutil.ignore_patterns("__pycache__", "promotion.yaml")
+        shutil.copytree(folder, project / "models" / model, ignore=ignored)
+        policy = policy or (folder / "promotion.yaml").read_text(encoding="utf-8")
+        (project / "promotion.yaml").write_text(policy, encoding="utf-8")
+        (project / "requirements").mkdir()
+        (project / "requirements" / "train.txt").write_text("# a lock\n", encoding="utf-8")
+        self.root = root
+        self.env = environment(root, root / "data")
+        self.registry = Registry(self.env["MLFLOW_TRACKING_URI"])
+        self.hosting = Hosting(root, project, self.env)
+        self.hosting.create()
+        self.clone = self.hosting.clone
+
+    def edit(self, name: str, old: str, new: str) -> None:
+        """Replace text in a file of the model folder (or of the project), on a fresh main."""
+        path = self.clone / "models" / self.model / name
+        path = path if path.exists() else self.clone / name
+        text = path.read_text(encoding="utf-8")
+        assert old in text, f"{old!r} is not in {name}"
+        path.write_text(text.replace(old, new, 1), encoding="utf-8")
+
+    def open(self, branch: str) -> PullRequest:
+        """Open a pull request with the clone's edits."""
+        return self.hosting.open(f"Retrain on {branch}", branch, branch.replace("/", "-"))
+
+    def judge(self, request: PullRequest, *, pin: bool = True) -> Judged:
+        """Do to a pull request what retrain.yml does."""
+        merge = Repo(self.hosting.merge_result(request))
+        commit = merge.resolve("HEAD")
+        base, head = merge.parents(commit)
+        work = Work(request.folder / "records")
+        planned = prepare(merge, self.registry, work, base=base, merge=commit, head=head)
+        evaluation = None
+        for item in planned.models:
+            if item.action in ("train", "judge") and not planned.refusals:
+                files = work.model(item.model)
+                if item.action == "train":
+                    train(item, work, planned.lock)
+                score(item, work, latency_rounds=0)
+                gate(item, planned, files, self.registry)
+                evaluation = challenge(item, planned, files, self.registry)
+        pins, losers = winners(work) if evaluation else ({}, ["nothing judged"])
+        pinned = pin and not losers
+        if pinned:
+            self.hosting._git(self.clone, "checkout", "--quiet", request.branch)
+            write_pins(self.clone / "promotion.yaml", dict(pins))
+            self.hosting.commit_pin(request)
+        whole, models = collect(work, pinned=pinned)
+        write_report(work, whole, models, run_url=None, report_url=None)
+        return Judged(request, planned, evaluation, work)
+
+    def merge(self, request: PullRequest) -> str:
+        """Merge a pull request by squash."""
+        return self.hosting.squash(request)
+
+    def promote(self) -> bool:
+        """Apply the tip of main; return whether everything wanted was done."""
+        tip = self.hosting.pull()
+        return apply(plan(Repo(self.clone), tip, self.registry), self.registry, by="test", say=lambda line: None)
+
+    def champion(self) -> int | None:
+        """Return the registry's champion."""
+        model = self.registry.model(self.model)
+        return None if model is None else model.aliases.get(CHAMPION)
+
+    def versions(self) -> list[int]:
+        """Return the registry's versions."""
+        found: list[int] = []
+        while self.registry.version(self.model, len(found) + 1) is not None:
+            found.append(len(found) + 1)
+        return found

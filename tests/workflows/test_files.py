@@ -1,0 +1,350 @@
+"""The workflow files as text: what act does not evaluate, held to exact tables, and three checkers."""
+
+import argparse
+import importlib
+import itertools
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from promotion.github.secrets import read_names
+
+ROOT = Path(__file__).resolve().parents[2]
+FOLDER = ROOT / ".github" / "workflows"
+TOOLS = (ROOT / ".tools" / "bin", ROOT / ".tools" / "checkers" / "bin", Path(sys.executable).parent)
+LOGIN = {f"MLFLOW_TRACKING_{part}" for part in ("USERNAME", "PASSWORD", "TOKEN")}
+CHECKOUT = "actions/checkout"
+
+# what each job may touch; a change of this table is a change of who is trusted
+PERMISSIONS = {
+    ("retrain", "prepare"): {"contents": "read", "pull-requests": "read"},
+    ("retrain", "train"): {},
+    ("retrain", "judge"): {"contents": "write", "pull-requests": "write", "statuses": "write"},
+    ("retrain", "promotion"): {},
+    ("promote", "promote"): {"contents": "read"},
+    ("promote", "override"): {"contents": "write"},
+    ("drift", "drift"): {"contents": "read", "actions": "write", "issues": "write"},
+    ("schedule", "schedule"): {"contents": "write", "pull-requests": "write", "actions": "write"},
+    ("ci", "test"): {"contents": "read"},
+}
+# the only steps that see a secret or the workflow's token, by what they run
+CREDENTIALS = {
+    ("retrain", "prepare", "prepare.py"): LOGIN | {"token"},
+    ("retrain", "judge", "prepare.py"): LOGIN | {"token"},
+    ("retrain", "judge", "gate.py"): LOGIN,
+    ("retrain", "judge", "pin.py"): {"token"},
+    ("retrain", "judge", "report.py"): {"token"},
+    ("promote", "promote", "promote.py"): LOGIN | {"token"},
+    ("promote", "override", "promote.py"): LOGIN | {"token"},
+    ("drift", "drift", "drift.py"): LOGIN | {"token"},
+    ("schedule", "schedule", "retrain.py"): {"token"},
+}
+TRIGGERS = {
+    "retrain": {"pull_request", "merge_group", "workflow_dispatch"},
+    "promote": {"push", "workflow_dispatch"},
+    "drift": {"schedule", "workflow_dispatch"},
+    "schedule": {"schedule", "workflow_dispatch"},
+    "ci": {"pull_request", "push"},
+}
+
+
+def workflow(name: str) -> dict[str, Any]:
+    """A workflow; YAML 1.1 reads its key `on` as true."""
+    found = yaml.safe_load((FOLDER / f"{name}.yml").read_text(encoding="utf-8"))
+    found["on"] = found.pop(True)
+    return found
+
+
+WORKFLOWS = {name: workflow(name) for name in TRIGGERS}
+JOBS = [(name, key, job) for name, found in WORKFLOWS.items() for key, job in found["jobs"].items()]
+STEPS = [(name, key, step) for name, key, job in JOBS for step in job["steps"]]
+RUNS = [(name, key, step) for name, key, step in STEPS if "run" in step]
+
+
+def test_these_five_and_no_other() -> None:
+    """A workflow that this table does not know is one that nobody looked at."""
+    assert {path.stem for path in FOLDER.iterdir()} == set(TRIGGERS)
+
+
+@pytest.mark.parametrize("name", TRIGGERS)
+def test_each_starts_on_what_the_design_says(name: str) -> None:
+    """No trigger gives a fork's pull request credentials, and no path filter leaves the required check pending."""
+    on = WORKFLOWS[name]["on"]
+
+    assert set(on) == TRIGGERS[name]
+    assert not [event for event, how in on.items() if isinstance(how, dict) and {"paths", "paths-ignore"} & set(how)]
+
+
+def test_pushes_count_on_main_only() -> None:
+    """promote.yml runs for main; whatever else starts it is stopped by the job's condition and its environment."""
+    assert WORKFLOWS["promote"]["on"]["push"] == {"branches": ["main"]}
+    main = "github.ref == 'refs/heads/main'"
+    assert {(name, key): job["if"] for name, key, job in JOBS if name not in ("retrain", "ci")} == {
+        ("promote", "promote"): f"{main} && !inputs.model",
+        ("promote", "override"): f"{main} && inputs.model",
+        ("drift", "drift"): main,
+        ("schedule", "schedule"): main,
+    }
+
+
+def test_nothing_is_granted_on_top_and_each_job_gets_exactly_this() -> None:
+    """`permissions: {}` for the workflow, and the table's grants by job."""
+    assert all(found["permissions"] == {} for found in WORKFLOWS.values())
+    assert {(name, key): job["permissions"] for name, key, job in JOBS} == PERMISSIONS
+
+
+def test_every_grant_says_what_it_is_for() -> None:
+    """A comment stands behind each permission."""
+    lines = [line for path in FOLDER.glob("*.yml") for line in path.read_text().splitlines()]
+    grants = [line for line in lines if re.match(r" {6}[a-z-]+: (read|write)\b", line)]
+
+    assert len(grants) == sum(len(found) for found in PERMISSIONS.values())
+    assert [line for line in grants if not re.search(r" # \w+ \w+", line)] == []
+
+
+def test_only_these_steps_see_a_secret_or_the_token() -> None:
+    """Secrets are given to steps, never to a whole job or workflow, and by this table."""
+    seen = {}
+    for name, key, step in STEPS:
+        text = json.dumps(step)
+        used = set(re.findall(r"secrets\.(\w+)", text)) | ({"token"} if "github.token" in text else set())
+        if used:
+            seen[name, key, re.findall(r"(\w+\.py)", step["run"])[0]] = used
+    outside = [{k: v for k, v in job.items() if k != "steps"} for _, _, job in JOBS]
+    outside += [{k: v for k, v in found.items() if k != "jobs"} for found in WORKFLOWS.values()]
+
+    assert seen == CREDENTIALS
+    assert not re.search(r"secrets\b|github\.token", json.dumps(outside))
+
+
+def test_model_code_runs_where_nothing_is_held() -> None:
+    """train.py and score.py are called in one job only, which has no permission, secret or environment."""
+    where = {(name, key) for name, key, step in RUNS if re.search(r"\b(train|score)\.py", step["run"])}
+    job = WORKFLOWS["retrain"]["jobs"]["train"]
+
+    assert where == {("retrain", "train")}
+    assert job["permissions"] == {} and "environment" not in job
+    assert not re.search(r"secrets|token|vars\.", json.dumps(job))
+
+
+def test_scripts_of_a_pull_request_never_run_beside_credentials() -> None:
+    """Whatever retrain.yml calls comes from the base's commit, the first parent of the merge result."""
+    calls = [call for name, _, step in RUNS if name == "retrain" for call in re.findall(r"python (\S+)", step["run"])]
+    trusted = [step["run"] for name, _, step in RUNS if name == "retrain" and "worktree" in step["run"]]
+
+    assert calls and all(call.startswith("trusted/scripts/") for call in calls)
+    assert set(trusted) == {"git -C pull worktree add --quiet --detach ../trusted HEAD^1"} and len(trusted) == 2
+
+
+def test_the_judge_plans_again() -> None:
+    """Nothing but candidates and scores comes from a job that ran model code: the judge makes its own plan."""
+    steps = WORKFLOWS["retrain"]["jobs"]["judge"]["steps"]
+    downloads = [step["with"] for step in steps if "download-artifact" in step.get("uses", "")]
+
+    assert downloads == [{"pattern": "scored-*", "path": "incoming"}]
+    assert [bool(re.search(r"prepare\.py", step.get("run", ""))) for step in steps].count(True) == 1
+
+
+def test_production_is_one_workflow_that_installs_little() -> None:
+    """Only promote.yml uses the environment `production`, and it installs requirements/promote.txt alone."""
+    environments = {(name, key): job["environment"] for name, key, job in JOBS if "environment" in job}
+    locks = {
+        (name, step["with"]["lock"])
+        for name, _, step in STEPS
+        if step.get("uses", "").endswith("/.github/actions/setup")
+    }
+    names = read_names(FOLDER)
+
+    assert environments == {("promote", "promote"): "production", ("promote", "override"): "production"}
+    assert locks == {("retrain", "train"), ("promote", "promote"), ("drift", "promote"), ("schedule", "train")}
+    assert names["production"].secrets == LOGIN and names["production"].variables == {"MLFLOW_TRACKING_URI"}
+
+
+@pytest.mark.parametrize("verb", ["promote", "drift"])
+def test_what_runs_with_little_installed_imports_little(verb: str) -> None:
+    """The verb answers --help, and reads a broken registry's address, where nothing beyond promote.txt exists."""
+    if not (ROOT / "scripts" / f"{verb}.py").is_file():
+        pytest.skip(f"scripts/{verb}.py is not there")
+    heavy = ["numpy", "pandas", "sklearn", "scipy", "pyarrow", "matplotlib", "jinja2", "mlflow.sklearn", "skops"]
+    block = f"import sys; sys.modules.update(dict.fromkeys({heavy})); sys.path.insert(0, 'scripts')"
+    code = f"{block}; import {verb}; raise SystemExit({verb}.main(['--help']))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+
+    assert done.returncode == 0, done.stderr[-1500:]
+
+
+def test_runs_that_write_do_so_one_at_a_time_and_are_never_cut() -> None:
+    """One run a pull request, one promote, one drift, one schedule; only ci.yml is cancelled by a newer run."""
+    found = {
+        name: (item["concurrency"]["group"], item["concurrency"]["cancel-in-progress"])
+        for name, item in WORKFLOWS.items()
+    }
+
+    assert {name: cut for name, (_, cut) in found.items()} == {name: name == "ci" for name in TRIGGERS}
+    assert {name: found[name][0] for name in ("promote", "drift", "schedule")} == {
+        name: name for name in ("promote", "drift", "schedule")
+    }
+    assert "github.event.pull_request.number" in found["retrain"][0] and "inputs.pull_request" in found["retrain"][0]
+
+
+def test_every_job_has_an_end() -> None:
+    """A hung job does not hold a concurrency group for six hours."""
+    assert all(1 <= job["timeout-minutes"] <= 120 for _, _, job in JOBS)
+
+
+def test_actions_are_pinned_by_commit_and_named_by_version() -> None:
+    """A tag can be moved; a commit cannot. Our own action is a path."""
+    for path in [*FOLDER.glob("*.yml"), *(ROOT / ".github/actions").rglob("action.yml")]:
+        for line in re.findall(r"^ +(?:- )?uses: (.*)", path.read_text(), re.M):
+            assert re.fullmatch(
+                r"(actions/[a-z-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+|\./(trusted/)?\.github/actions/setup)", line
+            )
+
+
+def test_no_checkout_leaves_the_token_behind() -> None:
+    """What pushes or fetches gets the token in its step's environment."""
+    checkouts = [step["with"] for _, _, step in STEPS if step.get("uses", "").startswith(CHECKOUT)]
+
+    assert checkouts and all(found["persist-credentials"] is False for found in checkouts)
+
+
+def test_no_shell_contains_an_expression() -> None:
+    """What a contributor chooses reaches a shell as an environment variable or not at all."""
+    texts = [step["run"] for _, _, step in RUNS]
+    action = yaml.safe_load((ROOT / ".github/actions/setup/action.yml").read_text())
+    texts += [step["run"] for step in action["runs"]["steps"]]
+
+    assert [text for text in texts if "${{" in text] == []
+
+
+@pytest.mark.parametrize("answers", ["empty", "filled"])
+def test_every_run_line_is_one_that_its_verb_understands(answers: str, tmp_path: Path) -> None:
+    """Each `run:` is executed with a `python` that only writes its arguments down; the real parsers read them."""
+    calls = list(_calls(tmp_path, "" if answers == "empty" else "some thing"))
+
+    assert len(calls) >= 12
+    for script, arguments in calls:
+        path = ROOT / script.removeprefix("trusted/")
+        if not path.is_file() and path.name == "drift.py":
+            continue
+        assert path.is_file(), script
+        _parse(path.stem, arguments)
+
+
+def _calls(scratch: Path, value: str) -> Iterator[tuple[str, list[str]]]:
+    """(script, arguments) of each python that the workflows call, as bash passes them."""
+    (scratch / "bin").mkdir()
+    for name in ("python", "git", "make"):
+        stub = scratch / "bin" / name
+        recorder = "import json, sys; open(sys.argv[1], 'a').write(json.dumps(sys.argv[2:]) + chr(10))"
+        stub.write_text(f'#!/bin/sh\nexec {sys.executable} -c "{recorder}" {scratch}/{name} "$@"\n')
+        stub.chmod(0o755)
+    for _, key, step in RUNS:
+        if key == "promotion":
+            continue
+        env = {"PATH": f"{scratch / 'bin'}:/usr/bin:/bin", **dict.fromkeys(step.get("env", {}), value)}
+        env |= {"MODEL": "m", "VERSION": "7"}
+        subprocess.run(["bash", "-e", "-c", step["run"]], env=env, check=True, cwd=scratch)
+    for line in (scratch / "python").read_text().splitlines():
+        script, *arguments = json.loads(line)
+        yield script, arguments
+
+
+class _Understood(Exception):
+    """The arguments were parsed."""
+
+
+def _parse(verb: str, arguments: list[str]) -> None:
+    parse = argparse.ArgumentParser.parse_args
+
+    def once(self: argparse.ArgumentParser, args: Any = None, namespace: Any = None) -> Any:
+        parse(self, args, namespace)
+        raise _Understood
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(argparse.ArgumentParser, "parse_args", once)
+        with pytest.raises(_Understood):
+            importlib.import_module(verb).main(arguments)
+
+
+def test_the_required_check_is_red_on_everything_but_success() -> None:
+    """All results that GitHub knows, in every combination: only success all the way, or nothing to train, is green."""
+    job = WORKFLOWS["retrain"]["jobs"]["promotion"]
+    (step,) = job["steps"]
+    results = ("success", "failure", "cancelled", "skipped", "")
+    green = set()
+    for prepare, train, judge in itertools.product(results, repeat=3):
+        for models, mergeable in itertools.product(("[]", '["m"]', ""), ("true", "false", "")):
+            if (prepare, judge, mergeable) != ("success", "success", "true") and (train, models) != ("success", "[]"):
+                continue  # what the other values of train and models add to a red one is not worth 600 processes
+            values = {"PREPARE": prepare, "TRAIN": train, "JUDGE": judge, "MODELS": models, "MERGEABLE": mergeable}
+            done = subprocess.run(["bash", "-e", "-c", step["run"]], env=values, capture_output=True, check=False)
+            if done.returncode == 0:
+                green.add((prepare, train, judge, models, mergeable))
+
+    assert job["if"] == "always()" and job["needs"] == ["prepare", "train", "judge"] and job["name"] == "promotion"
+    assert green == {
+        *(("success", "success", "success", models, "true") for models in ("[]", '["m"]', "")),
+        ("success", "skipped", "success", "[]", "true"),
+    }
+
+
+def test_owners_guard_policy_machinery_and_what_is_measured() -> None:
+    """CODEOWNERS names promotion.yaml, .github and data.py."""
+    text = (ROOT / ".github" / "CODEOWNERS").read_text()
+
+    assert all(
+        re.search(rf"^{re.escape(path)} @", text, re.M)
+        for path in ("/promotion.yaml", "/.github/", "/models/*/data.py")
+    )
+
+
+def test_the_template_asks_for_what_retrain_py_knows() -> None:
+    """Each field of the retrain pull request's template is one that retrain.py fills."""
+    text = (ROOT / ".github/PULL_REQUEST_TEMPLATE/retrain.md").read_text()
+
+    assert set(re.findall(r"\{\{([a-z ]+)\}\}", text)) <= {"model", "headline", "as of", "windows", "champion"}
+
+
+def _tool(name: str) -> str:
+    found = next((str(folder / name) for folder in TOOLS if (folder / name).is_file()), None) or shutil.which(name)
+    if found is None:
+        assert not os.environ.get("WORKFLOW_TOOLS"), f"`make test-workflows` should have installed {name}"
+        pytest.skip(f"{name} is not installed; `make test-workflows` installs it")
+    return found
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["actionlint"],
+        ["zizmor", "--pedantic", "--offline", "--no-progress", ".github"],
+        ["check-jsonschema", "--builtin-schema", "vendor.github-workflows", *sorted(map(str, FOLDER.glob("*.yml")))],
+        ["check-jsonschema", "--builtin-schema", "vendor.dependabot", ".github/dependabot.yml"],
+        ["check-jsonschema", "--builtin-schema", "vendor.github-actions", ".github/actions/setup/action.yml"],
+    ],
+    ids=lambda command: " ".join(command[:3:2]),
+)
+def test_checkers_find_nothing(command: list[str]) -> None:
+    """actionlint, zizmor at its strictest, and GitHub's own schemas."""
+    done = subprocess.run([_tool(command[0]), *command[1:]], cwd=ROOT, capture_output=True, text=True, check=False)
+
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_every_ignored_finding_says_why() -> None:
+    """An inline ignore carries words after it, and a disabled rule a comment inside."""
+    lines = [line for path in (ROOT / ".github").rglob("*.yml") for line in path.read_text().splitlines()]
+    inline = [line for line in lines if "zizmor: ignore" in line]
+    rules = (ROOT / ".github" / "zizmor.yml").read_text().split("rules:\n")[1]
+
+    assert inline and all(re.search(r"ignore\[[a-z-]+\] \w+ \w+ \w+", line) for line in inline)
+    assert len(re.findall(r"^  [a-z-]+:$", rules, re.M)) == len(re.findall(r"^  [a-z-]+:\n    # ", rules, re.M))
