@@ -5,15 +5,15 @@ with the candidate's run. Versions that do not win are tagged so and lose @candi
 """
 
 import argparse
-import sys
 from datetime import date
 from pathlib import Path
 from typing import Any
 
 import yaml
+from promotion.cli import handled
 from promotion.config.model_yaml import read_spec, windows
-from promotion.config.promotion_yaml import FILE, Policy
-from promotion.errors import VERDICT_NO, handled
+from promotion.config.promotion_yaml import Policy
+from promotion.errors import VERDICT_NO, PromotionError
 from promotion.pullrequest.incoming import check_incoming, overlaps
 from promotion.pullrequest.workdir import DEFAULT, ModelWork, Work
 from promotion.records import (
@@ -199,21 +199,6 @@ def _keep(plan: ModelPlan, result: Evaluation, gated: Gate, registry: Registry) 
             registry.delete_alias(plan.model, CANDIDATE)
 
 
-def table(scores: Path, policy: Path, model: str | None, out: Path) -> int:
-    """Judge a table of predictions from elsewhere; write its records below `out`; exit 1 unless it wins."""
-    from promotion.table_report import judge_and_report, policy_of
-
-    def show(done: int, rows: int) -> None:
-        if sys.stderr.isatty() and rows > 1_000_000:
-            print(f"\r{done:,} of {rows:,} rows", end="\n" if done == rows else "", file=sys.stderr, flush=True)
-
-    rules = policy_of(policy, model)
-    folder = out / rules.model
-    found = judge_and_report(scores, rules, folder, progress=show)
-    print(f"wrote evaluation.json, comment.md and report.html to {folder}")
-    return 0 if found.verdict in WINNING else VERDICT_NO
-
-
 @handled
 def main(argv: list[str] | None = None) -> int:
     """Parse arguments and judge every planned model, or one; exit 1 when one does not win."""
@@ -225,11 +210,10 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--work", type=Path, default=DEFAULT, help="the work folder (default: %(default)s)")
     parser.add_argument("--model", help="only this model (default: every planned one)")
     parser.add_argument("--dry-run", action="store_true", help="keep nothing in the registry")
-    parser.add_argument("--scores", type=Path, help="judge this table of predictions instead: no registry, no git")
-    parser.add_argument("--policy", type=Path, default=Path(FILE), help="with --scores (default: %(default)s)")
+    parser.add_argument("--scores", nargs="?", help=argparse.SUPPRESS)
     args = parser.parse_args(argv)
     if args.scores is not None:
-        return table(args.scores, args.policy, args.model, args.work)
+        raise PromotionError("--scores is a verb of its own now: `python scripts/judge.py TABLE`")
     work, registry, all_won = Work(args.work), Registry(), True
     whole = work.read_plan()
     for item in work.chosen(args.model, ("train", "judge")):

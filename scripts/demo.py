@@ -13,7 +13,8 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from promotion.errors import PromotionError, handled
+from promotion.cli import handled
+from promotion.errors import PromotionError
 from promotion.records import Evaluation, Plan
 from promotion.registry.client import CHAMPION, Registry
 from promotion.story.client import Client, Server

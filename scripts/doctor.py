@@ -7,17 +7,17 @@ import subprocess
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from promotion.cli import handled
 from promotion.config import promotion_yaml as config
 from promotion.config.model_yaml import read_spec
 from promotion.errors import OK as GOOD
-from promotion.errors import VERDICT_NO, PromotionError, handled
+from promotion.errors import VERDICT_NO, PromotionError
 from promotion.git.repo import Repo
-from promotion.github.actions import log_text
 from promotion.github.client import GitHub
-from promotion.github.errors import one_line
 from promotion.github.secrets import WORKFLOWS, Names, read_names
 from promotion.github.settings import MISSING, OK, UNKNOWN, Check, repository_checks
-from promotion.registry.client import CHAMPION, Registry, tracking_uri, without_secrets
+from promotion.registry.client import CHAMPION, Registry, tracking_uri
+from promotion.text.escape import clean, log_text, without_secrets
 
 OLDEST_GIT = (2, 30)
 ORIGIN = re.compile(r"(?:https://|ssh://git@|git@)[^/:]+[/:](?P<repo>[A-Za-z0-9-]+/[A-Za-z0-9._-]+?)(?:\.git)?/?")
@@ -56,8 +56,8 @@ def _git_version() -> Check:
         return Check("git", MISSING, "not installed", "install git")
     found = re.search(r"(\d+)\.(\d+)", text)
     if found is None or (int(found[1]), int(found[2])) < OLDEST_GIT:
-        return Check("git", MISSING, one_line(text, 60) or "no version", "install git 2.30 or newer")
-    return Check("git", OK, one_line(text.removeprefix("git version "), 40))
+        return Check("git", MISSING, clean(text, 60) or "no version", "install git 2.30 or newer")
+    return Check("git", OK, clean(text.removeprefix("git version "), 40))
 
 
 def _promotion_checks(root: Path) -> Iterable[Check]:
@@ -87,7 +87,7 @@ def registry_checks(uri: str) -> list[Check]:
     try:
         models = Registry(uri).models()
     except PromotionError as error:
-        return [Check(name, MISSING, one_line(without_secrets(error.message), 300))]
+        return [Check(name, MISSING, clean(without_secrets(error.message), 300))]
     except ImportError:
         return [Check(name, UNKNOWN, "MLflow is not installed here", "pip install -r requirements/promote.txt")]
     champions = sum(CHAMPION in model.aliases for model in models.values())

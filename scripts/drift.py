@@ -11,18 +11,18 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from promote import commit_to_apply
 from promotion.champion.apply import plan
 from promotion.champion.drift import Finding, Limits, find_drift
-from promotion.deadline import deadline
-from promotion.errors import VERDICT_NO, handled
+from promotion.cli import deadline, handled
+from promotion.errors import VERDICT_NO
+from promotion.git.commits import commit_to_apply
 from promotion.git.repo import Repo
-from promotion.github.actions import log_text, write_summary
+from promotion.github.actions import write_summary
 from promotion.github.client import GitHub, Run
 from promotion.github.comments import close_issue, upsert_issue
 from promotion.github.pulls import host_of
 from promotion.registry.client import Registry
-from promotion.text.inline import code, words
+from promotion.text.escape import code, log_text, markdown
 
 MARKER = "<!-- promotion-drift -->"
 LABEL = "drift"
@@ -56,12 +56,12 @@ def issue_body(findings: Sequence[Finding], stuck: str | None) -> str:
     if any(item.needs_person for item in shown) or stuck is not None:
         lines += ["**A person has to look at this: it does not settle by itself.**", ""]
     if stuck is not None:
-        lines += [words(stuck), ""]
+        lines += [markdown(stuck), ""]
     for item in shown[:MOST_LISTED]:
         state = "settled for now" if not item.drifted else item.cause
-        lines.append(f"- {code(item.model)} **{state}**: {words(item.text)}")
-        lines += [f"  - promote would refuse: {words(problem, 500)}" for problem in item.problems]
-        lines.append(f"  - to do: {words(item.todo)}")
+        lines.append(f"- {code(item.model)} **{state}**: {markdown(item.text)}")
+        lines += [f"  - promote would refuse: {markdown(problem, 500)}" for problem in item.problems]
+        lines.append(f"  - to do: {markdown(item.todo)}")
     if len(shown) > MOST_LISTED:
         lines.append(f"- and {len(shown) - MOST_LISTED} more; `python scripts/drift.py` lists them all")
     lines += ["", "This issue is kept up to date by drift.yml, and closed when all is well."]
@@ -115,8 +115,8 @@ def summary_of(findings: Sequence[Finding], done: Sequence[str]) -> str:
         head = f"## Drift: all well\n\n`@champion` is what `main` pins, for all {len(findings)} models."
     else:
         head = f"## Drift: {len(bad)} of {len(findings)} models\n"
-        head += "".join(f"\n- {code(item.model)} **{item.cause}**: {words(item.text)}" for item in bad)
-    return head + "".join(f"\n\n{words(line)}" for line in done) + "\n"
+        head += "".join(f"\n- {code(item.model)} **{item.cause}**: {markdown(item.text)}" for item in bad)
+    return head + "".join(f"\n\n{markdown(line)}" for line in done) + "\n"
 
 
 def _parser() -> argparse.ArgumentParser:

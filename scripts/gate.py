@@ -8,7 +8,8 @@ credentials; it imports no model code and loads no model.
 import argparse
 from pathlib import Path
 
-from promotion.errors import VERDICT_NO, PromotionError, handled
+from promotion.cli import handled
+from promotion.errors import VERDICT_NO, PromotionError
 from promotion.pullrequest.incoming import check_incoming, take_in
 from promotion.pullrequest.workdir import DEFAULT, ModelWork, Work
 from promotion.records import Candidate, Gate, Looks, ModelPlan, Plan, RuleResult, ScoresInfo

@@ -7,9 +7,10 @@ pins become one commit on the pull request's branch.
 import argparse
 from pathlib import Path
 
+from promotion.cli import handled
 from promotion.config.edit import splice
 from promotion.config.promotion_yaml import FILE
-from promotion.errors import VERDICT_NO, PromotionError, handled
+from promotion.errors import VERDICT_NO, PromotionError
 from promotion.git.repo import Repo
 from promotion.github.client import GitHub
 from promotion.github.event import read_event

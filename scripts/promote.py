@@ -19,45 +19,15 @@ from promotion.champion.checks import Permissions
 from promotion.champion.history import as_dicts, history, in_production, parse_time, table
 from promotion.champion.landing import land
 from promotion.champion.override import body_of, prepare_override
+from promotion.cli import deadline, handled
 from promotion.config.promotion_yaml import FILE
-from promotion.deadline import deadline
-from promotion.errors import VERDICT_NO, PromotionError, handled
-from promotion.git.commits import hosted_tip, login
+from promotion.errors import VERDICT_NO
+from promotion.git.commits import commit_to_apply, hosted_tip
 from promotion.git.repo import Repo
 from promotion.github.pulls import Proposal, host_of, propose
 from promotion.registry.client import CHAMPION, Registry
 
 SECONDS = 300.0  # a whole command; a 50 MB model takes under five
-
-
-def tip_of(repo: Repo, branch: str) -> str:
-    """Return the tip of the branch, fetched from `origin` first where there is one.
-
-    A re-run of an old workflow run holds an old checkout; what counts is the branch as it is now.
-    """
-    repo.check()
-    if "origin" in repo.git("remote").split():
-        refs = f"+refs/heads/{branch}:refs/remotes/origin/{branch}"
-        repo.git("fetch", "--quiet", "origin", refs, env=login(repo))
-        return repo.resolve(f"origin/{branch}")
-    return repo.resolve(branch)
-
-
-def commit_to_apply(repo: Repo, branch: str, commit: str | None, *, rewritten_history: bool = False) -> str:
-    """Return the branch's tip, or `commit` where it is one of the branch's own first-parent commits."""
-    repo.need_full_history()
-    tip = tip_of(repo, branch)
-    if commit is None:
-        return tip
-    chosen = repo.resolve(commit)
-    if not repo.on_first_parent(chosen, tip):
-        raise PromotionError(
-            f"commit {chosen[:12]} is not on the first-parent history of {branch}; "
-            "only what was merged there is promoted"
-        )
-    if rewritten_history and chosen != tip:
-        raise PromotionError(f"--rewritten-history takes the tip of {branch}; leave --commit out")
-    return chosen
 
 
 def _commit(repo: Repo, args: argparse.Namespace) -> str:

@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TypeVar
 
-from promotion.errors import VERDICT_NO, handled
+from promotion.cli import handled
+from promotion.errors import VERDICT_NO
 from promotion.github.actions import Annotation, command, write_output, write_summary
 from promotion.github.client import GitHub
 from promotion.github.comments import REPORT_MARKER, upsert_comment

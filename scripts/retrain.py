@@ -5,17 +5,18 @@ import datetime
 import tempfile
 from pathlib import Path
 
+from promotion.cli import handled
 from promotion.config.as_of import as_date
 from promotion.config.promotion_yaml import FILE
-from promotion.errors import VERDICT_NO, PromotionError, handled
+from promotion.errors import VERDICT_NO, PromotionError
 from promotion.git.commits import hosted_tip
 from promotion.git.repo import Repo
-from promotion.github.actions import log_text, write_summary
+from promotion.github.actions import write_summary
 from promotion.github.pulls import host_of
 from promotion.pullrequest.workdir import Work
 from promotion.records import WINNING, Evaluation
 from promotion.registry.client import Registry
-from promotion.text.inline import words
+from promotion.text.escape import log_text, markdown
 
 TRY_WORK = Path(".work") / "try"
 
@@ -135,7 +136,7 @@ def run_schedule(args: argparse.Namespace) -> int:
         print(log_text(line), flush=True)
 
     good = run_schedule(repo, host_of(repo), base=base, into=args.base, today=args.today, only=args.models, say=say)
-    write_summary("\n".join(["## Scheduled retraining", "", *(f"- {words(line)}" for line in lines)]))
+    write_summary("\n".join(["## Scheduled retraining", "", *(f"- {markdown(line)}" for line in lines)]))
     return 0 if good else VERDICT_NO
 
 

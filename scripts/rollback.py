@@ -11,14 +11,14 @@ from pathlib import Path
 from promotion.champion.apply import who
 from promotion.champion.landing import land
 from promotion.champion.rollback import Rollback, prepare_rollback
+from promotion.cli import handled
 from promotion.config.promotion_yaml import FILE
-from promotion.errors import VERDICT_NO, PromotionError, handled
+from promotion.errors import VERDICT_NO, PromotionError
 from promotion.git.commits import hosted_tip
 from promotion.git.repo import Repo
-from promotion.github.actions import log_text
 from promotion.github.pulls import Proposal, host_of, propose
 from promotion.registry.client import Registry
-from promotion.text.inline import code, words
+from promotion.text.escape import code, log_text, markdown
 
 
 def body_of(found: Rollback, reason: str | None, by: str) -> str:
@@ -36,7 +36,7 @@ def body_of(found: Rollback, reason: str | None, by: str) -> str:
         lines.append(f"champion of {found.since}{merged}. Nothing is retrained; servers swap within seconds.")
         lines.append("")
         lines.append(f"The commit restores `models/{found.model}/` and the pin in `{FILE}` as they were.")
-    lines += ["", f"Reason: {words(reason)}" if reason else "No reason was given.", f"Asked for by {code(by)}.", ""]
+    lines += ["", f"Reason: {markdown(reason)}" if reason else "No reason was given.", f"Asked for by {code(by)}.", ""]
     if found.to is not None and found.to.override is not None:
         lines += ["The model is frozen; the pin carries the reason, so that promote lets this rollback through.", ""]
     if found.undone:
@@ -53,7 +53,7 @@ def _subject(subject: str) -> str:
     """A commit's subject as Markdown; a pull request number at its end stays a link."""
     match = re.fullmatch(r"(.*?)( \(#\d+\))?", subject)
     assert match is not None
-    return words(match[1]) + (match[2] or "")
+    return markdown(match[1]) + (match[2] or "")
 
 
 def branch_of(found: Rollback, base: str) -> str:

@@ -11,8 +11,9 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
+from promotion.cli import handled
 from promotion.config.model_yaml import read_spec
-from promotion.errors import PromotionError, handled
+from promotion.errors import PromotionError
 from promotion.pullrequest.workdir import DEFAULT, ModelWork, Work
 from promotion.records import Answered, ModelPlan, ScoresInfo, digest_files
 from promotion.sandbox.run import run_model_code

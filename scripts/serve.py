@@ -12,7 +12,8 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from promotion.errors import OK, PromotionError, handled
+from promotion.cli import handled
+from promotion.errors import OK, PromotionError
 
 if TYPE_CHECKING:
     import uvicorn

@@ -8,8 +8,8 @@ import argparse
 import shutil
 from pathlib import Path
 
+from promotion.cli import handled
 from promotion.config.model_yaml import read_spec, windows
-from promotion.errors import handled
 from promotion.model import Window
 from promotion.pullrequest.workdir import DEFAULT, Work
 from promotion.records import Candidate, ModelPlan, digest_files

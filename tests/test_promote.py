@@ -313,7 +313,7 @@ def test_bad_input(
 def test_imports_nothing_that_trains() -> None:
     """promote.py itself imports no data or model library: its job installs only requirements/promote.txt."""
     heavy = "('numpy', 'pandas', 'sklearn', 'scipy', 'pyarrow', 'mlflow')"
-    code = f"import promote, promotion.evidence, sys; print([n for n in {heavy} if n in sys.modules])"
+    code = f"import promote, promotion.registry.evidence, sys; print([n for n in {heavy} if n in sys.modules])"
     folder = Path(promote.__file__).parent
     done = subprocess.run([sys.executable, "-c", code], cwd=folder, capture_output=True, text=True, check=True)
 

@@ -27,7 +27,7 @@ def at(world: World, capsys: Out, time: str) -> dict[str, object]:
 
 def tell(monkeypatch: pytest.MonkeyPatch, time: str) -> None:
     """Let promote.py believe that it is this time."""
-    monkeypatch.setattr("promotion.apply.now", lambda: time)
+    monkeypatch.setattr("promotion.champion.apply.now", lambda: time)
 
 
 @pytest.fixture

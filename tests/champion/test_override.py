@@ -6,7 +6,6 @@ import promote
 import pytest
 from promotion.pullrequest.classify import classify
 from promotion.records import PinRecord
-from promotion.text.inline import block, code, words
 
 from tests.support.hosted_world import champions
 
@@ -204,29 +203,3 @@ def test_dry_run(hosted, capsys) -> None:
 
 
 # other people's words in our Markdown
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "@alice #12 GH-3",
-        "<img src=x>",
-        "**bold** [a](http://x.y)",
-        "line\n::error::x",
-        "`tick` $x$ www.a.b",
-        "| a | b |",
-        "\x1b[31m",
-    ],
-)
-def test_words_stay_words(text: str) -> None:
-    """No mention, reference, tag, link, table, command or second line comes of somebody's reason."""
-    said = words(text)
-    assert "\n" not in said and "<img" not in said and "://" not in said
-    assert "@alice" not in said and "#12" not in said and "GH-3" not in said
-    assert all(said[at - 1] == "\\" for at, char in enumerate(said) if char in "*[]|`")
-    assert "`" not in code(text)[1:-1] and "\n" not in code(text)
-
-
-def test_block_cannot_be_closed_from_inside() -> None:
-    """A fence in the text makes a longer fence around it."""
-    assert block("a\n```\nb").startswith("````text\n") and block("").endswith("(empty)\n```")

@@ -13,10 +13,10 @@ from promotion.github.actions import (
     command,
     commands,
     cut,
-    log_text,
     write_output,
     write_summary,
 )
+from promotion.text.escape import log_text
 
 HOSTILE = st.text(
     alphabet=st.one_of(

@@ -186,7 +186,7 @@ def test_newest_status_of_the_context_counts(github: StandIn, github_client: Git
     assert status is not None
     assert (status.state, status.target_url) == ("success", "https://example.com/run")
     assert len(status.description) == 140
-    assert status.description.startswith("line one [31m é")
+    assert status.description.startswith("line one é")
     assert [entry["target_url"] for entry in github.hub.statuses(SHA)][-1] is None
     assert github_client.status(SHA, "absent") is None
 

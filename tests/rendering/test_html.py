@@ -5,6 +5,8 @@ from xml.etree import ElementTree
 
 import pytest
 from promotion.rendering import charts, report_html
+from promotion.rendering.html import inline
+from promotion.text import escape
 
 from tests.support import samples
 
@@ -66,3 +68,9 @@ def test_a_refused_pull_request_without_models_is_not_called_fine() -> None:
 
     assert "✕ REFUSED: models/ together with scripts/: split it" in page
     assert "NOTHING TO JUDGE" not in page
+
+
+def test_code_in_backticks_survives_and_a_bare_name_is_no_mention() -> None:
+    """Our own sentences keep their code, and a bare @champion becomes code."""
+    assert escape.markdown("run `git revert` for @champion") == "run `git revert` for `@champion`"
+    assert inline("run `git revert`") == "run <code>git revert</code>"

@@ -112,8 +112,8 @@ def test_bearer_token(waiting: World, tmp_path: Path) -> None:
 
 def test_a_bugs_traceback(waiting: World, tmp_path: Path) -> None:
     """Even a traceback, were there a bug, does not hold the password."""
-    script = "import sys; sys.path.insert(0, sys.argv.pop(1)); import promote; from promotion import apply, registry\n"
-    script += "registry.Registry.set_alias = lambda self, *args: 1 / 0\nraise SystemExit(promote.main(sys.argv[1:]))"
+    script = "import sys; sys.path.insert(0, sys.argv.pop(1)); import promote; from promotion.registry import client\n"
+    script += "client.Registry.set_alias = lambda self, *args: 1 / 0\nraise SystemExit(promote.main(sys.argv[1:]))"
     env = {**os.environ, "MLFLOW_TRACKING_URI": waiting.uri, "MLFLOW_TRACKING_USERNAME": "admin"}
     done = subprocess.run(
         [sys.executable, "-c", script, str(SCRIPTS), "apply", "--repo", str(waiting.path)],

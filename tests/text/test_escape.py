@@ -137,12 +137,6 @@ def test_everything_at_once_with_a_tiny_limit() -> None:
     assert "Shortened" in comment
 
 
-def test_code_in_backticks_survives_and_a_bare_name_is_no_mention() -> None:
-    """Our own sentences keep their code, and a bare @champion becomes code."""
-    assert escape.markdown("run `git revert` for @champion") == "run `git revert` for `@champion`"
-    assert escape.html("run `git revert`") == "run <code>git revert</code>"
-
-
 def test_money_is_left_alone_and_a_formula_is_not_one() -> None:
     """Dollars before digits stay; a dollar that could close a formula is wrapped."""
     assert escape.markdown("$47,124 to $50,184") == "$47,124 to $50,184"

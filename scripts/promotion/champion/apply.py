@@ -4,7 +4,6 @@ import datetime
 import json
 import os
 import random
-import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -12,7 +11,7 @@ from dataclasses import dataclass, replace
 from promotion.champion.checks import Check, Permissions, check_model
 from promotion.champion.desired import Difference, Main, differences, one_difference
 from promotion.errors import PromotionError
-from promotion.git.repo import Commit, Repo
+from promotion.git.repo import Repo, pull_request
 from promotion.registry.client import CHAMPION, RegisteredModel, Registry
 from promotion.registry.ledger import LedgerEntry, Repair, read_ledger, read_repairs, was_champion
 
@@ -233,12 +232,6 @@ def _repair(model: RegisteredModel, newest: LedgerEntry, cause: str, by: str) ->
         cause=cause,
     )
     return repair.key, repair.text()
-
-
-def pull_request(commit: Commit) -> int | None:
-    """Return the pull request number from a squash or merge commit's subject, or None."""
-    match = re.search(r"\(#(\d+)\)$|^Merge pull request #(\d+) ", commit.subject)
-    return int(match[1] or match[2]) if match else None
 
 
 def now() -> str:

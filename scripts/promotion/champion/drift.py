@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from promotion.champion.apply import Planned, pull_request
+from promotion.champion.apply import Planned
 from promotion.champion.desired import Difference
+from promotion.git.repo import pull_request
 from promotion.registry.client import Registry
 from promotion.registry.ledger import Repair, read_repairs
 

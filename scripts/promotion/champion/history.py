@@ -4,10 +4,9 @@ import datetime
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from promotion.champion.apply import pull_request
 from promotion.champion.pins import PinChange, PinHistory
 from promotion.errors import PromotionError
-from promotion.git.repo import Commit, Repo
+from promotion.git.repo import Commit, Repo, pull_request
 from promotion.registry.client import CHAMPION, RegisteredModel, Registry
 from promotion.registry.ledger import LedgerEntry, Repair, read_ledger, read_repairs
 

@@ -16,10 +16,9 @@ from promotion.config.promotion_yaml import FILE
 from promotion.errors import PromotionError
 from promotion.git.commits import REMOTE, Change, commit_on, fetch_refs
 from promotion.git.repo import Repo
-from promotion.github.errors import one_line
 from promotion.records import PinRecord
 from promotion.registry.client import Registry, Version
-from promotion.text.inline import code, words
+from promotion.text.escape import clean, code, markdown
 
 PULLS = "refs/promotion/pull"
 SHA256 = re.compile(r"sha256:[0-9a-f]{64}")
@@ -60,7 +59,7 @@ def prepare_override(
         source_tree=tree,
         digest=_digest(registry, version),
         evidence=_matching(SHA256, version.tags.get("evidence")),
-        override={"by": one_line(by, 100), "reason": one_line(reason, 500)},
+        override={"by": clean(by, 100), "reason": clean(reason, 500)},
         adopted=tree is None,
     )
     subject = f"Override: {model} to version {to}"
@@ -83,7 +82,7 @@ def body_of(found: Override) -> str:
     return (
         f"**Merging moves `@champion` of {code(found.model)}: {before} -> {found.to.version}, by override** "
         f"({said}).\n\n"
-        f"Reason: {words(found.to.override['reason'])}\nBy {code(found.to.override['by'])}.\n\n"
+        f"Reason: {markdown(found.to.override['reason'])}\nBy {code(found.to.override['by'])}.\n\n"
         f"The commit puts `models/{found.model}/` at the version's tree and writes the pin with `override`, "
         "which every later report and the history show.\n"
     )

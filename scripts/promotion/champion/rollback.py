@@ -7,18 +7,18 @@ came between. So it works where `git revert` would conflict or leave a tree with
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from promotion.champion.apply import Planned, plan_model, pull_request
+from promotion.champion.apply import Planned, plan_model
 from promotion.champion.desired import current_state
 from promotion.champion.pins import PinChange, PinHistory, went_back
 from promotion.config.edit import splice
 from promotion.config.promotion_yaml import FILE, Entry, parse
 from promotion.errors import PromotionError
 from promotion.git.commits import Change, commit_on
-from promotion.git.repo import Repo
-from promotion.github.errors import one_line
+from promotion.git.repo import Repo, pull_request
 from promotion.records import PinRecord
 from promotion.registry.client import Registry
 from promotion.registry.ledger import LedgerEntry, was_champion
+from promotion.text.escape import clean
 
 MOST_NAMED = 5
 
@@ -97,7 +97,7 @@ def prepare_rollback(
         trees={} if target is None or target.tree is None else {f"models/{model}": target.tree},
         files={FILE: splice(promotion_text(repo, base), {model: pin})},
     )
-    note = f"\n\n{one_line(reason, 500)}" if reason else ""
+    note = f"\n\n{clean(reason, 500)}" if reason else ""
     commit = commit_on(repo, base, change, f"{subject}{note}\n\nMade by scripts/rollback.py.")
     refuse_problems(plan_model(repo, commit, registry, model))
     since = None if target is None else target.entry.at[:10]
@@ -110,7 +110,7 @@ def entry_at(repo: Repo, commit: str, model: str) -> Entry:
     models = parse(promotion_text(repo, commit)).models
     if model not in models:
         known = ", ".join(sorted(models)) or "none"
-        raise PromotionError(f"no entry for the model `{one_line(model, 100)}`; known: {known}", file=FILE)
+        raise PromotionError(f"no entry for the model `{clean(model, 100)}`; known: {known}", file=FILE)
     return models[model]
 
 
@@ -160,7 +160,7 @@ def _with_reason(model: str, pin: PinRecord, freeze: str, reason: str | None, by
     """A pin that passes the freeze: promote runs unattended after the merge, so the reason travels in the pin."""
     if not reason:
         raise PromotionError(f"{model} is frozen ({freeze}); a rollback passes with --reason TEXT; nothing was pushed")
-    return pin.model_copy(update={"override": {"by": one_line(by, 100), "reason": one_line(reason, 500)}})
+    return pin.model_copy(update={"override": {"by": clean(by, 100), "reason": clean(reason, 500)}})
 
 
 def _undone(history: PinHistory, model: str, target: Champion | None) -> tuple[PinChange, ...]:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from promotion.errors import PromotionError
 from promotion.git.repo import Repo
-from promotion.registry.client import without_secrets
+from promotion.text.escape import without_secrets
 
 REMOTE = "origin"
 BOT = ("github-actions[bot]", "41898282+github-actions[bot]@users.noreply.github.com")
@@ -39,6 +39,36 @@ def hosted_tip(repo: Repo, branch: str) -> str:
     if tip is None:
         raise PromotionError(f"{REMOTE} has no branch `{branch}`; name the one that counts with --base")
     return tip
+
+
+def tip_of(repo: Repo, branch: str) -> str:
+    """Return the tip of the branch, fetched from `origin` first where there is one.
+
+    A re-run of an old workflow run holds an old checkout; what counts is the branch as it is now.
+    """
+    repo.check()
+    if REMOTE in repo.git("remote").split():
+        refs = f"+refs/heads/{branch}:refs/remotes/{REMOTE}/{branch}"
+        repo.git("fetch", "--quiet", REMOTE, refs, env=login(repo))
+        return repo.resolve(f"{REMOTE}/{branch}")
+    return repo.resolve(branch)
+
+
+def commit_to_apply(repo: Repo, branch: str, commit: str | None, *, rewritten_history: bool = False) -> str:
+    """Return the branch's tip, or `commit` where it is one of the branch's own first-parent commits."""
+    repo.need_full_history()
+    tip = tip_of(repo, branch)
+    if commit is None:
+        return tip
+    chosen = repo.resolve(commit)
+    if not repo.on_first_parent(chosen, tip):
+        raise PromotionError(
+            f"commit {chosen[:12]} is not on the first-parent history of {branch}; "
+            "only what was merged there is promoted"
+        )
+    if rewritten_history and chosen != tip:
+        raise PromotionError(f"--rewritten-history takes the tip of {branch}; leave --commit out")
+    return chosen
 
 
 def fetch_branch(repo: Repo, branch: str) -> str | None:

@@ -1,6 +1,7 @@
 """The only module that runs git: trees, first-parent history, files at a commit."""
 
 import os
+import re
 import shutil
 import subprocess
 import tempfile
@@ -206,3 +207,9 @@ class Repo:
         """Return the id of the object at `path` of a tree, or None."""
         done = self._run(("rev-parse", "--verify", "--quiet", "--end-of-options", f"{tree}:{path}"))
         return done.stdout.strip() if done.returncode == 0 else None
+
+
+def pull_request(commit: Commit) -> int | None:
+    """Return the pull request number from a squash or merge commit's subject, or None."""
+    match = re.search(r"\(#(\d+)\)$|^Merge pull request #(\d+) ", commit.subject)
+    return int(match[1] or match[2]) if match else None

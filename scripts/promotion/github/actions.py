@@ -48,16 +48,6 @@ def commands(annotations: Iterable[Annotation]) -> list[str]:
     return lines
 
 
-def log_text(text: str) -> str:
-    """Return text that the runner's log shows and never obeys.
-
-    A command is `::name::` at the start of a line, or the older `##[name]` anywhere in one
-    (actions/runner, ActionCommand.cs).
-    """
-    lines = re.split(r"\r\n|[\n\r\x0b\x0c\x1c-\x1e\x85\u2028\u2029]", text)
-    return "\n".join(_harmless(line) for line in lines)
-
-
 def write_output(values: Mapping[str, str], env: Mapping[str, str] = os.environ) -> None:
     """Append step outputs to GITHUB_OUTPUT; a value can hold any text, also one that looks like an output."""
     path = env.get("GITHUB_OUTPUT")
@@ -129,11 +119,6 @@ def _append(path: Path, text: str) -> None:
             file.write(text)
     except OSError as error:
         raise PromotionError(f"cannot be written ({error.strerror}); the runner sets this path", file=path) from None
-
-
-def _harmless(line: str) -> str:
-    line = line.replace("##[", "## [")
-    return "| " + line.lstrip() if line.lstrip().startswith("::") else line
 
 
 def _data(text: str) -> str:

@@ -9,8 +9,9 @@ from urllib.parse import quote
 from promotion.errors import PromotionError
 from promotion.github import answers
 from promotion.github.answers import Comment, Issue, PullRequest, Run, Status
-from promotion.github.errors import GitHubError, one_line
+from promotion.github.errors import GitHubError
 from promotion.github.http import Transport
+from promotion.text.escape import clean
 
 BOT = "github-actions[bot]"  # the author of whatever a workflow's own token writes
 CONTEXT = "promotion"  # the required check's name
@@ -27,7 +28,7 @@ class GitHub(Transport):
     def __init__(self, api_url: str, repo: str, token: str = "", *, login: str = BOT, **transport: Any) -> None:
         super().__init__(api_url, token, **transport)
         if not REPO_NAME.fullmatch(repo):
-            raise PromotionError(f"`{one_line(repo, 100)}` is not a repository; give it as OWNER/NAME")
+            raise PromotionError(f"`{clean(repo, 100)}` is not a repository; give it as OWNER/NAME")
         self.repo = repo
         self.login = login
         self._base = f"/repos/{repo}"
@@ -78,8 +79,8 @@ class GitHub(Transport):
 
     def create_pull(self, *, title: str, head: str, base: str, body: str, draft: bool = False) -> PullRequest:
         """Open a pull request, or return the one that is open already for the same branches."""
-        doing = f"open a pull request from {one_line(head, 100)}"
-        json = {"title": clean(title)[:256], "head": head, "base": base, "body": fitting(body), "draft": draft}
+        doing = f"open a pull request from {clean(head, 100)}"
+        json = {"title": utf8(title)[:256], "head": head, "base": base, "body": fitting(body), "draft": draft}
         path, needs = f"{self._base}/pulls", "pull-requests: write"
         try:  # repeated where the answer was lost: GitHub itself refuses a second one for the same branches
             return answers.pull(self.request("POST", path, doing=doing, needs=needs, repeat=True, json=json), doing)
@@ -94,7 +95,7 @@ class GitHub(Transport):
     def update_pull(self, number: int, **changes: str) -> PullRequest:
         """Change `title`, `body`, `base` or `state` (open, closed) of a pull request."""
         doing = f"update pull request #{number}"
-        json = {key: fitting(value) if key == "body" else clean(value) for key, value in changes.items()}
+        json = {key: fitting(value) if key == "body" else utf8(value) for key, value in changes.items()}
         path = f"{self._base}/pulls/{number}"
         return answers.pull(self.request("PATCH", path, doing=doing, needs="pull-requests: write", json=json), doing)
 
@@ -138,7 +139,7 @@ class GitHub(Transport):
         """Post a commit status; the description is made one line of at most 140 characters."""
         if state not in STATES:
             raise ValueError(f"{state!r} is not one of {STATES}")
-        json = {"state": state, "context": context, "description": one_line(clean(description), MAX_DESCRIPTION)}
+        json = {"state": state, "context": context, "description": clean(utf8(description), MAX_DESCRIPTION)}
         if target_url is not None and re.match(r"https?://", target_url):
             json["target_url"] = target_url
         # Posting the same status twice says the same, so a lost answer is simply asked for again.
@@ -160,9 +161,9 @@ class GitHub(Transport):
 
     def dispatch(self, workflow: str, ref: str, inputs: Mapping[str, str] | None = None) -> None:
         """Start a workflow (`promote.yml`) on a branch; our workflows bear being started twice, so this is repeated."""
-        json: dict[str, Any] = {"ref": ref, "inputs": {key: clean(value) for key, value in (inputs or {}).items()}}
+        json: dict[str, Any] = {"ref": ref, "inputs": {key: utf8(value) for key, value in (inputs or {}).items()}}
         path = f"{self._base}/actions/workflows/{quote(workflow, safe='')}/dispatches"
-        doing = f"start {workflow} on {one_line(ref, 100)}"
+        doing = f"start {workflow} on {clean(ref, 100)}"
         self.request("POST", path, doing=doing, needs="actions: write", repeat=True, json=json)
 
     def runs(self, workflow: str, *, most: int = 20, **only: str) -> list[Run]:
@@ -187,7 +188,7 @@ class GitHub(Transport):
 
     def create_issue(self, title: str, body: str, labels: tuple[str, ...] = ()) -> Issue:
         """Open an issue; a label that does not exist is made by GitHub."""
-        json = {"title": clean(title)[:256], "body": fitting(body), "labels": list(labels)}
+        json = {"title": utf8(title)[:256], "body": fitting(body), "labels": list(labels)}
         doing = "open an issue"
         return answers.issue(
             self.request("POST", f"{self._base}/issues", doing=doing, needs="issues: write", json=json), doing
@@ -195,7 +196,7 @@ class GitHub(Transport):
 
     def update_issue(self, number: int, **changes: str) -> Issue:
         """Change `title`, `body`, `state` (open, closed) or `state_reason` (completed, not_planned) of an issue."""
-        json = {key: fitting(value) if key == "body" else clean(value) for key, value in changes.items()}
+        json = {key: fitting(value) if key == "body" else utf8(value) for key, value in changes.items()}
         doing = f"update issue #{number}"
         path = f"{self._base}/issues/{number}"
         return answers.issue(self.request("PATCH", path, doing=doing, needs="issues: write", json=json), doing)
@@ -220,7 +221,7 @@ class GitHub(Transport):
         return [item for item in found if isinstance(item, dict)]
 
 
-def clean(text: str) -> str:
+def utf8(text: str) -> str:
     """Return `text` as UTF-8 can carry it: lone surrogates and NUL become U+FFFD."""
     return re.sub("[\0\ud800-\udfff]", "\ufffd", text)
 
@@ -231,7 +232,7 @@ def fitting(body: str) -> str:
         raise PromotionError(
             f"a text of {len(body)} characters is over GitHub's {MAX_BODY}; cut it between blocks first"
         )
-    return clean(body)
+    return utf8(body)
 
 
 def same_repo(one: str | None, other: str | None) -> bool:
@@ -241,5 +242,5 @@ def same_repo(one: str | None, other: str | None) -> bool:
 
 def _sha(sha: str) -> str:
     if not SHA.fullmatch(sha):
-        raise PromotionError(f"`{one_line(sha, 80)}` is not a full commit id")
+        raise PromotionError(f"`{clean(sha, 80)}` is not a full commit id")
     return sha

@@ -5,6 +5,7 @@ from email.utils import parsedate_to_datetime
 from requests import Response, exceptions
 
 from promotion.errors import PromotionError
+from promotion.text.escape import clean
 
 
 class GitHubError(PromotionError):
@@ -18,12 +19,6 @@ class GitHubError(PromotionError):
 
 class Unconfirmed(GitHubError):
     """A request that must not be repeated blindly was sent, and its answer was lost: look before trying again."""
-
-
-def one_line(text: str, most: int) -> str:
-    """Return `text` without control characters or line ends, at most `most` characters long."""
-    flat = " ".join("".join(c if c.isprintable() else " " for c in text[: most * 4]).split())
-    return flat if len(flat) <= most else flat[: most - 1] + "…"
 
 
 def never_sent(error: exceptions.RequestException) -> bool:
@@ -57,7 +52,7 @@ def retry_after(value: str | None, now: float) -> float | None:
 def advice(response: Response, reason: str, needs: str) -> str:
     """What an error answer means and what to do about it, with GitHub's own words where they add something."""
     status = response.status_code
-    accepted = one_line(response.headers.get("x-accepted-github-permissions", ""), 100).replace("=", ": ")
+    accepted = clean(response.headers.get("x-accepted-github-permissions", ""), 100).replace("=", ": ")
     permission = needs or accepted
     grant = f"the token lacks the permission `{permission}`" if permission else "the token lacks a permission"
     if status == 401:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from promotion.errors import PromotionError
-from promotion.github.errors import one_line
+from promotion.text.escape import clean
 
 MAX_EVENT_BYTES = 32 * 1024 * 1024  # GitHub caps payloads at 25 MB
 SHA = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
@@ -98,7 +98,7 @@ def read_event(env: Mapping[str, str] = os.environ) -> Event:
         if not SHA.fullmatch(head):
             raise PromotionError("GITHUB_SHA is not a commit id; a GitHub Actions job sets it")
         return Event(**common, head_sha=head, head_ref=ref, inputs=payload.texts("inputs"))
-    raise PromotionError(f"event `{one_line(name, 40)}` starts no workflow of this project")
+    raise PromotionError(f"event `{clean(name, 40)}` starts no workflow of this project")
 
 
 def _pull_request(payload: "_Payload") -> dict[str, Any]:

@@ -18,10 +18,10 @@ from promotion.github.errors import (
     Unconfirmed,
     advice,
     never_sent,
-    one_line,
     plain,
     retry_after,
 )
+from promotion.text.escape import clean
 
 API_VERSION = "2022-11-28"  # GitHub Enterprise Server serves it too
 PER_PAGE = 100
@@ -210,7 +210,7 @@ class Transport:
             parts.append(
                 str(error.get("message") or error.get("code") or "") if isinstance(error, dict) else str(error)
             )
-        text = one_line("; ".join(part for part in parts if part), 300)
+        text = clean("; ".join(part for part in parts if part), 300)
         return text.replace(self._token, "***") if self._token else text
 
     def _rate_limit(self, response: requests.Response, body: bytes, attempt: int) -> float | None:
@@ -271,7 +271,7 @@ def checked_url(url: str, *, with_token: bool) -> str:
         host = None
     if not host or parts.scheme not in ("http", "https") or parts.username is not None or parts.query:
         raise PromotionError(
-            f"`{one_line(url, 100)}` is not an API address; set GITHUB_API_URL, say https://api.github.com"
+            f"`{clean(url, 100)}` is not an API address; set GITHUB_API_URL, say https://api.github.com"
         )
     if with_token and parts.scheme == "http" and host not in LOOPBACK:
         raise PromotionError(f"{url} is not https, so the token is not sent; set GITHUB_API_URL to the https address")

@@ -6,8 +6,9 @@ from typing import Any
 from urllib.parse import quote
 
 from promotion.github.client import CONTEXT, GitHub
-from promotion.github.errors import GitHubError, one_line
+from promotion.github.errors import GitHubError
 from promotion.github.secrets import NOTHING, WORKFLOWS, Names, lacking
+from promotion.text.escape import clean
 
 PRODUCTION = "production"
 OK, MISSING, UNKNOWN = "ok", "missing", "unknown"
@@ -66,7 +67,7 @@ def _seen(name: str, look: Callable[[], Iterable[Check]]) -> list[Check]:
     try:
         return list(look())
     except GitHubError as error:
-        return [Check(name, UNKNOWN, one_line(error.message, 250))]
+        return [Check(name, UNKNOWN, clean(error.message, 250))]
 
 
 def _merge_methods(repo: dict[str, Any], rules: Branch) -> Check:
@@ -77,7 +78,7 @@ def _merge_methods(repo: dict[str, Any], rules: Branch) -> Check:
     if by_rules is None and any(repo.get(key) is None for key in REPO_METHODS.values()):
         return Check(name, UNKNOWN, "only an account that may write sees them")
     allowed = by_repo if by_rules is None else by_rules & by_repo or by_rules
-    listed = ", ".join(sorted(one_line(method, 20) for method in allowed)) or "none"
+    listed = ", ".join(sorted(clean(method, 20) for method in allowed)) or "none"
     if "rebase" in allowed or not allowed:
         todo = "Settings > General > Pull Requests: allow squash or merge commits, forbid rebase merging"
         return Check(name, MISSING, f"allowed: {listed}", todo)
@@ -130,7 +131,7 @@ def _owners(github: GitHub) -> Iterable[Check]:
         return
     if found:
         first = found[0]
-        place = f"{one_line(str(first.get('path')), 60)}:{first.get('line')}: {one_line(str(first.get('kind')), 60)}"
+        place = f"{clean(str(first.get('path')), 60)}:{first.get('line')}: {clean(str(first.get('kind')), 60)}"
         yield Check(
             "code owners", MISSING, f"{len(found)} errors, first {place}", "name people or teams that may write"
         )
@@ -157,7 +158,7 @@ def _active(github: GitHub) -> Iterable[Check]:
 def read_branch(github: GitHub, branch: str) -> Branch:
     """Return what rulesets, and the older branch protection where it can be seen, ask of a branch."""
     state = Branch()
-    doing = f"read the rules of {one_line(branch, 60)}"
+    doing = f"read the rules of {clean(branch, 60)}"
     path = quote(branch, safe="")
     for rule in github.settings_list(f"/rules/branches/{path}", key=None, doing=doing, needs="metadata: read"):
         _take_rule(state, rule.get("type"), rule.get("parameters") or {})
@@ -208,7 +209,7 @@ def _branch_checks(repo: dict[str, Any], branch: str, state: Branch) -> Iterable
     def check(name: str, ok: bool, good: str, bad: str, todo: str) -> Check:
         return Check(name, OK, good) if ok else Check(name, MISSING, bad, f"{where}: {todo}")
 
-    listed = ", ".join(sorted(one_line(str(context), 40) for context in state.checks)) or "none"
+    listed = ", ".join(sorted(clean(str(context), 40) for context in state.checks)) or "none"
     yield check(
         "required check",
         CONTEXT in state.checks,
@@ -248,7 +249,7 @@ def _environment(github: GitHub, branch: str) -> Iterable[Check]:
         return
     policy = found.get("deployment_branch_policy")
     rules = sorted(
-        {one_line(str(rule.get("type")), 40) for rule in found.get("protection_rules") or []} - {"branch_policy"}
+        {clean(str(rule.get("type")), 40) for rule in found.get("protection_rules") or []} - {"branch_policy"}
     )
     todo = f"Settings > Environments > {PRODUCTION} > Deployment branches: only {branch}"
     if policy is None:
@@ -261,7 +262,7 @@ def _environment(github: GitHub, branch: str) -> Iterable[Check]:
     listed = github.settings_list(
         path, key="branch_policies", doing=f"read the branches of {name}", needs="actions: read"
     )
-    branches = [one_line(str(item.get("name")), 60) for item in listed]
+    branches = [clean(str(item.get("name")), 60) for item in listed]
     if branches == [branch]:
         yield Check(name, OK, f"only {branch}; {', '.join(rules) or 'no reviewers'}")
     else:

@@ -11,6 +11,7 @@ from typing import Any
 
 from promotion.errors import PromotionError
 from promotion.records import digest_files
+from promotion.text.escape import without_secrets
 
 DEFAULT_URI = "sqlite:///mlflow.db"
 CHAMPION = "champion"
@@ -63,11 +64,6 @@ class RegisteredModel:
 def tracking_uri() -> str:
     """The MLflow server in force: MLFLOW_TRACKING_URI, or SQLite in the current folder."""
     return os.environ.get("MLFLOW_TRACKING_URI") or DEFAULT_URI
-
-
-def without_secrets(text: str) -> str:
-    """Return `text` with the user and password of any URL in it left out."""
-    return re.sub(r"(\w+://)[^/@\s]+@", r"\1", text)
 
 
 class Registry:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
+from markupsafe import escape as html_escape
 
 from promotion.records import Plan
 from promotion.rendering import charts
@@ -41,8 +42,8 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         finalize=_finalize,
     )
-    environment.filters["inline"] = escape.html
-    environment.filters["log"] = escape.log_html
+    environment.filters["inline"] = inline
+    environment.filters["log"] = log
     environment.globals.update(
         rule_strip=rule_strip,
         metric_strip=metric_strip,
@@ -109,3 +110,16 @@ def day_bars(model: ModelView) -> list[Markup]:
     largest = max((abs(row.delta) for row in model.days if row.delta is not None), default=0.0)
     better = 1 if model.day_better == "higher" else -1
     return [charts.diverging(row.delta, largest, gain=(row.delta or 0) * better > 0) for row in model.days]
+
+
+def inline(text: object, limit: int = escape.INLINE_LIMIT) -> Markup:
+    """`text` as safe HTML; what stands between backticks becomes `<code>`."""
+    out = Markup()
+    for kind, part in escape.pieces(text, limit):
+        out += Markup("<code>{}</code>").format(part) if kind == "code" else html_escape(part)
+    return out
+
+
+def log(text: str) -> Markup:
+    """The end of a log as escaped text for inside `<pre>`."""
+    return html_escape(escape.log(text, lines=4 * escape.LOG_LINES))

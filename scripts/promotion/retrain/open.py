@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
 
-from promotion.champion.apply import pull_request
 from promotion.champion.pins import PinHistory
 from promotion.champion.rollback import last_change_is_rollback
 from promotion.config.as_of import move_as_of, newest_as_of, read_as_of
@@ -14,13 +13,12 @@ from promotion.config.model_yaml import Windows, parse_spec, windows
 from promotion.config.promotion_yaml import FILE, Entry, parse
 from promotion.errors import PromotionError
 from promotion.git.commits import Change, commit_on, fetch_branch, push
-from promotion.git.repo import Repo
+from promotion.git.repo import Repo, pull_request
 from promotion.github.client import PullRequest
 from promotion.github.comments import marked
-from promotion.github.errors import one_line
 from promotion.github.pulls import Host, Proposal, marker, own_pull, propose, refreshed
 from promotion.retrain.update import without_pins
-from promotion.text.inline import code
+from promotion.text.escape import clean, code
 
 TEMPLATE = ".github/PULL_REQUEST_TEMPLATE/retrain.md"
 FIELD = re.compile(r"\{\{([a-z ]+)\}\}")
@@ -120,7 +118,7 @@ def _edit(repo: Repo, base: str, model: str) -> str | None:
     if now is None or now == committed:
         if committed is None and top.object_at(base, folder) is None:
             names = ", ".join(sorted(top.folders_at(base, "models"))) or "none"
-            raise PromotionError(f"no model `{one_line(model, 100)}`: there is no {folder}/; known: {names}")
+            raise PromotionError(f"no model `{clean(model, 100)}`: there is no {folder}/; known: {names}")
         return None
     if committed != top.object_at(base, folder):
         raise PromotionError(

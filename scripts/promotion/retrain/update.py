@@ -15,9 +15,9 @@ from promotion.config.promotion_yaml import FILE, parse
 from promotion.errors import PromotionError
 from promotion.git.commits import fetch_branch, identity, push
 from promotion.git.repo import Repo
-from promotion.github.errors import one_line
 from promotion.github.pulls import Host, own_pull
 from promotion.records import PinRecord
+from promotion.text.escape import clean
 
 MOST_FILES = 10
 
@@ -80,7 +80,7 @@ def follow(repo: Repo, branch: str, commit: str) -> list[str]:
 def _tip(repo: Repo, branch: str) -> str:
     hosted = fetch_branch(repo, branch)
     if hosted is None:
-        raise PromotionError(f"origin has no branch {one_line(branch, 100)}; push it first, or name another")
+        raise PromotionError(f"origin has no branch {clean(branch, 100)}; push it first, or name another")
     if repo.attempt("rev-parse", "--verify", "--quiet", f"refs/heads/{branch}")[0] != 0:
         return hosted
     local = repo.resolve(f"refs/heads/{branch}")

@@ -1,6 +1,6 @@
 """The process that runs model code: it imports a model folder, fits, predicts, and writes files.
 
-Started by isolation.py with a clean environment; nothing else of this project imports model code or
+Started by run.py with a clean environment; nothing else of this project imports model code or
 loads a model, except the server.
 """
 

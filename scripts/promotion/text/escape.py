@@ -11,9 +11,6 @@ Text in records may carry `code` between single backticks; nothing else in it ha
 import re
 import unicodedata
 
-from markupsafe import Markup
-from markupsafe import escape as html_escape
-
 INLINE_LIMIT = 600
 CODE_LIMIT = 120
 LOG_LINES = 40
@@ -97,17 +94,24 @@ def log(text: str, *, lines: int = LOG_LINES) -> str:
     return "\n".join(kept) or "(empty)"
 
 
-def html(text: object, limit: int = INLINE_LIMIT) -> Markup:
-    """`text` as safe HTML; what stands between backticks becomes `<code>`."""
-    out = Markup()
-    for kind, part in pieces(text, limit):
-        out += Markup("<code>{}</code>").format(part) if kind == "code" else html_escape(part)
-    return out
-
-
 def terminal(text: object, limit: int = INLINE_LIMIT) -> str:
     """`text` on one line of a log in which no workflow command can start."""
     return clean(text, limit).replace("`", "").replace("::", ": :").replace("##[", "## [")
+
+
+def log_text(text: str) -> str:
+    """Return text that the runner's log shows and never obeys.
+
+    A command is `::name::` at the start of a line, or the older `##[name]` anywhere in one
+    (actions/runner, ActionCommand.cs).
+    """
+    lines = re.split(r"\r\n|[\n\r\x0b\x0c\x1c-\x1e\x85\u2028\u2029]", text)
+    return "\n".join(_harmless(line) for line in lines)
+
+
+def without_secrets(text: str) -> str:
+    """Return `text` with the user and password of any URL in it left out."""
+    return re.sub(r"(\w+://)[^/@\s]+@", r"\1", text)
 
 
 def link(url: str | None) -> str | None:
@@ -164,6 +168,6 @@ def _prose(part: str, *, start: bool) -> str:
     return text
 
 
-def log_html(text: str) -> Markup:
-    """The end of a log as escaped text for inside `<pre>`."""
-    return html_escape(log(text, lines=4 * LOG_LINES))
+def _harmless(line: str) -> str:
+    line = line.replace("##[", "## [")
+    return "| " + line.lstrip() if line.lstrip().startswith("::") else line

@@ -1,8 +1,8 @@
-"""challenge.py --scores: a table from elsewhere gets the same records and report, and bad input is one sentence."""
+"""judge.py: a table from elsewhere gets the same records and report, and bad input is one sentence."""
 
 from pathlib import Path
 
-import challenge
+import judge
 import pytest
 from promotion.records import Evaluation
 
@@ -34,14 +34,13 @@ def run(tmp_path: Path, policy_file: Path, finds: tuple[float, float], *more: st
     """Judge a table through the command."""
     frame(6000, finds=finds).to_parquet(tmp_path / "scores.parquet")
     command = [
-        "--scores",
         str(tmp_path / "scores.parquet"),
         "--policy",
         str(policy_file),
         "--work",
         str(tmp_path / "out"),
     ]
-    return challenge.main([*command, *more])
+    return judge.main([*command, *more])
 
 
 def test_a_winner_exits_0_and_leaves_the_records(tmp_path: Path, policy_file: Path, capsys) -> None:
@@ -66,7 +65,6 @@ def test_a_loser_exits_1(tmp_path: Path, policy_file: Path) -> None:
     ("more", "sentence"),
     [
         (["--model", "fraud-detektor"], "no model `fraud-detektor`; did you mean `fraud-detector`?"),
-        (["--scores", "nowhere.parquet"], "nowhere.parquet: no such file"),
         (["--policy", "nowhere.yaml"], "nowhere.yaml: missing"),
     ],
 )

@@ -1,0 +1,78 @@
+"""Judge a table of predictions from elsewhere: the same records and report as a pull request's, without one."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from promotion.cli import handled
+from promotion.config.promotion_yaml import FILE, Policy, load, suggestion
+from promotion.errors import OK, VERDICT_NO, PromotionError
+from promotion.judgement.judge import judge_table
+from promotion.judgement.table import Progress
+from promotion.pullrequest.workdir import DEFAULT
+from promotion.records import WINNING, Evaluation, ModelPlan
+
+
+def policy_of(path: Path, model: str | None) -> Policy:
+    """Return the policy of `model` in a promotion.yaml, or of its only model; raise PromotionError for another."""
+    models = load(path).models
+    if model is None and len(models) == 1:
+        return next(iter(models.values())).policy
+    if model not in models:
+        asked = "say which model with --model" if model is None else f"no model `{model}`"
+        raise PromotionError(f"{asked}{suggestion(model or '', tuple(models))}", file=path)
+    return models[model].policy
+
+
+def judge(scores: Path, policy: Policy, out: Path, *, progress: Progress | None = None) -> Evaluation:
+    """Judge the table; write evaluation.json, comment.md and report.html into `out`; print the report as text."""
+    from promotion.rendering import Reported, comment_markdown, report_html, terminal_text
+
+    found = judge_table(scores, policy, progress=progress)
+    plan = ModelPlan(
+        model=policy.model,
+        action="judge",
+        reason=f"the table {scores.name}",
+        source_tree=None,
+        key=None,
+        champion=None,
+        pin=None,
+        policy=policy.raw,
+        policy_digest=policy.digest,
+    )
+    reported = [Reported(plan=plan, evaluation=found, elsewhere=True)]
+    found.write(out / "evaluation.json")
+    comment = comment_markdown(reported, plan=None, run_url=None, report_url=None)
+    (out / "comment.md").write_text(comment, encoding="utf-8")
+    (out / "report.html").write_text(report_html(reported, plan=None, run_url=None), encoding="utf-8")
+    print(terminal_text(reported, trial=False))
+    return found
+
+
+def _show(done: int, rows: int) -> None:
+    if sys.stderr.isatty() and rows > 1_000_000:
+        print(f"\r{done:,} of {rows:,} rows", end="\n" if done == rows else "", file=sys.stderr, flush=True)
+
+
+@handled
+def main(argv: list[str] | None = None) -> int:
+    """Parse arguments and judge one table; exit 1 unless the candidate wins."""
+    parser = argparse.ArgumentParser(
+        description="Judge a table of predictions from elsewhere: no registry, no git, no pull request.",
+        epilog="Reads TABLE (a Parquet file or a folder of part-*.parquet) and promotion.yaml. Writes "
+        "WORK/MODEL/{evaluation.json,comment.md,report.html}.",
+    )
+    parser.add_argument("table", type=Path, metavar="TABLE", help="labels and predictions, a row a test row")
+    parser.add_argument("--policy", type=Path, default=Path(FILE), help="the policy (default: %(default)s)")
+    parser.add_argument("--model", help="whose policy (default: the only model's)")
+    parser.add_argument("--work", type=Path, default=DEFAULT, help="the work folder (default: %(default)s)")
+    args = parser.parse_args(argv)
+    policy = policy_of(args.policy, args.model)
+    folder = args.work / policy.model
+    found = judge(args.table, policy, folder, progress=_show)
+    print(f"wrote evaluation.json, comment.md and report.html to {folder}")
+    return OK if found.verdict in WINNING else VERDICT_NO
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
