@@ -111,7 +111,7 @@ def test_report_keeps_one_issue_and_closes_it(hosted, capsys, monkeypatch, tmp_p
     assert run(hosted) == run(hosted) == 1
 
     (issue,) = issues(hosted)
-    assert "somebody moved @" in issue["body"].replace("\u200b", "") and "tiny" in issue["title"]
+    assert "somebody moved `@champion`" in issue["body"] and "tiny" in issue["title"]
     assert dispatched(hosted) == []
     hosted.world.set_champion(2)
     summary = tmp_path / "summary.md"
