@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 DEMO_DIR ?= .demo
+INSTALL = PYTHON="$(PYTHON)" sh requirements/install.sh
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-slow test-servers test-workflows lint bench lock clean
@@ -10,13 +11,12 @@ DEMO_DIR ?= .demo
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
 
-# The environment is made again when a lock file changes; a half-made one leaves no stamp.
-$(VENV)/.dev-stamp: requirements/dev.txt
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed; try: make PYTHON=python3.12"; exit 1; }
-	@echo "installing the pinned requirements into $(VENV) (a few minutes on a first run) ..."
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
+# The environment is brought up to date when a lock changes; a half-made one leaves no stamp.
+$(VENV)/.%-stamp: requirements/%.txt requirements/uv.txt
+	@$(INSTALL) $(VENV) $*
 	@touch $@
+
+$(VENV)/.servers-stamp $(VENV)/.bench-stamp: $(VENV)/.dev-stamp
 
 demo: $(VENV)/.dev-stamp ## play the whole story on this machine, in .demo
 	$(BIN)/python scripts/demo.py --dir "$(DEMO_DIR)"
@@ -27,16 +27,12 @@ test: $(VENV)/.dev-stamp ## run the tests
 test-slow: $(VENV)/.dev-stamp ## run the proofs that take minutes
 	$(BIN)/python -m pytest -m slow
 
-$(VENV)/.servers-stamp: $(VENV)/.dev-stamp requirements/servers.txt
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/servers.txt
-	@touch $@
-
 test-servers: $(VENV)/.servers-stamp ## run promotion against PostgreSQL, S3 and basic auth
 	$(BIN)/python -m pytest -m servers
 
-.tools/checkers/.stamp: requirements/workflows.txt
-	$(PYTHON) -m venv .tools/checkers
-	.tools/checkers/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+# The workflows' checkers have a folder of their own, beside act and actionlint.
+.tools/checkers/.stamp: requirements/workflows.txt requirements/uv.txt
+	@$(INSTALL) .tools/checkers workflows
 	@touch $@
 
 .tools/bin/act-0.2.87-actionlint-1.7.12:
@@ -50,22 +46,21 @@ test-workflows: $(VENV)/.dev-stamp .tools/checkers/.stamp ## run the workflows w
 	else echo "Go is not installed, so act and actionlint are not: their tests are skipped"; fi
 	WORKFLOW_TOOLS="$$(command -v go)" $(BIN)/python -m pytest -rs tests/workflows tests/workflows/test_files.py
 
-lint: $(VENV)/.dev-stamp ## check style
+lint: $(VENV)/.dev-stamp ## check style and types
 	$(BIN)/python -m ruff check .
 	$(BIN)/python -m ruff format --check .
-
-lock: ## resolve requirements/*.in again (needs uv)
-	for name in promote train dev servers workflows bench; do \
-	  uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
-	    --no-emit-index-url --no-emit-find-links requirements/$$name.in -o requirements/$$name.txt || exit 1; \
-	done
-
-clean: ## remove everything that these commands made
-	rm -rf $(VENV) .demo .work .data .tools .pytest_cache .ruff_cache .hypothesis
-
-$(VENV)/.bench-stamp: $(VENV)/.dev-stamp requirements/bench.txt
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/bench.txt
-	@touch $@
+	$(BIN)/python -m mypy
 
 bench: $(VENV)/.bench-stamp ## print times, and ratios against other tools in the same run
 	for file in tests/proofs/benchmarks/bench_*.py; do echo "## $$file"; $(BIN)/python $$file || exit 1; done
+
+LOCK = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
+  --no-emit-index-url --no-emit-find-links
+
+lock: $(VENV)/.uv-stamp ## resolve requirements/*.in again; `make lock UPGRADE=--upgrade` takes newer versions
+	for name in uv promote train dev servers workflows bench; do \
+	  echo "requirements/$$name.txt" && $(LOCK) $(UPGRADE) requirements/$$name.in -o requirements/$$name.txt || exit 1; \
+	done
+
+clean: ## remove everything that these commands made
+	rm -rf $(VENV) .demo .work .data .tools .pytest_cache .ruff_cache .mypy_cache .hypothesis

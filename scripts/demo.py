@@ -84,7 +84,7 @@ class Demo:
             self.hosting.verb(merge, "train.py", "--work", work, log=log)
         self.say("    score ...")
         self.hosting.verb(merge, "score.py", "--work", work, log=log)
-        verdict = planned[MODEL]
+        verdict: str = planned[MODEL]
         if judged:
             self.say("    gate, challenge ...")
             self.hosting.verb(merge, "gate.py", "--work", work, log=log, accept=(0, 1))

@@ -69,8 +69,8 @@ def _harmless_output() -> Iterator[None]:
         yield
         return
     with (
-        contextlib.redirect_stdout(_Harmless(sys.stdout)) as out,  # type: ignore[type-var]
-        contextlib.redirect_stderr(_Harmless(sys.stderr)) as err,  # type: ignore[type-var]
+        contextlib.redirect_stdout(_Harmless(sys.stdout)) as out,
+        contextlib.redirect_stderr(_Harmless(sys.stderr)) as err,
     ):
         try:
             yield

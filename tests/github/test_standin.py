@@ -8,8 +8,10 @@ import pytest
 import requests
 from promotion.github.client import GitHub
 
+from tests.support.github import fixtures
 from tests.support.github.clients import sentence_of
 from tests.support.github.fixtures import description_or_reason, problems
+from tests.support.github.openapi import Unavailable
 from tests.support.github.standin import Recorded, StandIn
 
 SHA = "c" * 40
@@ -22,6 +24,21 @@ def test_github_description_is_the_pinned_one() -> None:
         pytest.skip(description)
 
     assert description.raw["info"]["version"] == "23.0.2"
+
+
+def test_requests_that_cannot_be_checked_are_a_skip(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where GitHub's description cannot be had, the check says so by a skip with its reason; it never just passes."""
+
+    def missing() -> None:
+        raise Unavailable("npm is not installed")
+
+    monkeypatch.setattr(fixtures, "github_description", missing)
+    description_or_reason.cache_clear()
+    try:
+        with pytest.raises(pytest.skip.Exception, match="npm is not installed"):
+            problems([recorded("GET", "/repos/o/r/pullz")])
+    finally:
+        description_or_reason.cache_clear()
 
 
 def recorded(method: str, path: str, **more: Any) -> Recorded:

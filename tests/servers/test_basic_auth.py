@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from servers.conftest import PASSWORD
+from tests.servers.conftest import PASSWORD
 from tests.support.backends import nobody_listens
 from tests.support.running import SCRIPTS, run
 from tests.support.worlds import World

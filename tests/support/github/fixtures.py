@@ -22,10 +22,10 @@ def description_or_reason() -> Description | str:
 
 
 def problems(requests: Iterable[Any]) -> list[str]:
-    """What is wrong with recorded requests (Recorded, or their JSON form); nothing where there is no description."""
+    """What is wrong with recorded requests (Recorded, or their JSON form); skips where they cannot be checked."""
     description = description_or_reason()
     if isinstance(description, str):
-        return []
+        pytest.skip(description)
     recorded = [request if isinstance(request, Recorded) else Recorded(**request) for request in requests]
     return [problem for request in recorded for problem in description.problems(request)]
 

@@ -1,0 +1,28 @@
+#!/bin/sh
+# Install locks into a virtual environment, which is made where it is missing: sh requirements/install.sh VENV LOCK...
+# pip brings uv, uv brings the rest: every file by its hash, wheels only, so that nothing of a package runs here.
+# Where no terminal watches, one line tells what was installed; uv shows its own progress where one does.
+set -eu
+here=$(dirname "$0") venv=$1
+shift
+python=$venv/bin/python
+
+if ! [ -x "$python" ]; then
+  base=${PYTHON:-python3}
+  "$base" -c 'import sys; sys.exit(sys.version_info < (3, 11))' ||
+    { echo "$base is older than Python 3.11; name a newer one, as in: PYTHON=python3.12" >&2; exit 2; }
+  "$base" -m venv "$venv"
+fi
+"$python" -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: -r "$here/uv.txt"
+
+# uv does not read pip's configuration: a mirror that pip is told to use is used by both.
+mirror=$("$python" -m pip config list | sed -n "s/^[a-z:]*[.]index-url='\(.*\)'$/\1/p" | tail -n 1)
+[ -z "$mirror" ] || export UV_DEFAULT_INDEX="${UV_DEFAULT_INDEX:-$mirror}"
+export UV_SYSTEM_CERTS="${UV_SYSTEM_CERTS:-true}" # as pip does
+
+quiet=
+[ -t 2 ] || quiet=--quiet
+for lock; do
+  "$venv/bin/uv" pip install $quiet --python "$python" --require-hashes --only-binary :all: -r "$here/$lock.txt"
+  echo "installed requirements/$lock.txt into $venv" >&2
+done

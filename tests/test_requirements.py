@@ -1,0 +1,73 @@
+"""The locks: what is declared is what is imported, every file has its hash, and no registry is named."""
+
+import ast
+import re
+import sys
+from importlib.metadata import packages_distributions
+from pathlib import Path
+
+import pytest
+
+PROJECT = Path(__file__).resolve().parent.parent
+REQUIREMENTS = PROJECT / "requirements"
+NAMES = sorted(path.stem for path in REQUIREMENTS.glob("*.in"))
+DISTRIBUTIONS = packages_distributions()
+# Declared, though no file imports them by name.
+NOT_IMPORTED = {
+    "train": {"skops"},  # MLflow saves and loads with it
+    "promote": {"mlflow-skinny"},  # the `mlflow` that train.in has whole
+    "dev": {"pytest-xdist", "ruff", "mypy", "types-pyyaml", "types-requests", "types-tqdm"},
+}
+
+
+def declared(name: str) -> set[str]:
+    """The packages that a .in file names itself, without those of the files that it reads."""
+    lines = (REQUIREMENTS / f"{name}.in").read_text(encoding="utf-8").splitlines()
+    words = (re.match(r"[A-Za-z0-9._-]+", line) for line in lines if not line.startswith(("#", "-")))
+    return {word[0].lower().replace("_", "-") for word in words if word}
+
+
+def imported(*folders: str) -> set[str]:
+    """The packages that files below these folders import, by the name that installs them."""
+    own = {path.stem for path in (PROJECT / "scripts").iterdir()} | {"tests", "data", "train"}
+    found: set[str] = set()
+    for path in (path for folder in folders for path in (PROJECT / folder).rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                found |= {alias.name.split(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and not node.level:
+                found.add((node.module or "").split(".")[0])
+    third = found - set(sys.stdlib_module_names) - own
+    return {DISTRIBUTIONS.get(name, [name])[0].lower().replace("_", "-") for name in third}
+
+
+def test_what_verbs_and_models_import_is_declared_and_nothing_else() -> None:
+    """train.in has what scripts/ and models/ import: no package by the grace of another, none for nothing."""
+    there = {"mlflow" if name.startswith("mlflow") else name for name in imported("scripts", "models")}
+
+    assert declared("train") - NOT_IMPORTED["train"] == there
+
+
+def test_what_promote_installs_is_a_part_of_what_trains() -> None:
+    """promote.in has nothing that train.in has not, apart from MLflow's small form."""
+    assert declared("promote") - NOT_IMPORTED["promote"] <= declared("train")
+
+
+def test_what_tests_import_is_declared() -> None:
+    """dev.in has what tests/ import beyond train.in, and what the other targets add for themselves."""
+    there = {"mlflow" if name.startswith("mlflow") else name for name in imported("tests")}
+    own = declared("dev") - NOT_IMPORTED["dev"]
+
+    assert there - declared("train") - own <= declared("servers") | declared("bench")
+    assert own <= there
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_lock_has_hashes_and_names_no_registry(name: str) -> None:
+    """Every package that a .in file names is pinned in its lock with a hash, wherever it comes from."""
+    text = (REQUIREMENTS / f"{name}.txt").read_text(encoding="utf-8")
+    pins = re.findall(r"^([a-z0-9-]+)==\S+[^\n]*\\\n    --hash=sha256:", text, re.MULTILINE)
+
+    assert declared(name) <= set(pins)
+    assert len(pins) == len(re.findall(r"^\S", text, re.MULTILINE))
+    assert "://" not in text
