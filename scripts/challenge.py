@@ -4,18 +4,17 @@ The record is deterministic, so the same judgement has the same digest; with a r
 with the candidate's run. Versions that do not win are tagged so and lose @candidate.
 """
 
-import argparse
 from datetime import date
 from pathlib import Path
 from typing import Any
 
 import yaml
-from promotion.cli import handled
+from promotion.cli import command_line, handled
 from promotion.config.model_yaml import read_spec, windows
 from promotion.config.promotion_yaml import Policy
-from promotion.errors import VERDICT_NO, PromotionError
+from promotion.errors import VERDICT_NO
 from promotion.pullrequest.incoming import check_incoming, overlaps
-from promotion.pullrequest.workdir import DEFAULT, ModelWork, Work
+from promotion.pullrequest.workdir import ModelWork, Work
 from promotion.records import (
     WINNING,
     Candidate,
@@ -202,18 +201,16 @@ def _keep(plan: ModelPlan, result: Evaluation, gated: Gate, registry: Registry) 
 @handled
 def main(argv: list[str] | None = None) -> int:
     """Parse arguments and judge every planned model, or one; exit 1 when one does not win."""
-    parser = argparse.ArgumentParser(
-        description="Judge candidates against their champions on the same rows.",
+    parser = command_line(
+        "Judge candidates against their champions on the same rows.",
+        "work",
         epilog="Reads WORK/plan.json and WORK/MODEL/{candidate/,scores/,scores.json,gate.json}. Writes "
         "WORK/MODEL/evaluation.json and keeps it as evidence with the candidate's run. Loads no model.",
+        moved={"--scores": "`python scripts/judge.py TABLE` judges a table from elsewhere"},
     )
-    parser.add_argument("--work", type=Path, default=DEFAULT, help="the work folder (default: %(default)s)")
     parser.add_argument("--model", help="only this model (default: every planned one)")
     parser.add_argument("--dry-run", action="store_true", help="keep nothing in the registry")
-    parser.add_argument("--scores", nargs="?", help=argparse.SUPPRESS)
     args = parser.parse_args(argv)
-    if args.scores is not None:
-        raise PromotionError("--scores is a verb of its own now: `python scripts/judge.py TABLE`")
     work, registry, all_won = Work(args.work), Registry(), True
     whole = work.read_plan()
     for item in work.chosen(args.model, ("train", "judge")):

@@ -4,7 +4,6 @@ Nothing here decides a verdict: every act runs the real verbs on real data, and 
 act does not come out as told.
 """
 
-import argparse
 import json
 import re
 import shutil
@@ -13,7 +12,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from promotion.cli import handled
+from promotion.cli import command_line, handled
 from promotion.errors import PromotionError
 from promotion.records import Evaluation, Plan
 from promotion.registry.client import CHAMPION, Registry
@@ -289,8 +288,8 @@ def fresh_folder(root: Path) -> Path:
 @handled
 def main(argv: list[str] | None = None) -> int:
     """Parse arguments and play."""
-    parser = argparse.ArgumentParser(
-        description="Play the whole story on this machine: train, gate, challenge, merge, serve, revert.",
+    parser = command_line(
+        "Play the whole story on this machine: train, gate, challenge, merge, serve, revert.",
         epilog="Writes a repository, a registry and a folder per pull request into DIR, which it empties first.",
     )
     parser.add_argument("--dir", type=Path, default=Path(".demo"), help="the throwaway folder (default: %(default)s)")

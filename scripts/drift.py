@@ -9,11 +9,10 @@ import datetime
 import json
 from collections.abc import Sequence
 from dataclasses import asdict
-from pathlib import Path
 
 from promotion.champion.apply import plan
 from promotion.champion.drift import Finding, Limits, find_drift
-from promotion.cli import deadline, handled
+from promotion.cli import command_line, deadline, handled
 from promotion.errors import VERDICT_NO
 from promotion.git.commits import commit_to_apply
 from promotion.git.repo import Repo
@@ -30,6 +29,7 @@ WORKFLOW = "promote.yml"
 FAILURES = 3
 MOST_LISTED = 50
 SECONDS = 900.0
+LIMITS = Limits()
 
 
 def lines_of(findings: Sequence[Finding]) -> list[str]:
@@ -120,23 +120,22 @@ def summary_of(findings: Sequence[Finding], done: Sequence[str]) -> str:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        description="Say whether @champion is what main pins, name the cause where it is not, and have it repaired or "
-        "reported.",
+    parser = command_line(
+        "Say whether @champion is what main pins, name the cause where it is not, and have it repaired or reported.",
+        "repo",
+        "branch",
+        "json",
         epilog="Reads git (full history) and the registry (MLFLOW_TRACKING_URI); moves nothing there. With "
         "GITHUB_TOKEN it starts promote.yml for models with `drift: repair` and keeps one issue for the others. "
         "Exit code: 0 all well, 1 drift, 2 bad input or a registry that failed.",
+        moved={
+            "--grace": f"promote.yml always has {LIMITS.grace} minutes after a merge",
+            "--again": f"a person is always asked after {LIMITS.again} repairs in {LIMITS.days} days",
+            "--days": f"a person is always asked after {LIMITS.again} repairs in {LIMITS.days} days",
+        },
     )
-    parser.add_argument("--repo", type=Path, default=Path(), help="the checkout (default: this folder)")
-    parser.add_argument("--branch", default="main", help="the branch that counts (default: %(default)s)")
     parser.add_argument("--files", action="store_true", help="download every champion and hash its files, too")
-    parser.add_argument("--json", action="store_true", help="print the findings as JSON")
     parser.add_argument("--dry-run", action="store_true", help="only say; start nothing, write no issue")
-    parser.add_argument(
-        "--grace", type=int, default=15, metavar="MINUTES", help="time that promote has (default: %(default)s)"
-    )
-    parser.add_argument("--again", type=int, default=3, metavar="N", help="a person is asked after N repairs ...")
-    parser.add_argument("--days", type=int, default=7, metavar="DAYS", help="... within so many days (default: 3 in 7)")
     parser.add_argument("--deadline", type=float, default=SECONDS, metavar="S", help="stop after S seconds")
     return parser
 
@@ -148,9 +147,8 @@ def main(argv: list[str] | None = None) -> int:
     with deadline(args.deadline, "drift.py"):
         repo, registry = Repo(args.repo), Registry()
         planned = plan(repo, commit_to_apply(repo, args.branch, None), registry)
-        limits = Limits(args.grace, args.again, args.days)
         now = datetime.datetime.now(datetime.UTC)
-        findings = find_drift(planned, registry, now=now, limits=limits, files=args.files)
+        findings = find_drift(planned, registry, now=now, limits=LIMITS, files=args.files)
         github = host_of(repo).github
         done: list[str] = []
         if github is not None and not args.dry_run:

@@ -5,13 +5,12 @@ tracker, tagged with the reason, and no model version exists for it. This step m
 credentials; it imports no model code and loads no model.
 """
 
-import argparse
 from pathlib import Path
 
-from promotion.cli import handled
+from promotion.cli import command_line, handled
 from promotion.errors import VERDICT_NO, PromotionError
 from promotion.pullrequest.incoming import check_incoming, take_in
-from promotion.pullrequest.workdir import DEFAULT, ModelWork, Work
+from promotion.pullrequest.workdir import ModelWork, Work
 from promotion.records import Candidate, Gate, Looks, ModelPlan, Plan, RuleResult, ScoresInfo
 from promotion.registry.client import CANDIDATE, Registry, Run
 from promotion.registry.looks import count_in, look_tag
@@ -112,12 +111,12 @@ def _register(plan: ModelPlan, candidate: Candidate, registry: Registry, run: Ru
 @handled
 def main(argv: list[str] | None = None) -> int:
     """Parse arguments and gate every planned model, or one; exit 1 when a floor is missed."""
-    parser = argparse.ArgumentParser(
-        description="Hold candidates against the floors of promotion.yaml; log and register them.",
+    parser = command_line(
+        "Hold candidates against the floors of promotion.yaml; log and register them.",
+        "work",
         epilog="Reads WORK/plan.json, WORK/MODEL/{candidate/,scores/,scores.json}. Writes WORK/MODEL/gate.json, a run, "
         "and, if every floor is passed, a model version with the alias @candidate. Loads no model.",
     )
-    parser.add_argument("--work", type=Path, default=DEFAULT, help="the work folder (default: %(default)s)")
     parser.add_argument("--model", help="only this model (default: every planned one)")
     parser.add_argument(
         "--incoming",

@@ -1,15 +1,13 @@
 """Judge a table of predictions from elsewhere: the same records and report as a pull request's, without one."""
 
-import argparse
 import sys
 from pathlib import Path
 
-from promotion.cli import handled
+from promotion.cli import command_line, handled
 from promotion.config.promotion_yaml import FILE, Policy, load, suggestion
 from promotion.errors import OK, VERDICT_NO, PromotionError
 from promotion.judgement.judge import judge_table
 from promotion.judgement.table import Progress
-from promotion.pullrequest.workdir import DEFAULT
 from promotion.records import WINNING, Evaluation, ModelPlan
 
 
@@ -57,15 +55,15 @@ def _show(done: int, rows: int) -> None:
 @handled
 def main(argv: list[str] | None = None) -> int:
     """Parse arguments and judge one table; exit 1 unless the candidate wins."""
-    parser = argparse.ArgumentParser(
-        description="Judge a table of predictions from elsewhere: no registry, no git, no pull request.",
+    parser = command_line(
+        "Judge a table of predictions from elsewhere: no registry, no git, no pull request.",
+        "work",
         epilog="Reads TABLE (a Parquet file or a folder of part-*.parquet) and promotion.yaml. Writes "
         "WORK/MODEL/{evaluation.json,comment.md,report.html}.",
     )
     parser.add_argument("table", type=Path, metavar="TABLE", help="labels and predictions, a row a test row")
     parser.add_argument("--policy", type=Path, default=Path(FILE), help="the policy (default: %(default)s)")
     parser.add_argument("--model", help="whose policy (default: the only model's)")
-    parser.add_argument("--work", type=Path, default=DEFAULT, help="the work folder (default: %(default)s)")
     args = parser.parse_args(argv)
     policy = policy_of(args.policy, args.model)
     folder = args.work / policy.model

@@ -4,10 +4,9 @@ All pins or none: when one model of the pull request does not win, nothing is wr
 pins become one commit on the pull request's branch.
 """
 
-import argparse
 from pathlib import Path
 
-from promotion.cli import handled
+from promotion.cli import command_line, handled
 from promotion.config.edit import splice
 from promotion.config.promotion_yaml import FILE
 from promotion.errors import VERDICT_NO, PromotionError
@@ -16,7 +15,7 @@ from promotion.github.client import GitHub
 from promotion.github.event import read_event
 from promotion.pullrequest.push_pins import Pushed, push_pins
 from promotion.pullrequest.situation import situation
-from promotion.pullrequest.workdir import DEFAULT, Work
+from promotion.pullrequest.workdir import Work
 from promotion.records import WINNING, Candidate, Evaluation, Gate, PinRecord
 
 
@@ -75,17 +74,17 @@ def publish(repo: Repo, work: Work, pins: dict[str, PinRecord]) -> Pushed:
 @handled
 def main(argv: list[str] | None = None) -> int:
     """Parse arguments and write the pins; exit 1, with nothing written, when a model does not win."""
-    parser = argparse.ArgumentParser(
-        description="Write the winners of a plan into promotion.yaml.",
+    parser = command_line(
+        "Write the winners of a plan into promotion.yaml.",
+        "repo",
+        "work",
         epilog="Reads WORK/plan.json and WORK/MODEL/{candidate/candidate.json,gate.json,evaluation.json}. "
-        "Writes the pins' lines of promotion.yaml and nothing else.",
+        "Writes the pins' lines of REPO/promotion.yaml and nothing else.",
+        moved={"--file": "`--repo FOLDER` names the checkout whose promotion.yaml is written"},
     )
-    parser.add_argument("--work", type=Path, default=DEFAULT, help="the work folder (default: %(default)s)")
-    parser.add_argument("--file", type=Path, default=Path(FILE), help="the file to write (default: %(default)s)")
     parser.add_argument(
         "--push", action="store_true", help="in Actions: commit the pins on the pull request's branch; WORK/pushed.json"
     )
-    parser.add_argument("--repo", type=Path, default=Path(), help="with --push: the checkout (default: this folder)")
     args = parser.parse_args(argv)
     work = Work(args.work)
     pins, losers = winners(work)
@@ -98,7 +97,7 @@ def main(argv: list[str] | None = None) -> int:
         pushed = publish(Repo(args.repo), work, pins)
         print(pushed.blocked or (f"pushed {pushed.commit}" if pushed.commit else "nothing to pin"))
         return VERDICT_NO if pushed.blocked else 0
-    write_pins(args.file, dict(pins))
+    write_pins(args.repo / FILE, dict(pins))
     for model, pin in pins.items():
         print(f"{model}: pinned version {pin.version}")
     if not pins:

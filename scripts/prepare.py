@@ -10,7 +10,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-from promotion.cli import handled
+from promotion.cli import command_line, handled
 from promotion.config.promotion_yaml import FILE, parse, policy_from_raw
 from promotion.errors import VERDICT_NO, PromotionError
 from promotion.git.repo import Repo
@@ -21,7 +21,7 @@ from promotion.judgement.metrics import check_policy
 from promotion.judgement.power import policy_power, sentences
 from promotion.pullrequest.classify import WON_HERE, classify
 from promotion.pullrequest.situation import THROWAWAY, Situation, situation
-from promotion.pullrequest.workdir import DEFAULT, ModelWork, Work
+from promotion.pullrequest.workdir import ModelWork, Work
 from promotion.records import ModelPlan, PinRecord, Plan, digest_files
 from promotion.registry.client import Registry, tracking_uri
 from promotion.registry.evidence import read_evidence
@@ -157,16 +157,16 @@ def describe(plan: Plan) -> str:
 @handled
 def main(argv: list[str] | None = None) -> int:
     """Parse arguments, write the plan; exit 1 when the pull request is refused as it is."""
-    parser = argparse.ArgumentParser(
-        description="Decide what must happen to a pull request and fetch what its judgement needs.",
+    parser = command_line(
+        "Decide what must happen to a pull request and fetch what its judgement needs.",
+        "repo",
+        "work",
         epilog="Reads git and the registry (MLFLOW_TRACKING_URI). Writes WORK/plan.json and "
         "WORK/MODEL/{candidate,champion}/. Imports no model code.",
     )
-    parser.add_argument("--repo", type=Path, default=Path(), help="the checkout (default: this folder)")
     parser.add_argument("--merge", default="HEAD", help="the merge result (default: %(default)s)")
     parser.add_argument("--base", help="the base commit (default: the merge result's first parent)")
     parser.add_argument("--head", help="the pull request's head (default: the merge result's last parent)")
-    parser.add_argument("--work", type=Path, default=DEFAULT, help="the work folder (default: %(default)s)")
     parser.add_argument(
         "--github",
         action="store_true",

@@ -14,12 +14,12 @@ from dataclasses import asdict
 from pathlib import Path
 
 from promotion.champion.adopt import POLICY, adopt
-from promotion.champion.apply import apply, plan, who
+from promotion.champion.apply import apply, plan
 from promotion.champion.checks import Permissions
 from promotion.champion.history import as_dicts, history, in_production, parse_time, table
 from promotion.champion.landing import land
 from promotion.champion.override import body_of, prepare_override
-from promotion.cli import deadline, handled
+from promotion.cli import command_line, deadline, handled, subcommand, who
 from promotion.config.promotion_yaml import FILE
 from promotion.errors import VERDICT_NO
 from promotion.git.commits import commit_to_apply, hosted_tip
@@ -28,6 +28,7 @@ from promotion.github.pulls import Proposal, host_of, propose
 from promotion.registry.client import CHAMPION, Registry
 
 SECONDS = 300.0  # a whole command; a 50 MB model takes under five
+READS = ("repo", "branch")
 
 
 def _commit(repo: Repo, args: argparse.Namespace) -> str:
@@ -38,7 +39,9 @@ def run_plan(args: argparse.Namespace) -> int:
     """Print the difference and every check; exit 1 when something is refused."""
     repo = Repo(args.repo)
     planned = plan(repo, _commit(repo, args), Registry(), _allowed(args))
-    for item in planned:
+    if args.json:
+        print(json.dumps([item.as_dict() for item in planned], indent=2))
+    for item in [] if args.json else planned:
         print(item.difference)
         for problem in item.problems:
             print(f"  REFUSED {problem}")
@@ -111,52 +114,53 @@ def _allowed(args: argparse.Namespace) -> Permissions:
     return Permissions(thaw=args.reason, rewritten_history=args.rewritten_history)
 
 
+def _which(command: argparse.ArgumentParser) -> None:
+    """The options of plan and apply: which commit, and what is allowed."""
+    command.add_argument("--commit", help="a commit of the branch instead of its tip (older ones are refused)")
+    command.add_argument("--reason", help="why: recorded, and needed for a rollback during a freeze")
+    command.add_argument("--rewritten-history", action="store_true", help="accept that main was rewritten")
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        description="Make @champion what main pins.",
+    parser = command_line(
+        "Make @champion what main pins.",
         epilog="Reads git (full history) and the registry (MLFLOW_TRACKING_URI). Writes, with apply, ledger tags and "
         "aliases. Exit code: 0 all is as main pins, 1 something was refused, 2 bad input or a registry that failed.",
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for name, run, text in (
-        ("plan", run_plan, "show what apply would do, and every reason against it"),
-        ("apply", run_apply, "move @champion of every model that differs and passes its checks"),
-        ("history", run_history, "who moved @champion when, from what to what, and why"),
-        ("adopt", run_adopt, "write entries for champions that the registry had before; no names: list them"),
-        ("override", run_override, "move @champion to any version for a reason: commit it to main, then apply"),
-    ):
-        command = commands.add_parser(name, help=text, description=text)
-        command.add_argument("--repo", type=Path, default=Path(), help="the checkout (default: this folder)")
-        command.add_argument("--branch", default="main", help="the branch that counts (default: %(default)s)")
+    _which(subcommand(commands, run_plan, "show what apply would do, and every reason against it", *READS, "json"))
+
+    command = subcommand(
+        commands, run_apply, "move @champion of every model that differs and passes its checks", *READS
+    )
+    _which(command)
+    command.add_argument("--together", action="store_true", help="write nothing unless every model passes")
+
+    command = subcommand(
+        commands, run_history, "say who moved @champion when, from what to what, and why", *READS, "json"
+    )
+    command.add_argument("model", help="the model's name")
+    command.add_argument("--at", metavar="TIME", help="only the version in production then: 2026-08-03T12:00Z")
+
+    text = "write entries for champions that the registry had before; without names: list them"
+    command = subcommand(commands, run_adopt, text, "repo")
+    command.add_argument("models", nargs="*", metavar="MODEL", help="the models to adopt")
+    command.add_argument("--all", action="store_true", help="adopt all that can be")
+    command.add_argument("--task", choices=sorted(POLICY), default="classification", help="the policy to begin with")
+
+    text = "move @champion to any version for a reason: commit it to main, then apply"
+    command = subcommand(commands, run_override, text, *READS)
+    command.add_argument("model", help="the model's name")
+    command.add_argument("--to", type=int, required=True, metavar="VERSION", help="any registered version")
+    command.add_argument("--reason", required=True, help="why; it stays in the pin")
+    command.add_argument("--by", help="who decides (default: the workflow's actor, else this machine's user)")
+    command.add_argument("--pull-request", action="store_true", help="propose it instead of pushing to main")
+    command.add_argument("--dry-run", action="store_true", help="make every check and push nothing")
+
+    for command in commands.choices.values():
         command.add_argument(
             "--deadline", type=float, default=SECONDS, metavar="S", help="stop after S seconds (default: %(default)g)"
         )
-        command.set_defaults(run=run)
-        if name == "history":
-            command.add_argument("model", help="the model's name")
-            command.add_argument("--at", metavar="TIME", help="only the version in production then: 2026-08-03T12:00Z")
-            command.add_argument("--json", action="store_true", help="as JSON")
-            continue
-        if name == "adopt":
-            command.add_argument("models", nargs="*", metavar="MODEL", help="the models to adopt")
-            command.add_argument("--all", action="store_true", help="adopt all that can be")
-            command.add_argument(
-                "--task", choices=sorted(POLICY), default="classification", help="the policy to begin with"
-            )
-            continue
-        if name == "override":
-            command.add_argument("model", help="the model's name")
-            command.add_argument("--to", type=int, required=True, metavar="VERSION", help="any registered version")
-            command.add_argument("--reason", required=True, help="why; it stays in the pin")
-            command.add_argument("--by", help="who decides (default: the workflow's actor, else this machine's user)")
-            command.add_argument("--pull-request", action="store_true", help="propose it instead of pushing to main")
-            command.add_argument("--dry-run", action="store_true", help="make every check and push nothing")
-            continue
-        command.add_argument("--commit", help="a commit of the branch instead of its tip (older ones are refused)")
-        command.add_argument("--reason", help="why: recorded, and needed for a rollback during a freeze")
-        command.add_argument("--rewritten-history", action="store_true", help="accept that main was rewritten")
-        if name == "apply":
-            command.add_argument("--together", action="store_true", help="write nothing unless every model passes")
     return parser
 
 

@@ -4,14 +4,13 @@ Four renderings of the same records; nothing is computed here. With --github the
 go to the pull request.
 """
 
-import argparse
 import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TypeVar
 
-from promotion.cli import handled
+from promotion.cli import command_line, handled
 from promotion.errors import VERDICT_NO
 from promotion.github.actions import Annotation, command, write_output, write_summary
 from promotion.github.client import GitHub
@@ -19,7 +18,7 @@ from promotion.github.comments import REPORT_MARKER, upsert_comment
 from promotion.github.event import Event, read_event
 from promotion.pullrequest.push_pins import Pushed
 from promotion.pullrequest.situation import Situation, situation
-from promotion.pullrequest.workdir import DEFAULT, Work
+from promotion.pullrequest.workdir import Work
 from promotion.records import Answered, Candidate, Evaluation, Gate, ModelPlan, Plan, Record, ScoresInfo
 from promotion.rendering.html import report_html
 from promotion.rendering.markdown import comment_markdown, job_summary, summary_line
@@ -132,12 +131,12 @@ def run_address(env: "os._Environ[str] | dict[str, str]" = os.environ) -> str | 
 @handled
 def main(argv: list[str] | None = None) -> int:
     """Parse arguments, write the report; exit 1 when the pull request must not be merged."""
-    parser = argparse.ArgumentParser(
-        description="Turn the records of a judgement into a comment, a page and one line.",
+    parser = command_line(
+        "Turn the records of a judgement into a comment, a page and one line.",
+        "work",
         epilog="Reads WORK/plan.json and every record below WORK/MODEL/. Writes WORK/comment.md, WORK/report.html and "
         "WORK/status.txt; with --github the job summary, the commit status, the comment and the output `mergeable`.",
     )
-    parser.add_argument("--work", type=Path, default=DEFAULT, help="the work folder (default: %(default)s)")
     parser.add_argument("--pinned", action="store_true", help="say that the pins were written")
     parser.add_argument("--github", action="store_true", help="in Actions: publish it on the pull request")
     parser.add_argument("--run-url", help="where the run's log is (default: this workflow run)")

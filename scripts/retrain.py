@@ -1,11 +1,11 @@
-"""Open a retrain pull request, or --try the whole judgement on this machine with nothing registered."""
+"""Try a model on this machine with nothing registered; open, update and schedule its retrain pull request."""
 
 import argparse
 import datetime
 import tempfile
 from pathlib import Path
 
-from promotion.cli import handled
+from promotion.cli import command_line, handled, subcommand
 from promotion.config.as_of import as_date
 from promotion.config.promotion_yaml import FILE
 from promotion.errors import VERDICT_NO, PromotionError
@@ -97,10 +97,10 @@ def run_open(args: argparse.Namespace) -> int:
     from promotion.retrain.open import open_retrain, plan_retrain
 
     repo = Repo(args.repo)
-    base = hosted_tip(repo, args.base)
-    found = plan_retrain(repo, base, args.model, as_of=args.as_of, today=args.today)
+    base = hosted_tip(repo, args.branch)
+    found = plan_retrain(repo, base, args.model, as_of=args.as_of, today=today())
     print(f"{args.model}: {found.title}; {found.champion_since}")
-    open_retrain(repo, host_of(repo), found, into=args.base, branch=args.branch)
+    open_retrain(repo, host_of(repo), found, into=args.branch, branch=args.head)
     return 0
 
 
@@ -109,16 +109,16 @@ def run_update(args: argparse.Namespace) -> int:
     from promotion.retrain.update import branch_to_update, follow, update_branch
 
     repo = Repo(args.repo)
-    base = hosted_tip(repo, args.base)
-    branch = args.branch or branch_to_update(repo, host_of(repo), args.model, args.base)
-    done = update_branch(repo, branch, base, args.base)
+    base = hosted_tip(repo, args.branch)
+    head = args.head or branch_to_update(repo, host_of(repo), args.model, args.branch)
+    done = update_branch(repo, head, base, args.branch)
     if done.commit is None:
-        print(f"{branch} has all of {args.base}; nothing to do")
+        print(f"{head} has all of {args.branch}; nothing to do")
         return 0
-    print(f"{branch}: merged {args.base} and pushed {done.commit[:12]}")
+    print(f"{head}: merged {args.branch} and pushed {done.commit[:12]}")
     for model in done.yielded:
-        print(f"{model}: the pin is {args.base}'s now, so the candidate has to challenge that champion")
-    for line in follow(repo, branch, done.commit):
+        print(f"{model}: the pin is {args.branch}'s now, so the candidate has to challenge that champion")
+    for line in follow(repo, head, done.commit):
         print(line)
     return 0
 
@@ -128,14 +128,14 @@ def run_schedule(args: argparse.Namespace) -> int:
     from promotion.retrain.schedule import run_schedule
 
     repo = Repo(args.repo)
-    base = hosted_tip(repo, args.base)
+    base = hosted_tip(repo, args.branch)
     lines: list[str] = []
 
     def say(line: str) -> None:
         lines.append(line)
         print(log_text(line), flush=True)
 
-    good = run_schedule(repo, host_of(repo), base=base, into=args.base, today=args.today, only=args.models, say=say)
+    good = run_schedule(repo, host_of(repo), base=base, into=args.branch, today=today(), only=args.models, say=say)
     write_summary("\n".join(["## Scheduled retraining", "", *(f"- {markdown(line)}" for line in lines)]))
     return 0 if good else VERDICT_NO
 
@@ -145,7 +145,7 @@ def run_try(args: argparse.Namespace) -> int:
     work = Work(args.work)
     repo = Repo(args.repo)
     base = repo.resolve(args.base) if args.base else None
-    result = attempt(repo, Registry(), work, args.attempt, base=base)
+    result = attempt(repo, Registry(), work, args.model, base=base)
     show(work)
     return 0 if result.verdict in WINNING else VERDICT_NO
 
@@ -157,51 +157,53 @@ def _day(text: str) -> datetime.date:
         raise argparse.ArgumentTypeError(str(error)) from None
 
 
+def today() -> datetime.date:
+    """The day that it is in UTC."""
+    return datetime.datetime.now(datetime.UTC).date()
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        description="Open a retrain pull request, or try the whole judgement on this machine.",
-        epilog="--try reads the working copy of models/MODEL/, the base's policy and the registry "
-        "(MLFLOW_TRACKING_URI), and writes only below --work. open, update and schedule push to origin as plain "
-        "fast-forwards and, with GITHUB_TOKEN, talk to GitHub.",
+    parser = command_line(
+        "Judge a model folder on this machine, or open, update and schedule its retrain pull request.",
+        epilog="try reads the working copy of models/MODEL/, the base's policy and the registry (MLFLOW_TRACKING_URI), "
+        "and writes only below --work. open, update and schedule push to origin as plain fast-forwards and, with "
+        "GITHUB_TOKEN, talk to GitHub.",
+        moved={
+            "--try": "`retrain.py try MODEL` judges a model folder",
+            "--base": "`retrain.py try MODEL --base COMMIT` judges against that commit",
+        },
     )
-    parser.add_argument("--try", dest="attempt", metavar="MODEL", help="judge models/MODEL/ as it is")
-    parser.add_argument("--base", help="judge against this commit (default: origin/main, else main)")
-    parser.add_argument("--work", type=Path, default=TRY_WORK, help="where the records go (default: %(default)s)")
-    parser.add_argument("--repo", type=Path, default=Path(), help="the checkout (default: this folder)")
-    parser.set_defaults(run=run_try)
-    commands = parser.add_subparsers(metavar="COMMAND")
-    for name, run, text in (
-        ("open", run_open, "open a model's retrain pull request: newer data, or your uncommitted edit of its folder"),
-        ("update", run_update, "merge the base into a pull request's branch, and take its pin where they conflict"),
-        ("schedule", run_schedule, "open one for every model whose next whole test window is labelled"),
-    ):
-        command = commands.add_parser(name, help=text, description=text)
-        command.add_argument("--repo", type=Path, default=argparse.SUPPRESS, help="the checkout (default: this folder)")
-        command.add_argument("--base", default="main", help="the branch that counts (default: %(default)s)")
-        if name != "schedule":
-            nargs = None if name == "open" else "?"
-            command.add_argument("model", nargs=nargs, help="the model, as promotion.yaml names it")
-            command.add_argument("--branch", help="the pull request's branch")
-        else:
-            command.add_argument("models", nargs="*", metavar="MODEL", help="only these (default: all)")
-        if name == "open":
-            command.add_argument(
-                "--as-of", type=_day, metavar="DATE", help="the first test day (default: the newest that is labelled)"
-            )
-        if name != "update":
-            today = datetime.datetime.now(datetime.UTC).date()
-            command.add_argument("--today", type=_day, default=today, metavar="DATE", help=argparse.SUPPRESS)
-        command.set_defaults(run=run)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    text = "judge models/MODEL/ as it lies on disk, as its pull request would be judged, and register nothing"
+    command = subcommand(commands, run_try, text, "repo", "branch", "work")
+    command.add_argument("model", help="the name of the model's folder")
+    command.add_argument("--base", metavar="COMMIT", help="judge against this commit (default: the production branch)")
+    command.set_defaults(work=TRY_WORK)
+
+    branches = {"--base": "`--branch NAME` names the production branch, `--head NAME` the pull request's own"}
+    text = "open a model's retrain pull request: newer data, or your uncommitted edit of its folder"
+    command = subcommand(commands, run_open, text, "repo", "branch", moved=branches)
+    command.add_argument("model", help="the model, as promotion.yaml names it")
+    command.add_argument("--head", metavar="NAME", help="the pull request's branch (default: retrain/MODEL-DATE)")
+    command.add_argument(
+        "--as-of", type=_day, metavar="DATE", help="the first test day (default: the newest that is labelled)"
+    )
+
+    text = "merge the production branch into a pull request's branch, and take its pin where they conflict"
+    command = subcommand(commands, run_update, text, "repo", "branch", moved=branches)
+    command.add_argument("model", nargs="?", help="update this model's open pull request")
+    command.add_argument("--head", metavar="NAME", help="the pull request's branch (default: the one checked out)")
+
+    text = "open one for every model whose next whole test window is labelled"
+    command = subcommand(commands, run_schedule, text, "repo", "branch", moved=branches)
+    command.add_argument("models", nargs="*", metavar="MODEL", help="only these (default: all)")
     return parser
 
 
 @handled
 def main(argv: list[str] | None = None) -> int:
     """Parse arguments and run one command; exit 1 where a trial would not win, or a scheduled model failed."""
-    parser = _parser()
-    args = parser.parse_args(argv)
-    if args.run is run_try and args.attempt is None:
-        parser.error("say what to do: --try MODEL, open, update or schedule")
+    args = _parser().parse_args(argv)
     return args.run(args)
 
 

@@ -6,12 +6,10 @@ file of it, and pushes nothing before the target has passed the checks that prom
 
 import argparse
 import re
-from pathlib import Path
 
-from promotion.champion.apply import who
 from promotion.champion.landing import land
 from promotion.champion.rollback import Rollback, prepare_rollback
-from promotion.cli import handled
+from promotion.cli import command_line, handled, who
 from promotion.config.promotion_yaml import FILE
 from promotion.errors import VERDICT_NO, PromotionError
 from promotion.git.commits import hosted_tip
@@ -72,10 +70,13 @@ def version_or_none(text: str) -> int | None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        description="Go back to an older champion, code and pin together, as a branch and a pull request.",
+    parser = command_line(
+        "Go back to an older champion, code and pin together, as a branch and a pull request.",
+        "repo",
+        "branch",
         epilog="Reads git (full history), origin and the registry (MLFLOW_TRACKING_URI). Pushes one branch and, with "
         "GITHUB_TOKEN, opens its pull request; without one it prints the address to open it.",
+        moved={"--base": "`--branch NAME` names the production branch, `--head NAME` the one to push"},
     )
     parser.add_argument("model", help="the model, as promotion.yaml names it")
     parser.add_argument(
@@ -87,11 +88,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--reason", help="why; needed while the model is frozen")
     parser.add_argument("--by", help="who asks for it (default: the workflow's actor, else this machine's user)")
-    parser.add_argument("--now", action="store_true", help="push to main itself and move @champion from here")
+    parser.add_argument("--now", action="store_true", help="push to the production branch and move @champion from here")
     parser.add_argument("--dry-run", action="store_true", help="check the target and say what would happen")
-    parser.add_argument("--base", default="main", help="the branch that counts (default: %(default)s)")
-    parser.add_argument("--branch", help="the branch to push (default: rollback/MODEL-FROM-to-TO-BASE)")
-    parser.add_argument("--repo", type=Path, default=Path(), help="the checkout (default: this folder)")
+    parser.add_argument("--head", metavar="NAME", help="the branch to push (default: rollback/MODEL-FROM-to-TO-COMMIT)")
     return parser
 
 
@@ -103,23 +102,23 @@ def main(argv: list[str] | None = None) -> int:
     if args.reason is not None and not args.reason.strip():
         raise PromotionError("--reason is empty; say in a few words why")
     by = args.by or who()
-    tip = hosted_tip(repo, args.base)
+    tip = hosted_tip(repo, args.branch)
     to = getattr(args, "to", None)
     drop = hasattr(args, "to") and to is None
     found = prepare_rollback(repo, registry, args.model, base=tip, to=to, drop=drop, reason=args.reason, by=by)
     if found is None:
-        print(f"{args.base} pins this already; if @champion differs, run `python scripts/promote.py apply`")
+        print(f"{args.branch} pins this already; if @champion differs, run `python scripts/promote.py apply`")
         return 0
     body = body_of(found, args.reason, by)
     print(log_text(f"{found.subject}: every check passes"))
-    branch = args.branch or branch_of(found, tip)
+    head = args.head or branch_of(found, tip)
     if args.dry_run:
-        print(log_text(f"\n{body}\nnothing was pushed; without --dry-run: {args.base if args.now else branch}"))
+        print(log_text(f"\n{body}\nnothing was pushed; without --dry-run: {args.branch if args.now else head}"))
         return 0
     if args.now:
-        done = land(repo, registry, args.model, found.commit, base=args.base, by=by, reason=args.reason)
+        done = land(repo, registry, args.model, found.commit, base=args.branch, by=by, reason=args.reason)
         return 0 if done else VERDICT_NO
-    proposal = Proposal(found.commit, branch, args.base, found.subject, body)
+    proposal = Proposal(found.commit, head, args.branch, found.subject, body)
     pull = propose(repo, host_of(repo), proposal)
     if pull is not None:
         print(f"merge it and @champion moves: {pull.url}")

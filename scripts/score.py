@@ -4,17 +4,16 @@ Each model gets its features from its own tree's data.py. Keys, labels and colum
 where the candidate's data.py measures something else, the record says what.
 """
 
-import argparse
 import shutil
 from collections.abc import Sequence
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
-from promotion.cli import handled
+from promotion.cli import command_line, handled
 from promotion.config.model_yaml import read_spec
 from promotion.errors import PromotionError
-from promotion.pullrequest.workdir import DEFAULT, ModelWork, Work
+from promotion.pullrequest.workdir import ModelWork, Work
 from promotion.records import Answered, ModelPlan, ScoresInfo, digest_files
 from promotion.sandbox.run import run_model_code
 
@@ -184,12 +183,12 @@ def _latency(files: ModelWork, sides: list[str], rounds: int) -> dict[str, float
 @handled
 def main(argv: list[str] | None = None) -> int:
     """Parse arguments and score every planned model, or one."""
-    parser = argparse.ArgumentParser(
-        description="Score champion and candidate on the same rows of the test window.",
+    parser = command_line(
+        "Score champion and candidate on the same rows of the test window.",
+        "work",
         epilog="Reads WORK/plan.json and WORK/MODEL/{candidate,champion}/{source,model}/. "
         "Writes WORK/MODEL/scores/part-DAY.parquet and WORK/MODEL/scores.json. Holds no credentials.",
     )
-    parser.add_argument("--work", type=Path, default=DEFAULT, help="the work folder (default: %(default)s)")
     parser.add_argument("--model", help="only this model (default: every planned one)")
     args = parser.parse_args(argv)
     work = Work(args.work)

@@ -4,14 +4,13 @@ Model code runs in a process of its own whose environment holds no secret. A tre
 before is not trained again: prepare.py has put its files in place.
 """
 
-import argparse
 import shutil
 from pathlib import Path
 
-from promotion.cli import handled
+from promotion.cli import command_line, handled
 from promotion.config.model_yaml import read_spec, windows
 from promotion.model import Window
-from promotion.pullrequest.workdir import DEFAULT, Work
+from promotion.pullrequest.workdir import Work
 from promotion.records import Candidate, ModelPlan, digest_files
 from promotion.sandbox.run import run_model_code
 
@@ -70,12 +69,12 @@ def _days(window: Window) -> tuple[str, str]:
 @handled
 def main(argv: list[str] | None = None) -> int:
     """Parse arguments and train every planned model, or one."""
-    parser = argparse.ArgumentParser(
-        description="Fit and save the candidates of a plan.",
+    parser = command_line(
+        "Fit and save the candidates of a plan.",
+        "work",
         epilog="Reads WORK/plan.json and WORK/MODEL/candidate/source/. "
         "Writes WORK/MODEL/candidate/{candidate.json,model/,train.log}. Holds no credentials.",
     )
-    parser.add_argument("--work", type=Path, default=DEFAULT, help="the work folder (default: %(default)s)")
     parser.add_argument("--model", help="only this model (default: every planned one)")
     args = parser.parse_args(argv)
     work = Work(args.work)

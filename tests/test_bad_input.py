@@ -91,7 +91,7 @@ def test_an_unknown_model(project: TinyProject, run: Run) -> None:
     assert run(prepare.main)[0] == 0
 
     one_sentence(run(train.main, "--model", "ghost"), "no model `ghost`", MODEL)
-    one_sentence(run(retrain.main, "--try", "ghost"), "no model `ghost`", MODEL)
+    one_sentence(run(retrain.main, "try", "ghost"), "no model `ghost`", MODEL)
 
 
 def test_a_model_folder_without_train_py(project: TinyProject, run: Run) -> None:

@@ -9,6 +9,8 @@ from typing import Any
 
 import doctor
 import pytest
+from promotion.git.repo import Repo
+from promotion.github.pulls import host_of
 from promotion.github.secrets import Names, lacking, read_names
 from promotion.github.settings import MISSING, OK, UNKNOWN
 
@@ -73,7 +75,7 @@ def job(github: StandIn, checkout: Path, monkeypatch: pytest.MonkeyPatch) -> Sta
 
 def run(checkout: Path, capsys: pytest.CaptureFixture[str], *args: str) -> tuple[int, dict[str, str], str]:
     """The exit code, the state of each check by name, and all that was printed."""
-    code = doctor.main(["--root", str(checkout), *args])
+    code = doctor.main(["--repo", str(checkout), *args])
     output = capsys.readouterr()
     states = {}
     for line in output.out.splitlines():
@@ -262,7 +264,7 @@ def test_bad_repository_or_token_is_bad_input(
 ) -> None:
     """A name that is none, a repository that is not there, and a token that is refused: one sentence, exit 2."""
     monkeypatch.setenv("GITHUB_TOKEN", token)
-    code, _, text = run(checkout, capsys, "--repo", repo)
+    code, _, text = run(checkout, capsys, "--hosted", repo)
 
     assert code == 2
     assert words in text
@@ -276,7 +278,7 @@ def test_broken_checkout_is_described(job: StandIn, checkout: Path, capsys: Any,
     git(checkout, "commit", "-qam", "second")
     shallow = tmp_path / "shallow"
     subprocess.run(["git", "clone", "-q", "--depth", "1", f"file://{checkout}", str(shallow)], check=True)
-    code, states, text = run(shallow, capsys, "--repo", "octo-org/fraud")
+    code, states, text = run(shallow, capsys, "--hosted", "octo-org/fraud")
 
     assert code == 1
     assert [states[name] for name in ("history", "promotion.yaml", "workflows", "CODEOWNERS")] == [MISSING] * 4
@@ -349,13 +351,38 @@ def test_one_whole_login_is_enough() -> None:
     assert half[0] == ["MLFLOW_TRACKING_TOKEN or MLFLOW_TRACKING_USERNAME with MLFLOW_TRACKING_PASSWORD"]
 
 
-def test_origin_gives_the_repository(checkout: Path) -> None:
-    """Both forms of GitHub's clone address name the repository; a local path names none."""
-    for url, expected in (
-        ("https://github.com/octo-org/fraud.git", "octo-org/fraud"),
-        ("git@github.com:octo-org/fraud", "octo-org/fraud"),
-        ("ssh://git@github.example.com/octo-org/my.fraud.git", "octo-org/my.fraud"),
-        ("/srv/git/fraud.git", None),
-    ):
-        git(checkout, "remote", "set-url", "origin", url)
-        assert doctor._origin(checkout) == expected
+@pytest.mark.parametrize(
+    ("url", "name", "api"),
+    [
+        ("https://github.com/octo-org/fraud.git", "octo-org/fraud", "https://api.github.com"),
+        ("git@github.com:octo-org/fraud", "octo-org/fraud", "https://api.github.com"),
+        ("ssh://git@git.example.com:22/octo-org/my.fraud.git", "octo-org/my.fraud", "https://git.example.com/api/v3"),
+        ("/srv/git/fraud.git", None, None),
+    ],
+)
+def test_the_token_goes_to_origins_server_alone(checkout: Path, url: str, name: str | None, api: str | None) -> None:
+    """Each form of a clone address names the repository and its server, which alone is asked."""
+    git(checkout, "remote", "set-url", "origin", url)
+    found = host_of(Repo(checkout), {"GITHUB_TOKEN": "t"})
+
+    assert found.repo == name
+    assert (found.github.api_url if found.github else None) == api
+
+
+def test_token_without_a_known_server_goes_nowhere(checkout: Path, capsys: Any, monkeypatch: Any) -> None:
+    """With a name and no server to match it, nothing is asked; github.com is not a guess to make with a token."""
+    git(checkout, "remote", "set-url", "origin", "/srv/git/fraud.git")
+    for name in ("GITHUB_API_URL", "GITHUB_REPOSITORY", "GH_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("GITHUB_TOKEN", "t")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{checkout.parent / 'mlflow.db'}")
+    _, states, text = run(checkout, capsys, "--hosted", "octo-org/fraud")
+
+    assert states["GitHub"] == UNKNOWN
+    assert "set GITHUB_API_URL" in text
+
+
+def test_name_in_place_of_the_folder_is_told_where_to_go(checkout: Path, capsys: Any) -> None:
+    """`--repo OWNER/NAME`, as it once was, gives the new option."""
+    assert doctor.main(["--repo", "octo-org/fraud"]) == 2
+    assert "--hosted octo-org/fraud" in capsys.readouterr().err

@@ -5,11 +5,17 @@ import json
 
 import drift
 import pytest
-from promotion.champion.drift import recent_repairs
+from promotion.champion.drift import Limits, recent_repairs
 from promotion.registry.ledger import Repair
 
 from tests.support.hosted_world import champions
 from tests.support.worlds import World
+
+
+@pytest.fixture(autouse=True)
+def at_once(monkeypatch) -> None:
+    """promote gets no time: what was merged a moment ago counts."""
+    monkeypatch.setattr(drift, "LIMITS", Limits(grace=0))
 
 
 def look(world: World, capsys, *args: str, monkeypatch) -> tuple[int, dict]:
@@ -18,7 +24,7 @@ def look(world: World, capsys, *args: str, monkeypatch) -> tuple[int, dict]:
     monkeypatch.delenv("GH_TOKEN", raising=False)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", world.uri)
     capsys.readouterr()
-    code = drift.main(["--repo", str(world.path), "--json", "--grace", "0", *args])
+    code = drift.main(["--repo", str(world.path), "--json", *args])
     found = {item["model"]: item for item in json.loads(capsys.readouterr().out)}
     return code, found[world.model]
 
@@ -54,7 +60,9 @@ def test_changed_files_are_found_where_asked_for(files_changed, capsys, monkeypa
 
 def test_fresh_merge_is_given_time(champion_and_better_candidate, capsys, monkeypatch) -> None:
     """Right after a merge promote is about to apply it: nothing is wrong yet."""
-    code, found = look(champion_and_better_candidate, capsys, "--grace", "15", monkeypatch=monkeypatch)
+    monkeypatch.setattr(drift, "LIMITS", Limits())
+
+    code, found = look(champion_and_better_candidate, capsys, monkeypatch=monkeypatch)
     assert (code, found["cause"]) == (0, "waiting")
 
 
@@ -93,7 +101,7 @@ def policy(hosted, line: str) -> None:
 
 
 def run(hosted, *args: str) -> int:
-    return drift.main(["--repo", str(hosted.clone), "--grace", "0", *args])
+    return drift.main(["--repo", str(hosted.clone), *args])
 
 
 def issues(hosted, state: str = "open") -> list[dict]:
@@ -168,7 +176,7 @@ def test_repairs_that_never_come_through_ask_for_a_person(hosted) -> None:
     assert "A person has to look" in issue["body"] and "did not succeed" in issue["body"]
 
 
-def test_again_and_again_asks_for_a_person(hosted) -> None:
+def test_again_and_again_asks_for_a_person(hosted, monkeypatch) -> None:
     """After three repairs in a week the issue asks for a person, even while @champion is right, and stays open."""
     policy(hosted, "drift: repair")
     for _ in range(3):
@@ -179,7 +187,8 @@ def test_again_and_again_asks_for_a_person(hosted) -> None:
     (issue,) = issues(hosted)
     assert "a person has to look" in issue["title"] and "put back 3 times" in issue["body"]
 
-    assert run(hosted, "--again", "4") == 0
+    monkeypatch.setattr(drift, "LIMITS", Limits(grace=0, again=4))
+    assert run(hosted) == 0
     assert issues(hosted) == []
 
 

@@ -30,7 +30,7 @@ ROOMS = ("scripts", "tests", "models", "requirements", ".github")
 NAMED = re.compile(rf"`((?:{'|'.join(map(re.escape, ROOMS))})/[\w./-]*)`")
 
 
-class Parsed(Exception):
+class Parsed(BaseException):
     """Raised in place of running a command whose arguments were understood."""
 
 

@@ -1,5 +1,6 @@
 """Retrain pull requests: opened from a laptop or a schedule, one a model, brought up to date, never against people."""
 
+from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 
@@ -36,8 +37,18 @@ def hosted(prepared, host):
 
 
 def run(hosted, *args: str) -> int:
-    today = () if args[0] == "update" else ("--today", "2026-11-21")
-    return retrain.main([args[0], "--repo", str(hosted.clone), *today, *args[1:]])
+    return retrain.main([args[0], "--repo", str(hosted.clone), *args[1:]])
+
+
+@pytest.fixture(autouse=True)
+def on(monkeypatch) -> Callable[[str], None]:
+    """The day it is; call it with another one."""
+
+    def set_day(day: str) -> None:
+        monkeypatch.setattr(retrain, "today", lambda: date.fromisoformat(day))
+
+    set_day("2026-11-21")
+    return set_day
 
 
 def spec_at(hosted, commit: str) -> str:
@@ -123,7 +134,7 @@ def test_open_takes_the_callers_edit(hosted) -> None:
     (hosted.clone / "models/tiny/train.py").write_text("# better\n")
     (hosted.clone / "promotion.yaml").write_text("# not part of it\n")
 
-    assert run(hosted, "open", "tiny", "--branch", "better") == 0
+    assert run(hosted, "open", "tiny", "--head", "better") == 0
 
     repo = Repo(hosted.origin)
     assert repo.changed_paths("main", "better") == ("models/tiny/train.py",)
@@ -221,7 +232,7 @@ def test_update_takes_the_bases_pin(conflicting, capsys) -> None:
     """The branch gets main merged as a plain fast-forward, with main's pin and its own as_of."""
     hosted, tip = conflicting, conflicting.tip(conflicting.branch)
 
-    assert run(hosted, "update", "--branch", hosted.branch) == 0
+    assert run(hosted, "update", "--head", hosted.branch) == 0
 
     repo, new = Repo(hosted.origin), hosted.tip(hosted.branch)
     assert repo.parents(new) == (tip, hosted.tip())
@@ -264,7 +275,7 @@ def test_update_leaves_other_conflicts_to_a_person(conflicting, capsys) -> None:
     merged_as_of(hosted, "2026-09-01")
     tip = hosted.tip(hosted.branch)
 
-    assert run(hosted, "update", "--branch", hosted.branch) == 2
+    assert run(hosted, "update", "--head", hosted.branch) == 2
     assert f"both changed {PATH}" in capsys.readouterr().err
     assert hosted.tip(hosted.branch) == tip
 
@@ -272,7 +283,7 @@ def test_update_leaves_other_conflicts_to_a_person(conflicting, capsys) -> None:
 def test_update_on_main_without_a_name(hosted, capsys) -> None:
     """On main itself there is nothing to update, and the sentence says how to name a branch."""
     assert run(hosted, "update") == 2
-    assert "--branch" in capsys.readouterr().err
+    assert "--head" in capsys.readouterr().err
 
 
 def test_pins_of_models_that_main_left_alone_stay() -> None:
@@ -344,9 +355,11 @@ def test_schedule_after_a_crash_starts_the_missing_run(scheduled) -> None:
     assert len(dispatches(scheduled)) == 1
 
 
-def test_schedule_moves_its_pull_request_on_and_onto_the_base(scheduled) -> None:
+def test_schedule_moves_its_pull_request_on_and_onto_the_base(scheduled, on) -> None:
     """A stale pull request gets newer data on the base as it is now, without a conflict, and a new run."""
-    assert retrain.main(["schedule", "--repo", str(scheduled.clone), "--today", "2026-09-30"]) == 0
+    on("2026-09-30")
+    assert run(scheduled, "schedule") == 0
+    on("2026-11-21")
     branch = scheduled.pulls()[0]["head_ref"]
     first = scheduled.tip(branch)
     merged_as_of(scheduled, "2026-09-01")
@@ -396,12 +409,13 @@ def test_schedule_waits_for_a_whole_new_test_window(scheduled, capsys) -> None:
     assert scheduled.pulls() == []
 
 
-def test_schedule_respects_a_closed_pull_request(scheduled, capsys) -> None:
+def test_schedule_respects_a_closed_pull_request(scheduled, capsys, on) -> None:
     """A person who closes the pull request is not asked again for the same window."""
     assert run(scheduled, "schedule") == 0
     scheduled.github.hub.state["pulls"][0]["state"] = "closed"
 
-    assert retrain.main(["schedule", "--repo", str(scheduled.clone), "--today", "2026-11-22"]) == 0
+    on("2026-11-22")
+    assert run(scheduled, "schedule") == 0
     assert "was closed without a merge" in capsys.readouterr().out
     assert scheduled.pulls() == []
 

@@ -122,7 +122,7 @@ def test_a_candidate_that_does_not_win_keeps_its_version_and_loses_its_alias(sto
 
 
 def test_a_trial_on_a_laptop_says_what_the_pull_request_says(story: Story) -> None:
-    """--try judges the uncommitted folder, registers nothing, and gives every figure of the pull request."""
+    """`retrain.py try` judges the uncommitted folder, registers nothing, and gives every figure of the pull request."""
     project = story.project
     project.hosting.pull()
     project.edit("model.yaml", "features: [hint, clue]", "features: [clue]")

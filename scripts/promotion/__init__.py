@@ -1,1 +1,3 @@
-"""Nouns that two or more verbs share; see the README's architecture section."""
+"""Nouns that two or more verbs share; scripts/README.md has their order."""
+
+__version__ = "0.1.0"

@@ -1,20 +1,109 @@
-"""The command line that every verb shares: the one handler of errors, a deadline, output that Actions never obeys."""
+"""The command line that every verb shares: options, the handler of errors, a deadline, output that Actions only shows.
 
+An option that two verbs have is made here, so that it has one name and one meaning.
+"""
+
+import argparse
 import contextlib
+import datetime
 import functools
 import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator
+import traceback
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from types import FrameType
+from typing import TYPE_CHECKING, Any, TextIO, cast
 
-from promotion.errors import BAD_INPUT, PromotionError
+from promotion import __version__
+from promotion.errors import BAD_INPUT, BUG, PromotionError
 from promotion.text.escape import log_text
+
+if TYPE_CHECKING:
+    Commands = argparse._SubParsersAction[argparse.ArgumentParser]
+
+SHARED: dict[str, dict[str, Any]] = {
+    "repo": {
+        "type": Path,
+        "default": Path(),
+        "metavar": "FOLDER",
+        "help": "the checkout of your repository (default: this folder)",
+    },
+    "branch": {"default": "main", "metavar": "NAME", "help": "the production branch (default: %(default)s)"},
+    "work": {
+        "type": Path,
+        "default": Path(".work"),
+        "metavar": "FOLDER",
+        "help": "the folder of the records that pass from step to step (default: %(default)s)",
+    },
+    "json": {"action": "store_true", "help": "print the result as JSON"},
+}
+
+
+def command_line(
+    description: str, *shared: str, epilog: str = "", moved: Mapping[str, str] | None = None, **more: Any
+) -> argparse.ArgumentParser:
+    """Return a verb's parser with --version and the shared options of these names.
+
+    moved: old spelling -> one sentence that gives the new one; using it raises PromotionError.
+    """
+    parser = argparse.ArgumentParser(
+        description=description, epilog=epilog, parents=[_parent(shared, moved or {})], allow_abbrev=False, **more
+    )
+    return parser
+
+
+def subcommand(
+    commands: "Commands",
+    run: Callable[[argparse.Namespace], int],
+    text: str,
+    *shared: str,
+    moved: Mapping[str, str] | None = None,
+) -> argparse.ArgumentParser:
+    """Add the command that `run` (run_NAME) carries out, and return its parser. text: its help."""
+    command = commands.add_parser(
+        run.__name__.removeprefix("run_"),
+        help=text,
+        description=text[0].upper() + text[1:] + ".",
+        parents=[_parent(shared, moved or {})],
+        allow_abbrev=False,
+    )
+    command.set_defaults(run=run)
+    return command
+
+
+def _parent(shared: tuple[str, ...], moved: Mapping[str, str]) -> argparse.ArgumentParser:
+    parent = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parent.add_argument(
+        "--version",
+        action="version",
+        version=f"promote by pull request {__version__}",
+        help="print the release of these scripts",
+    )
+    for name in shared:
+        parent.add_argument(f"--{name}", **SHARED[name])
+    for spelling, sentence in moved.items():
+        parent.add_argument(spelling, nargs="?", action=_Moved, const=sentence, help=argparse.SUPPRESS)
+    return parent
+
+
+class _Moved(argparse.Action):
+    """An old spelling: it does nothing but say the new one."""
+
+    def __call__(
+        self, parser: argparse.ArgumentParser, namespace: object, values: object, option: object = None
+    ) -> None:
+        raise PromotionError(f"{option} is an old spelling: {self.const}")
 
 
 def handled(main: Callable[..., int]) -> Callable[..., int]:
-    """Turn an expected error of a verb's `main` into one line on stderr and exit code 2; a bug stays a traceback."""
+    """Turn an expected error of a verb's `main` into one line on stderr and exit code 2, a bug into a traceback and 3.
+
+    A bug is printed here and not by Python, because Python's own traceback would pass by the shield and
+    exit with 1, which means that the verdict is no.
+    """
 
     @functools.wraps(main)
     def wrapper(argv: list[str] | None = None) -> int:
@@ -31,8 +120,12 @@ def handled(main: Callable[..., int]) -> Callable[..., int]:
             print("interrupted", file=sys.stderr)
             return 130
         except BrokenPipeError:
-            sys.stderr.close()
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # so that Python's own last flush does not complain
             return 141
+        except Exception:
+            traceback.print_exc()
+            print("this is a bug of these scripts and no verdict; please report the lines above", file=sys.stderr)
+            return BUG
 
     return wrapper
 
@@ -40,26 +133,39 @@ def handled(main: Callable[..., int]) -> Callable[..., int]:
 class _Harmless:
     """A stream whose lines the Actions runner shows and never obeys: model code chooses some of their words."""
 
-    def __init__(self, stream: object) -> None:
+    def __init__(self, stream: TextIO) -> None:
         self._stream = stream
-        self._part = ""
+        self._waiting = ""
+        self._begun = False  # whether a part of the line was passed on already, so that no command can start in it
 
-    def __getattr__(self, name: str) -> object:
+    def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)
 
     def write(self, text: str) -> int:
         """Pass whole lines on; the rest waits for its end or for flush."""
-        *lines, self._part = (self._part + text).split("\n")
+        *lines, self._waiting = (self._waiting + text).split("\n")
         for line in lines:
-            self._stream.write(log_text(line) + "\n")  # type: ignore[attr-defined]
+            self._pass_on(line)
+            self._stream.write("\n")
+            self._begun = False
         return len(text)
 
     def flush(self) -> None:
-        """Pass on what waits."""
-        if self._part:
-            self._stream.write(log_text(self._part))  # type: ignore[attr-defined]
-            self._part = ""
-        self._stream.flush()  # type: ignore[attr-defined]
+        """Pass on what waits, unless it may still become the beginning of a command."""
+        if self._waiting.strip(" \t:") and not self._waiting.endswith("#"):
+            self._pass_on(self._waiting)
+            self._waiting = ""
+            self._begun = True
+        self._stream.flush()
+
+    def drain(self) -> None:
+        """Pass on all that waits."""
+        self._pass_on(self._waiting)
+        self._waiting = ""
+        self._stream.flush()
+
+    def _pass_on(self, text: str) -> None:
+        self._stream.write(log_text("-" + text)[1:] if self._begun else log_text(text))
 
 
 @contextlib.contextmanager
@@ -68,15 +174,13 @@ def _harmless_output() -> Iterator[None]:
     if not os.environ.get("GITHUB_ACTIONS"):
         yield
         return
-    with (
-        contextlib.redirect_stdout(_Harmless(sys.stdout)) as out,
-        contextlib.redirect_stderr(_Harmless(sys.stderr)) as err,
-    ):
+    out, err = _Harmless(sys.stdout), _Harmless(sys.stderr)
+    with contextlib.redirect_stdout(cast(TextIO, out)), contextlib.redirect_stderr(cast(TextIO, err)):
         try:
             yield
         finally:
-            out.flush()
-            err.flush()
+            out.drain()
+            err.drain()
 
 
 class _Overdue(BaseException):
@@ -102,9 +206,25 @@ def deadline(seconds: float, what: str) -> Iterator[None]:
     try:
         yield
     except _Overdue:
-        raise PromotionError(
-            f"{what} took longer than {seconds:g} s and was stopped; run it again: it goes on from where things are"
-        ) from None
+        raise PromotionError(f"{what} took longer than {seconds:g} s and was stopped; run it again to resume") from None
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
+
+
+def now() -> str:
+    """The time as ISO 8601 in UTC, to the second."""
+    return datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def who() -> str:
+    """Who runs this: the actor of the workflow run, else this machine's user."""
+    actor, run = os.environ.get("GITHUB_ACTOR"), os.environ.get("GITHUB_RUN_ID")
+    if actor:
+        return f"{actor} (run {run})" if run else actor
+    import getpass
+
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):
+        return "unknown"

@@ -3,8 +3,9 @@
 from pathlib import Path
 
 OK = 0
-VERDICT_NO = 1
-BAD_INPUT = 2
+VERDICT_NO = 1  # the verdict is no, or something was refused
+BAD_INPUT = 2  # one sentence says what is wrong
+BUG = 3  # a traceback: never to be taken for a verdict
 
 
 class PromotionError(Exception):

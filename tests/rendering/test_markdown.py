@@ -188,7 +188,7 @@ def test_the_status_line_of_each_outcome() -> None:
 
 
 def test_a_trial_promises_nothing_about_merging() -> None:
-    """retrain.py --try judges like the pull request would and says that nothing was written."""
+    """retrain.py try judges like the pull request would and says that nothing was written."""
     text = terminal_text([samples.promote(pinned=False)])
 
     assert "✓ PROMOTE  fraud-detector" in text

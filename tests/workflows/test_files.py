@@ -258,7 +258,7 @@ def _calls(scratch: Path, value: str) -> Iterator[tuple[str, list[str]]]:
         yield script, arguments
 
 
-class _Understood(Exception):
+class _Understood(BaseException):
     """The arguments were parsed."""
 
 

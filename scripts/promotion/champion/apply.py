@@ -1,15 +1,15 @@
 """Move @champion to what main pins: ledger first, then the alias, then read again until the newest entry wins."""
 
-import datetime
 import json
-import os
 import random
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 from promotion.champion.checks import Check, Permissions, check_model
 from promotion.champion.desired import Difference, Main, differences, one_difference
+from promotion.cli import now
 from promotion.errors import PromotionError
 from promotion.git.repo import Repo, pull_request
 from promotion.registry.client import CHAMPION, RegisteredModel, Registry
@@ -38,6 +38,17 @@ class Planned:
     def wanted(self) -> bool:
         """Whether there is something to write."""
         return self.difference.step != "none"
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON: the model, where @champion is, which version main pins, the step, and why it would be refused."""
+        diff = self.difference
+        return {
+            "model": diff.model,
+            "champion": diff.current.champion,
+            "pinned": diff.wanted,
+            "step": diff.step,
+            "refused": list(self.problems),
+        }
 
 
 @dataclass(frozen=True)
@@ -232,21 +243,3 @@ def _repair(model: RegisteredModel, newest: LedgerEntry, cause: str, by: str) ->
         cause=cause,
     )
     return repair.key, repair.text()
-
-
-def now() -> str:
-    """The time as ISO 8601 in UTC, to the second."""
-    return datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def who() -> str:
-    """Who applies: the actor of the workflow run, else this machine's user."""
-    actor, run = os.environ.get("GITHUB_ACTOR"), os.environ.get("GITHUB_RUN_ID")
-    if actor:
-        return f"{actor} (run {run})" if run else actor
-    import getpass
-
-    try:
-        return getpass.getuser()
-    except (OSError, KeyError):
-        return "unknown"

@@ -37,7 +37,9 @@ def hosted_tip(repo: Repo, branch: str) -> str:
         )
     tip = fetch_branch(repo, branch)
     if tip is None:
-        raise PromotionError(f"{REMOTE} has no branch `{branch}`; name the one that counts with --base")
+        raise PromotionError(
+            f"{REMOTE} has no branch `{branch}`; --branch names the production branch, --head a pull request's own"
+        )
     return tip
 
 
@@ -144,7 +146,7 @@ def push_branch(repo: Repo, commit: str, branch: str) -> bool:
     if not same:
         raise PromotionError(
             f"{REMOTE} has a branch {branch} with other content; "
-            f"delete it (`git push {REMOTE} --delete {branch}`) or choose another with --branch"
+            f"delete it (`git push {REMOTE} --delete {branch}`) or choose another with --head"
         )
     return False
 

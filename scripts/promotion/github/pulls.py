@@ -39,11 +39,14 @@ class Proposal:
     body: str
 
 
-def host_of(repo: Repo, env: Mapping[str, str] = os.environ) -> Host:
-    """Find out where `origin` is hosted, from GITHUB_* or its address; a token alone never picks the server."""
+def host_of(repo: Repo, env: Mapping[str, str] = os.environ, *, name: str | None = None) -> Host:
+    """Find out where `origin` is hosted, from GITHUB_* or its address; a token alone never picks the server.
+
+    name: OWNER/NAME of the repository, where it is not the one that GITHUB_REPOSITORY or origin names.
+    """
     code, url, _ = repo.attempt("remote", "get-url", REMOTE)
     found = ORIGIN.fullmatch(url.strip()) if code == 0 else None
-    name = env.get("GITHUB_REPOSITORY") or (found["repo"] if found else None)
+    name = name or env.get("GITHUB_REPOSITORY") or (found["repo"] if found else None)
     server = env.get("GITHUB_SERVER_URL") or (f"https://{found['host']}" if found else None)
     api = env.get("GITHUB_API_URL")
     if api is None and found is not None:

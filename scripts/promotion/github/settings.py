@@ -16,7 +16,7 @@ REPO_METHODS = {"squash": "allow_squash_merge", "merge": "allow_merge_commit", "
 
 
 @dataclass(frozen=True)
-class Check:
+class Diagnosis:
     """One line of doctor.py. state: ok, missing, or unknown (it could not be seen); todo: what to do about it."""
 
     name: str
@@ -38,7 +38,7 @@ class Branch:
     methods: set[str] | None = None
 
 
-def repository_checks(github: GitHub, names: dict[str | None, Names]) -> list[Check]:
+def repository_checks(github: GitHub, names: dict[str | None, Names]) -> list[Diagnosis]:
     """Return every check of a repository's settings; names: what the workflows read, by environment (None: no one).
 
     Raises GitHubError only where the token or the repository's name is wrong.
@@ -62,84 +62,86 @@ def repository_checks(github: GitHub, names: dict[str | None, Names]) -> list[Ch
     return checks
 
 
-def _seen(name: str, look: Callable[[], Iterable[Check]]) -> list[Check]:
+def _seen(name: str, look: Callable[[], Iterable[Diagnosis]]) -> list[Diagnosis]:
     """The checks, or one that says why they cannot be made."""
     try:
         return list(look())
     except GitHubError as error:
-        return [Check(name, UNKNOWN, clean(error.message, 250))]
+        return [Diagnosis(name, UNKNOWN, clean(error.message, 250))]
 
 
-def _merge_methods(repo: dict[str, Any], rules: Branch) -> Check:
+def _merge_methods(repo: dict[str, Any], rules: Branch) -> Diagnosis:
     """Rebase merging takes a pin apart from its code: neither the repository nor the branch's rules may allow it."""
     name = "merge methods"
     by_rules = {rules.queue.lower()} if rules.queue else rules.methods
     by_repo = {method for method in ("squash", "merge", "rebase") if repo.get(REPO_METHODS[method])}
     if by_rules is None and any(repo.get(key) is None for key in REPO_METHODS.values()):
-        return Check(name, UNKNOWN, "only an account that may write sees them")
+        return Diagnosis(name, UNKNOWN, "only an account that may write sees them")
     allowed = by_repo if by_rules is None else by_rules & by_repo or by_rules
     listed = ", ".join(sorted(clean(method, 20) for method in allowed)) or "none"
     if "rebase" in allowed or not allowed:
         todo = "Settings > General > Pull Requests: allow squash or merge commits, forbid rebase merging"
-        return Check(name, MISSING, f"allowed: {listed}", todo)
-    return Check(name, OK, listed)
+        return Diagnosis(name, MISSING, f"allowed: {listed}", todo)
+    return Diagnosis(name, OK, listed)
 
 
-def _issues(repo: dict[str, Any]) -> list[Check]:
+def _issues(repo: dict[str, Any]) -> list[Diagnosis]:
     if repo.get("has_issues") is False:
         return [
-            Check("issues", MISSING, "switched off", "Settings > General > Features: Issues, where drift is reported")
+            Diagnosis(
+                "issues", MISSING, "switched off", "Settings > General > Features: Issues, where drift is reported"
+            )
         ]
-    return [Check("issues", OK, "on")]
+    return [Diagnosis("issues", OK, "on")]
 
 
-def _actions(github: GitHub) -> Iterable[Check]:
+def _actions(github: GitHub) -> Iterable[Diagnosis]:
     found = github.settings("/actions/permissions", doing="read whether Actions are on", needs="administration: read")
     if not found.get("enabled"):
         todo = "Settings > Actions > General: allow actions"
-        yield Check("actions", MISSING, "switched off", todo)
+        yield Diagnosis("actions", MISSING, "switched off", todo)
     else:
-        yield Check("actions", OK, f"on, {found.get('allowed_actions', 'all')} allowed")
+        yield Diagnosis("actions", OK, f"on, {found.get('allowed_actions', 'all')} allowed")
 
 
-def _opens_pulls(github: GitHub) -> Iterable[Check]:
+def _opens_pulls(github: GitHub) -> Iterable[Diagnosis]:
     doing = "read the workflow token's permissions"
     found = github.settings("/actions/permissions/workflow", doing=doing, needs="administration: read")
     if found.get("can_approve_pull_request_reviews"):
-        yield Check("workflow token", OK, "may open pull requests")
+        yield Diagnosis("workflow token", OK, "may open pull requests")
     else:
         todo = (
             "Settings > Actions > General: tick `Allow GitHub Actions to create and approve pull requests`, "
             "or give schedule.yml a GitHub App's token"
         )
-        yield Check("workflow token", MISSING, "may not open pull requests", todo)
+        yield Diagnosis("workflow token", MISSING, "may not open pull requests", todo)
     if found.get("default_workflow_permissions") == "read":
-        yield Check("workflow token's default", OK, "read")
+        yield Diagnosis("workflow token's default", OK, "read")
     else:
         todo = "Settings > Actions > General > Workflow permissions: read; each job asks for what it needs"
-        yield Check("workflow token's default", MISSING, "write", todo)
+        yield Diagnosis("workflow token's default", MISSING, "write", todo)
 
 
-def _owners(github: GitHub) -> Iterable[Check]:
+def _owners(github: GitHub) -> Iterable[Diagnosis]:
     try:
         doing = "read the errors of CODEOWNERS"
         found = github.settings("/codeowners/errors", doing=doing, needs="contents: read").get("errors") or []
     except GitHubError as error:
         if error.status != 404:
             raise
-        yield Check("code owners", MISSING, "no CODEOWNERS on the default branch", "merge .github/CODEOWNERS")
+        yield Diagnosis("code owners", MISSING, "no CODEOWNERS on the default branch", "merge .github/CODEOWNERS")
         return
     if found:
         first = found[0]
         place = f"{clean(str(first.get('path')), 60)}:{first.get('line')}: {clean(str(first.get('kind')), 60)}"
-        yield Check(
+        yield Diagnosis(
             "code owners", MISSING, f"{len(found)} errors, first {place}", "name people or teams that may write"
         )
     else:
-        yield Check("code owners", OK, "no errors")
+        yield Diagnosis("code owners", OK, "no errors")
 
 
-def _active(github: GitHub) -> Iterable[Check]:
+def _active(github: GitHub) -> Iterable[Diagnosis]:
     doing = "list the workflows"
     found = github.settings_list("/actions/workflows", key="workflows", doing=doing, needs="actions: read")
     states = {str(item.get("path")).rsplit("/", 1)[-1]: item.get("state") for item in found}
@@ -147,12 +149,14 @@ def _active(github: GitHub) -> Iterable[Check]:
     absent = [workflow for workflow in WORKFLOWS if workflow not in states]
     asleep = [workflow for workflow in WORKFLOWS if states.get(workflow, "active") != "active"]
     if absent:
-        yield Check(name, MISSING, f"not there: {', '.join(absent)}", "push .github/workflows to the default branch")
+        yield Diagnosis(
+            name, MISSING, f"not there: {', '.join(absent)}", "push .github/workflows to the default branch"
+        )
     elif asleep:
         todo = "Actions tab: enable them (GitHub switches schedules off after 60 idle days)"
-        yield Check(name, MISSING, f"not active: {', '.join(asleep)}", todo)
+        yield Diagnosis(name, MISSING, f"not active: {', '.join(asleep)}", todo)
     else:
-        yield Check(name, OK, "active")
+        yield Diagnosis(name, OK, "active")
 
 
 def read_branch(github: GitHub, branch: str) -> Branch:
@@ -203,11 +207,11 @@ def _take_protection(state: Branch, protection: dict[str, Any]) -> None:
         state.force_pushes = False
 
 
-def _branch_checks(repo: dict[str, Any], branch: str, state: Branch) -> Iterable[Check]:
+def _branch_checks(repo: dict[str, Any], branch: str, state: Branch) -> Iterable[Diagnosis]:
     where = f"Settings > Rules > Rulesets, a ruleset on {branch}"
 
-    def check(name: str, ok: bool, good: str, bad: str, todo: str) -> Check:
-        return Check(name, OK, good) if ok else Check(name, MISSING, bad, f"{where}: {todo}")
+    def check(name: str, ok: bool, good: str, bad: str, todo: str) -> Diagnosis:
+        return Diagnosis(name, OK, good) if ok else Diagnosis(name, MISSING, bad, f"{where}: {todo}")
 
     listed = ", ".join(sorted(clean(str(context), 40) for context in state.checks)) or "none"
     yield check(
@@ -235,7 +239,7 @@ def _branch_checks(repo: dict[str, Any], branch: str, state: Branch) -> Iterable
     )
 
 
-def _environment(github: GitHub, branch: str) -> Iterable[Check]:
+def _environment(github: GitHub, branch: str) -> Iterable[Diagnosis]:
     name = f"environment {PRODUCTION}"
     try:
         found = github.settings(f"/environments/{PRODUCTION}", doing=f"read the {name}", needs="actions: read")
@@ -245,7 +249,7 @@ def _environment(github: GitHub, branch: str) -> Iterable[Check]:
         todo = (
             f"Settings > Environments: make `{PRODUCTION}`, restrict it to {branch}, put the production secrets there"
         )
-        yield Check(name, MISSING, "there is none", todo)
+        yield Diagnosis(name, MISSING, "there is none", todo)
         return
     policy = found.get("deployment_branch_policy")
     rules = sorted(
@@ -253,10 +257,10 @@ def _environment(github: GitHub, branch: str) -> Iterable[Check]:
     )
     todo = f"Settings > Environments > {PRODUCTION} > Deployment branches: only {branch}"
     if policy is None:
-        yield Check(name, MISSING, "any branch may use it", todo)
+        yield Diagnosis(name, MISSING, "any branch may use it", todo)
         return
     if policy.get("protected_branches"):
-        yield Check(name, OK, f"protected branches only; {', '.join(rules) or 'no reviewers'}")
+        yield Diagnosis(name, OK, f"protected branches only; {', '.join(rules) or 'no reviewers'}")
         return
     path = f"/environments/{PRODUCTION}/deployment-branch-policies"
     listed = github.settings_list(
@@ -264,12 +268,12 @@ def _environment(github: GitHub, branch: str) -> Iterable[Check]:
     )
     branches = [clean(str(item.get("name")), 60) for item in listed]
     if branches == [branch]:
-        yield Check(name, OK, f"only {branch}; {', '.join(rules) or 'no reviewers'}")
+        yield Diagnosis(name, OK, f"only {branch}; {', '.join(rules) or 'no reviewers'}")
     else:
-        yield Check(name, MISSING, f"open to {', '.join(branches) or 'no branch'}", todo)
+        yield Diagnosis(name, MISSING, f"open to {', '.join(branches) or 'no branch'}", todo)
 
 
-def _names(github: GitHub, environment: str | None, wanted: Names) -> Iterable[Check]:
+def _names(github: GitHub, environment: str | None, wanted: Names) -> Iterable[Diagnosis]:
     scope = f"environment {environment}" if environment else "repository"
     own = _listed(github, f"/environments/{quote(environment, safe='')}" if environment else "/actions", scope)
     shared = NOTHING if environment is None else _listed(github, "/actions", "repository")
@@ -278,14 +282,14 @@ def _names(github: GitHub, environment: str | None, wanted: Names) -> Iterable[C
     name = f"secrets of the {scope}"
     where = f"Settings > Environments > {environment}" if environment else "Settings > Secrets and variables > Actions"
     if missing:
-        yield Check(name, MISSING, f"not set: {'; '.join(missing)}", f"{where}: add them")
+        yield Diagnosis(name, MISSING, f"not set: {'; '.join(missing)}", f"{where}: add them")
     elif environment is not None and wanted.secrets and not own.secrets & wanted.secrets:
         todo = f"{where}: give it its own, so that only {PRODUCTION} can move @champion"
-        yield Check(name, MISSING, "it has none of its own and uses the repository's", todo)
+        yield Diagnosis(name, MISSING, "it has none of its own and uses the repository's", todo)
     else:
         more = f"; not set, optional: {', '.join(optional)}" if optional else ""
         seen = sorted((own | shared).secrets & wanted.secrets | (own | shared).variables & wanted.variables)
-        yield Check(name, OK, f"{', '.join(seen) or 'none needed'}{more}")
+        yield Diagnosis(name, OK, f"{', '.join(seen) or 'none needed'}{more}")
 
 
 def _listed(github: GitHub, path: str, scope: str) -> Names:

@@ -105,7 +105,7 @@ def _error(reported: Reported) -> tuple[str, ...]:
     name = reported.plan.model
     return (
         "Read the end of the log here (the whole of it is in the workflow run), fix it and push.",
-        f"To repeat it on a laptop: `python scripts/retrain.py --try {name.replace('`', '')}`",
+        f"To repeat it on a laptop: `python scripts/retrain.py try {name.replace('`', '')}`",
     )
 
 

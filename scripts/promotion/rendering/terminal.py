@@ -1,4 +1,4 @@
-"""The report as a terminal's plain text, for `retrain.py --try` and for logs."""
+"""The report as a terminal's plain text, for `retrain.py try` and for logs."""
 
 from collections.abc import Sequence
 

@@ -92,7 +92,7 @@ def _model(reported: Reported, shown: Status, losers: Sequence[str], *, blocked:
         "next": advice.next_steps(reported, shown.word, losers),
         "error": reported.error or _unjudged(reported, shown),
         "log_tail": reported.log_tail,
-        "repeat": f"python scripts/retrain.py --try {plan.model}" if plan.action in ("train", "judge") else None,
+        "repeat": f"python scripts/retrain.py try {plan.model}" if plan.action in ("train", "judge") else None,
         "mergeable": is_green(reported) and not blocked and not losers,
     }
     if evaluation is None:

@@ -62,7 +62,7 @@ def branch_to_update(repo: Repo, host: Host, model: str | None, base_name: str) 
     pull = None if model is None or host.github is None else own_pull(host.github, model, base_name)
     if pull is None:
         raise PromotionError(
-            f"you are on {branch or 'no branch'}; check out the pull request's branch, or name it with --branch"
+            f"you are on {branch or 'no branch'}; check out the pull request's branch, or name it with --head"
         )
     return pull.head_ref
 
