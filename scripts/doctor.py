@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 
+from promotion import __version__
 from promotion.cli import command_line, handled
 from promotion.config import promotion_yaml as config
 from promotion.config.model_yaml import read_spec
@@ -21,6 +22,10 @@ from promotion.registry.client import CHAMPION, Registry, tracking_uri
 from promotion.text.escape import clean, log_text, without_secrets
 
 OLDEST_GIT = (2, 30)
+# uses: OWNER/NAME/.github/workflows/retrain.yml@COMMIT # vX.Y.Z
+CALLED = re.compile(
+    r"uses: +([\w.-]+/[\w.-]+)/\.github/workflows/(?:retrain|promote|drift|schedule|watch)\.yml@(\S+)(?: +# *(\S+))?"
+)
 
 
 def local_checks(root: Path) -> list[Diagnosis]:
@@ -35,6 +40,7 @@ def local_checks(root: Path) -> list[Diagnosis]:
         checks.append(Diagnosis("history", MISSING, "this clone is shallow", "git fetch --unshallow"))
     else:
         checks.append(Diagnosis("history", OK, "complete"))
+    checks.append(release_check(root))
     checks += _promotion_checks(root)
     folder = root / ".github" / "workflows"
     absent = [name for name in WORKFLOWS if not (folder / name).is_file()]
@@ -47,6 +53,28 @@ def local_checks(root: Path) -> list[Diagnosis]:
         todo = "say in .github/CODEOWNERS who guards promotion.yaml, .github and data.py"
         checks.append(Diagnosis("CODEOWNERS", MISSING, "not there", todo))
     return checks
+
+
+def release_check(root: Path) -> Diagnosis:
+    """Say which release of this project a repository runs: its own scripts', or the one that its workflows call."""
+    own = root / "scripts" / "promotion" / "__init__.py"
+    if own.is_file():
+        found = re.search(r'^__version__ = "([^"]+)"', own.read_text(encoding="utf-8", errors="replace"), re.MULTILINE)
+        release = "before 0.1.0" if found is None else clean(found[1], 40)
+        other = "" if release == __version__ else f"; this doctor.py is of {__version__}"
+        return Diagnosis("release", OK, f"{release}, the scripts of this checkout{other}")
+    called = set()
+    for path in sorted((root / ".github" / "workflows").glob("*.y*ml")):
+        called |= set(CALLED.findall(path.read_text(encoding="utf-8", errors="replace")))
+    if not called:
+        todo = "copy scripts/, or call this project's workflows (.github/SETUP.md)"
+        return Diagnosis("release", MISSING, "neither scripts/promotion here nor a workflow that calls them", todo)
+    names = sorted(f"{version or commit[:12]} of {repo}" for repo, commit, version in called)
+    if len(called) > 1:
+        return Diagnosis(
+            "release", MISSING, f"its workflows call {', '.join(names)}", "let all of them call one commit"
+        )
+    return Diagnosis("release", OK, f"{names[0]}, which its workflows call")
 
 
 def _git_version() -> Diagnosis:

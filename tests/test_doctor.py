@@ -9,6 +9,7 @@ from typing import Any
 
 import doctor
 import pytest
+from promotion import __version__
 from promotion.git.repo import Repo
 from promotion.github.pulls import host_of
 from promotion.github.secrets import Names, lacking, read_names
@@ -44,6 +45,9 @@ def checkout(tmp_path: Path) -> Path:
     shutil.copy(PROJECT / "promotion.yaml", root)
     folder = root / ".github" / "workflows"
     folder.mkdir(parents=True)
+    package = root / "scripts" / "promotion"
+    package.mkdir(parents=True)
+    shutil.copy(PROJECT / "scripts" / "promotion" / "__init__.py", package)
     (root / ".github" / "CODEOWNERS").write_text("* @octo-org/owners\n")
     for name in doctor.WORKFLOWS:
         environment = "environment: {name: production}" if name == "promote.yml" else ""
@@ -386,3 +390,30 @@ def test_name_in_place_of_the_folder_is_told_where_to_go(checkout: Path, capsys:
     """`--repo OWNER/NAME`, as it once was, gives the new option."""
     assert doctor.main(["--repo", "octo-org/fraud"]) == 2
     assert "--hosted octo-org/fraud" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("lines", "state", "says"),
+    [
+        (["retrain.yml@{sha} # v0.2.0", "promote.yml@{sha} # v0.2.0"], OK, "v0.2.0 of octo-org/promote"),
+        (["retrain.yml@{sha}"], OK, "aaaaaaaaaaaa of octo-org/promote"),
+        (["retrain.yml@{sha} # v0.2.0", "promote.yml@v1"], MISSING, "let all of them call one commit"),
+        ([], MISSING, "neither"),
+    ],
+)
+def test_release_that_workflows_call(checkout: Path, lines: list[str], state: str, says: str) -> None:
+    """A repository without the scripts runs the release that its workflows call, one for all."""
+    shutil.rmtree(checkout / "scripts")
+    calls = [f"    uses: octo-org/promote/.github/workflows/{line.format(sha='a' * 40)}" for line in lines]
+    (checkout / ".github" / "workflows" / "retrain.yml").write_text("jobs:\n" + "\n".join(calls) + "\n")
+    found = doctor.release_check(checkout)
+
+    assert found.state == state
+    assert says in f"{found.found}; {found.todo}"
+
+
+def test_release_of_the_scripts_here(checkout: Path) -> None:
+    """A copy of this project runs its own scripts; that doctor.py is of another release is said."""
+    assert doctor.release_check(checkout).found == f"{__version__}, the scripts of this checkout"
+    (checkout / "scripts" / "promotion" / "__init__.py").write_text('__version__ = "0.0.9"\n')
+    assert doctor.release_check(checkout).found.startswith("0.0.9, the scripts of this checkout; this doctor.py")

@@ -11,7 +11,7 @@ import math
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from promotion.errors import PromotionError
 
@@ -22,6 +22,14 @@ class Frozen(BaseModel):
     """A strict, immutable part of a record: an unknown or wrongly typed field is an error."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+
+def added() -> Any:
+    """A field that a later release added: None in older records, whose canonical text then stays without it.
+
+    So an old record that is read and written again has the same bytes, and the digest that a pin names.
+    """
+    return Field(default=None, exclude_if=lambda value: value is None)
 
 
 class Record(Frozen):
@@ -207,10 +215,8 @@ class Side(Frozen):
     labels_known_by: str | None = None
 
 
-class TestSet(Frozen):
+class JudgedRows(Frozen):
     """What was judged on: days, rows, and the digest over keys, labels, money and clusters, sorted."""
-
-    __test__: ClassVar[bool] = False  # not a pytest class
 
     first: str
     last: str
@@ -220,14 +226,17 @@ class TestSet(Frozen):
 
 
 class Evaluation(Record):
-    """The judgement: deterministic, so the same judgement has the same digest. Written as evaluation.json."""
+    """The judgement: deterministic, so the same judgement has the same digest. Written as evaluation.json.
+
+    release: of the scripts that judged.
+    """
 
     model: str
     verdict: Verdict
     headline: str
     policy: dict[str, Any]
     policy_digest: str
-    test: TestSet
+    test: JudgedRows
     candidate: Side
     champion: Side | None
     gate: tuple[RuleResult, ...]
@@ -238,6 +247,7 @@ class Evaluation(Record):
     looks: Looks | None
     notes: tuple[str, ...]
     confidence_used: float
+    release: str | None = added()
 
 
 class ScoresInfo(Record):

@@ -7,6 +7,7 @@ from promotion.records import (
     Estimate,
     Evaluation,
     Gate,
+    JudgedRows,
     Looks,
     ModelPlan,
     PinRecord,
@@ -15,7 +16,6 @@ from promotion.records import (
     RuleResult,
     ScoresInfo,
     Side,
-    TestSet,
 )
 from promotion.rendering import Reported
 
@@ -264,7 +264,9 @@ def evaluation(verdict: str, headline: str, **changes: object) -> Evaluation:
         "headline": headline,
         "policy": POLICY,
         "policy_digest": POLICY_SHA,
-        "test": TestSet(first="2018-08-08", last="2018-08-14", rows=68553, positives=526, digest="sha256:" + "2" * 64),
+        "test": JudgedRows(
+            first="2018-08-08", last="2018-08-14", rows=68553, positives=526, digest="sha256:" + "2" * 64
+        ),
         "candidate": Side(
             source_tree=TREE_NEW,
             digest=SHA_NEW,

@@ -19,8 +19,7 @@ import pytest
 from promotion.config import promotion_yaml as config
 from promotion.config.edit import splice
 from promotion.git.repo import Repo
-from promotion.records import Evaluation, PinRecord, Side, digest_files
-from promotion.records import TestSet as Tested
+from promotion.records import Evaluation, JudgedRows, PinRecord, Side, digest_files
 from promotion.registry.client import CHAMPION, Registry, Version
 from promotion.registry.ledger import LedgerEntry, Repair, read_ledger, read_repairs
 
@@ -237,7 +236,7 @@ def evaluation(
         side = Side(source_tree=champion.source_tree, digest=champion.digest, version=champion.version)
     return Evaluation(
         model=model, verdict=verdict, headline=verdict, policy=policy, policy_digest=policy_digest,
-        test=Tested(first="2026-08-01", last="2026-08-07", rows=10, digest=sha("test")),
+        test=JudgedRows(first="2026-08-01", last="2026-08-07", rows=10, digest=sha("test")),
         candidate=candidate, champion=side, gate=(), challenge=(), comparisons=(), days=(), power=(), looks=None,
         notes=(), confidence_used=0.95,
     )  # fmt: skip

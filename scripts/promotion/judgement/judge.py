@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from pathlib import Path
 
+from promotion import __version__
 from promotion.config.promotion_yaml import ChallengeRule, Policy, Target
 from promotion.config.strict import suggestion
 from promotion.errors import PromotionError
@@ -28,11 +29,11 @@ from promotion.records import (
     Day,
     Estimate,
     Evaluation,
+    JudgedRows,
     Looks,
     Power,
     RuleResult,
     Side,
-    TestSet,
     finite,
 )
 from promotion.text.figures import plural
@@ -132,7 +133,7 @@ def judge(
         ),
         policy=policy.raw,
         policy_digest=policy.digest,
-        test=TestSet(
+        test=JudgedRows(
             first=_iso(scores.first),
             last=_iso(scores.last),
             rows=scores.rows,
@@ -149,6 +150,7 @@ def judge(
         looks=looks,
         notes=(*notes, *extra_notes),
         confidence_used=finite(1 - 2 * work.tail) or 0.0,
+        release=__version__,
     )
 
 

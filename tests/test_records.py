@@ -1,0 +1,59 @@
+"""Records: canonical bytes, also of those that an older release wrote."""
+
+from promotion import __version__
+from promotion.records import Evaluation
+
+OF_0_0 = """\
+{
+  "schema_version": 1,
+  "model": "m",
+  "verdict": "FIRST",
+  "headline": "h",
+  "policy": {
+    "gate": {
+      "f1": "> 0.2"
+    }
+  },
+  "policy_digest": "sha256:1111111111111111111111111111111111111111111111111111111111111111",
+  "test": {
+    "first": "2026-01-01",
+    "last": "2026-01-07",
+    "rows": 3,
+    "positives": null,
+    "digest": "sha256:2222222222222222222222222222222222222222222222222222222222222222"
+  },
+  "candidate": {
+    "source_tree": null,
+    "digest": "sha256:3333333333333333333333333333333333333333333333333333333333333333",
+    "predictions": null,
+    "version": null,
+    "labels_known_by": null
+  },
+  "champion": null,
+  "gate": [],
+  "challenge": [],
+  "comparisons": [],
+  "days": [],
+  "power": [],
+  "looks": null,
+  "notes": [],
+  "confidence_used": 0.95
+}
+"""
+
+
+def test_evidence_of_an_older_release_keeps_its_digest() -> None:
+    """Fields that came later do not enter the text of a record that lacks them, so its pin still names it."""
+    old = Evaluation.parse(OF_0_0, where="evaluation.json")
+
+    assert old.release is None
+    assert old.text() == OF_0_0
+    assert old.sha256 == "sha256:0586383e80d50084a8682b57d4637cbf246601797abe4e3ad785f02096ce9274"
+
+
+def test_release_that_judged_is_in_the_evidence() -> None:
+    """What is judged today says by which release, and reads back the same."""
+    new = Evaluation.parse(OF_0_0, where="evaluation.json").model_copy(update={"release": __version__})
+
+    assert f'"release": "{__version__}"' in new.text()
+    assert Evaluation.parse(new.text(), where="evaluation.json") == new
