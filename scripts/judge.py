@@ -40,9 +40,9 @@ def judge(scores: Path, policy: Policy, out: Path, *, progress: Progress | None 
     )
     reported = [Reported(plan=plan, evaluation=found, elsewhere=True)]
     found.write(out / "evaluation.json")
-    comment = comment_markdown(reported, plan=None, run_url=None, report_url=None)
+    comment = comment_markdown(reported, plan=None)
     (out / "comment.md").write_text(comment, encoding="utf-8")
-    (out / "report.html").write_text(report_html(reported, plan=None, run_url=None), encoding="utf-8")
+    (out / "report.html").write_text(report_html(reported), encoding="utf-8")
     print(terminal_text(reported, trial=False))
     return found
 

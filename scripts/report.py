@@ -5,8 +5,9 @@ go to the pull request.
 """
 
 import os
+import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -22,7 +23,7 @@ from promotion.pullrequest.workdir import Work
 from promotion.records import Answered, Candidate, Evaluation, Gate, ModelPlan, Plan, Record, ScoresInfo
 from promotion.rendering.html import report_html
 from promotion.rendering.markdown import comment_markdown, job_summary, summary_line
-from promotion.rendering.view import Reported, is_green
+from promotion.rendering.reported import NOWHERE, Links, Reported, is_green
 
 LOG_TAIL = 8_000
 R = TypeVar("R", bound=Record)
@@ -72,17 +73,16 @@ def write_report(
     plan: Plan | None,
     models: Sequence[Reported],
     *,
-    run_url: str | None,
-    report_url: str | None,
+    links: Links = NOWHERE,
     refusals: Sequence[str] = (),
 ) -> str:
     """Write comment.md, report.html and status.txt into the work folder; return the status line."""
     why = [*(plan.refusals if plan is not None else ()), *refusals]
     line = summary_line(models, refusals=why)
-    comment = comment_markdown(models, plan=plan, run_url=run_url, report_url=report_url, refusals=why)
+    comment = comment_markdown(models, plan=plan, links=links, refusals=why)
     work.root.mkdir(parents=True, exist_ok=True)
     (work.root / "comment.md").write_text(comment, encoding="utf-8")
-    page = report_html(models, plan=plan, run_url=run_url, refusals=why)
+    page = report_html(models, plan=plan, links=links, refusals=why)
     (work.root / "report.html").write_text(page, encoding="utf-8")
     (work.root / "status.txt").write_text(line + "\n", encoding="utf-8")
     return line
@@ -122,10 +122,15 @@ def publish(
         upsert_comment(github, where.number, REPORT_MARKER, body)
 
 
-def run_address(env: "os._Environ[str] | dict[str, str]" = os.environ) -> str | None:
-    """Return the address of this workflow run, None outside Actions."""
+def links_of(run: str | None, report: str | None, env: Mapping[str, str] = os.environ) -> Links:
+    """Return where readers can go on: what is given, and in Actions this run and the pull request that it is about."""
     server, repo, number = (env.get(f"GITHUB_{name}") for name in ("SERVER_URL", "REPOSITORY", "RUN_ID"))
-    return f"{server}/{repo}/actions/runs/{number}" if server and repo and number else None
+    if not (server and repo and number):
+        return Links(run=run or None, report=report or None)
+    web, event = f"{server}/{repo}", read_event(env)
+    about = str(event.number or "") or event.inputs.get("pull_request", "")
+    pull = f"{web}/pull/{about}" if re.fullmatch(r"[1-9][0-9]{0,9}", about) else None
+    return Links(run=run or f"{web}/actions/runs/{number}", report=report or None, pull=pull)
 
 
 @handled
@@ -142,24 +147,24 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--run-url", help="where the run's log is (default: this workflow run)")
     parser.add_argument("--report-url", help="where the full report is")
     args = parser.parse_args(argv)
-    work, run_url, report_url = Work(args.work), args.run_url or run_address(), args.report_url or None
+    work, links = Work(args.work), links_of(args.run_url, args.report_url)
     plan, models, refusals = gathered(work, pinned=args.pinned, answers=bool(os.environ.get("GITHUB_ACTIONS")))
-    line = write_report(work, plan, models, run_url=run_url, report_url=report_url, refusals=refusals)
+    line = write_report(work, plan, models, links=links, refusals=refusals)
     ok = mergeable = green(plan, models, refusals)
     if args.github:
         event = read_event()
         where = situation(event, GitHub.from_environment)
         if not where.credentials:
             ok = gate_green(plan, models) and not refusals
-        summary = job_summary(models, plan=plan, run_url=run_url, report_url=report_url, refusals=refusals)
-        write_summary(summary, more=f"The rest: {report_url}" if report_url else "")
+        summary = job_summary(models, plan=plan, links=links, refusals=refusals)
+        write_summary(summary, more=f"The rest: {links.report}" if links.report else "")
         write_output({"mergeable": "true" if mergeable else "false"})
         if not ok:
             print(command(Annotation("error", line, title="promotion")), file=sys.__stdout__, flush=True)
         if where.speaks:
             body = (work.root / "comment.md").read_text(encoding="utf-8")
             pushed = _read(Pushed, work.pushed) or Pushed()
-            publish(GitHub.from_environment(), event, where, body, line, pushed, report_url or run_url, ok=ok)
+            publish(GitHub.from_environment(), event, where, body, line, pushed, links.report or links.run, ok=ok)
     print(line)
     return 0 if ok else VERDICT_NO
 

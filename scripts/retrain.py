@@ -87,7 +87,7 @@ def show(work: Work) -> None:
     from report import collect, write_report
 
     plan, models = collect(work, pinned=False)
-    write_report(work, plan, models, run_url=None, report_url=None)
+    write_report(work, plan, models)
     print(terminal_text(models, plan=plan))
     print(f"\nnothing was registered; the full report is {work.root / 'report.html'}")
 

@@ -181,6 +181,17 @@ class Day(Frozen):
     champion: float | None = None
 
 
+class Flip(Frozen):
+    """The rows of one kind on which the two models decide differently.
+
+    dollars: the candidate's dollars on these rows minus the champion's; None without `measure.dollars`.
+    """
+
+    kind: Literal["newly_caught", "newly_missed", "new_false_alarm", "false_alarm_gone"]
+    rows: int
+    dollars: float | None = None
+
+
 class Power(Frozen):
     """What the test set can show about one challenge rule (all in the metric's units).
 
@@ -228,7 +239,7 @@ class JudgedRows(Frozen):
 class Evaluation(Record):
     """The judgement: deterministic, so the same judgement has the same digest. Written as evaluation.json.
 
-    release: of the scripts that judged.
+    release: of the scripts that judged. flips: every kind of changed decision; None where nothing is decided (a regression), or nothing to compare with.
     """
 
     model: str
@@ -248,13 +259,15 @@ class Evaluation(Record):
     notes: tuple[str, ...]
     confidence_used: float
     release: str | None = added()
+    flips: tuple[Flip, ...] | None = added()
 
 
 class ScoresInfo(Record):
     """Beside scores.parquet: what was scored, and how the two sides differ. Written as scores.json.
 
     changes: what is measured differently by the candidate's data.py (keys, labels, money), in
-    sentences; empty where both trees give the same rows. latency: milliseconds for each model.
+    sentences; empty where both trees give the same rows. latency_ms: milliseconds for each model;
+    latency_missing: why they could not be measured.
     """
 
     model: str
@@ -271,6 +284,7 @@ class ScoresInfo(Record):
     candidate_digest: str
     changes: tuple[str, ...] = ()
     latency_ms: dict[str, float] = {}
+    latency_missing: str | None = None
     custom_metrics: dict[str, tuple[str, ...]] = {}
 
 
@@ -324,6 +338,28 @@ class PinRecord(Frozen):
     adopted: bool = False
 
 
+class FileChange(Frozen):
+    """A file below the model's folder. added, removed: lines; None for a file that is not text."""
+
+    path: str
+    added: int | None
+    removed: int | None
+
+
+class Changed(Frozen):
+    """How a model's folder differs from the base's.
+
+    settings: (dotted key of model.yaml, before, after), None where the key is not there. more_settings,
+    more_files: how many this record leaves out. new: the base has no such folder.
+    """
+
+    settings: tuple[tuple[str, str | None, str | None], ...] = ()
+    files: tuple[FileChange, ...] = ()
+    more_settings: int = 0
+    more_files: int = 0
+    new: bool = False
+
+
 Action = Literal["none", "train", "judge", "verify", "refuse"]
 
 
@@ -334,7 +370,8 @@ class ModelPlan(Frozen):
     champion: the pin of the base. pin: the pin of the merge result. policy: measure, gate and
     challenge in force (the base's; a new model brings its own). champion_model: the name under which a
     renamed model's champion is registered. committed_on: the day (UTC) on which
-    the tree of a model to judge was first committed.
+    the tree of a model to judge was first committed. changed: how that tree differs from the base's.
+    gate_alone: the run has no credentials (a fork), so that the candidate meets the gate and no champion.
     """
 
     model: str
@@ -352,6 +389,8 @@ class ModelPlan(Frozen):
     run_id: str | None = None
     version: int | None = None
     champion_model: str | None = None
+    changed: Changed | None = None
+    gate_alone: bool = False
 
 
 class Plan(Record):

@@ -4,8 +4,8 @@ import re
 from xml.etree import ElementTree
 
 import pytest
-from promotion.rendering import charts, report_html
-from promotion.rendering.html import inline
+from promotion.rendering import Links, charts, report_html
+from promotion.rendering.media import inline
 from promotion.text import escape
 
 from tests.support import samples
@@ -41,7 +41,7 @@ def test_every_picture_is_well_formed() -> None:
 
 def test_a_page_links_only_plain_addresses() -> None:
     """A link that is not http or https is left out."""
-    page = report_html([samples.keep()], run_url="javascript:alert(1)", pull_url="https://github.com/o/r/pull/7")
+    page = report_html([samples.keep()], links=Links(run="javascript:alert(1)", pull="https://github.com/o/r/pull/7"))
 
     assert "javascript:" not in page
     assert '<a href="https://github.com/o/r/pull/7">pull request</a>' in page

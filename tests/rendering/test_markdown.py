@@ -1,8 +1,22 @@
 """The comment says, in this order: what to beware of, the verdict, what merging does, why, and what to do."""
 
+import hashlib
+import re
+from dataclasses import replace
+
 import pytest
-from promotion.records import Plan
-from promotion.rendering import Reported, comment_markdown, is_green, job_summary, summary_line, terminal_text
+from promotion.records import Changed, FileChange, Plan
+from promotion.rendering import (
+    Links,
+    Reported,
+    comment_markdown,
+    is_green,
+    job_summary,
+    labels,
+    report_html,
+    summary_line,
+    terminal_text,
+)
 from promotion.rendering.cut import Block, fit, size
 
 from tests.support import samples
@@ -38,14 +52,14 @@ def test_the_verdict_is_an_icon_and_a_word(name: str, heading: str) -> None:
 @pytest.mark.parametrize(
     ("name", "sentence"),
     [
-        ("promote", "**Merging moves `@champion 3 → 4`.**"),
-        ("keep", "**Merging is blocked; `@champion` stays 3.**"),
-        ("rejected", "**Merging is blocked; `@champion` stays 3.**"),
-        ("first", "**Merging makes version 1 the first champion: `@champion none → 1`.**"),
-        ("same", "so users see no change.**"),
-        ("rollback", "**Merging: `@champion 4 → 3`, rollback to the champion of 2018-08-15, merged in #\u200b12.**"),
-        ("verified", "**Merging: `@champion 3 → 4`.**"),
-        ("retired", "**Merging: `@champion` is dropped.**"),
+        ("promote", " Merging moves `@champion 3 → 4`."),
+        ("keep", " Merging is blocked; `@champion` stays 3."),
+        ("rejected", " Merging is blocked; `@champion` stays 3."),
+        ("first", " Merging makes version 1 the first champion: `@champion none → 1`."),
+        ("same", "and users see no change."),
+        ("rollback", " Merging: `@champion 4 → 3`, rollback to the champion of 2018-08-15, merged in #\u200b12."),
+        ("verified", " Merging: `@champion 3 → 4`."),
+        ("retired", " Merging: `@champion` is dropped."),
     ],
 )
 def test_what_merging_does(name: str, sentence: str) -> None:
@@ -53,19 +67,127 @@ def test_what_merging_does(name: str, sentence: str) -> None:
     assert sentence in comment(*samples.every()[name])
 
 
-def test_a_win_says_by_how_much_and_how_sure() -> None:
-    """Both levels and the difference with its interval stand in the first lines."""
-    head = "\n".join(comment(samples.promote()).split("\n")[:8])
+def test_a_win_says_by_how_much_and_how_sure_in_one_sentence() -> None:
+    """Verdict, dollars, both levels, the interval and its confidence are the first sentence."""
+    assert (
+        comment(samples.promote())
+        .split("\n")[3]
+        .startswith(
+            "**Net benefit +$3,060 against version 3 in 7 test days ($47,124 → $50,184), between +$927 and +$5,193 "
+            "with 95% confidence.** Merging moves"
+        )
+    )
 
-    assert "$47,124 → $50,184" in head
-    assert "+$3,060" in head and "+$927 to +$5,193" in head
+
+@pytest.mark.parametrize("name", ["promote", "keep", "inconclusive", "rejected", "first", "verified"])
+def test_confidence_is_named_once(name: str) -> None:
+    """One level of confidence, the one that the policy claims over all looks together; 99% is nowhere."""
+    text = comment(*samples.every()[name])
+
+    assert re.findall(r"[0-9.]+% confidence", text) == ["95% confidence"] * (name != "rejected")
+    assert "99%" not in text
 
 
-def test_rules_are_one_table() -> None:
-    """Rule, value, what it must be, interval and reason in one row."""
-    row = "| ✅ pass | `net_benefit superior` | **+$3,060** | above $0 | +$927 to +$5,193 | the whole interval"
+def plain(text: str) -> str:
+    """`text` without the characters that keep a figure on one line."""
+    return text.replace("\u00a0", " ").replace("\u2060", "")
 
-    assert row in comment(samples.promote()).replace("\u00a0", " ").replace("\u2060", "")
+
+def test_a_metric_and_its_rules_are_one_row() -> None:
+    """Both models, the difference, its interval and what all rules ask for."""
+    row = "| ✅ `f1` | 0.571 | 0.678 | **+0.107** | +0.076 to +0.138 | > 0.200, difference > −0.05 |"
+
+    assert row.replace(">", "&gt;") in plain(comment(samples.promote()))
+
+
+def test_a_cell_that_fails_carries_its_bound() -> None:
+    """Who reads one cell alone knows that it failed, and at what."""
+    text = plain(comment(samples.rejected()))
+
+    assert "| **$39,104**, must be &gt; $40,000 |" in text
+    assert "| **−$10,153 to −$5,887**, must be &gt; $0 |" in text
+    assert "| **−$1,756 to +$2,510**, must be &gt; $0 |" in plain(comment(samples.inconclusive()))
+
+
+def test_the_comment_says_what_the_pull_request_changes() -> None:
+    """Settings, the data's windows and files with their lines, each file linked to its changes."""
+    text = comment(samples.promote(), links=Links(pull="https://github.com/o/r/pull/7"))
+
+    assert (
+        "- settings: `estimator` `logistic_regression` → `random_forest`, `settings.n_estimators` = `100` (new)" in text
+    )
+    assert "tested on 2018-08-08 to 2018-08-14 (`as_of` was 2018-08-01)" in text
+    digest = hashlib.sha256(b"models/fraud-detector/train.py").hexdigest()
+    assert f"[`train.py`](<https://github.com/o/r/pull/7/files#diff-{digest}>) +14 −2" in text
+
+
+def test_many_changes_are_five_lines_at_most() -> None:
+    """Thirty settings and thirty files are counted, not listed."""
+    changed = Changed(
+        settings=tuple((f"parameters.p{i}", "1", "2") for i in range(30)),
+        files=tuple(FileChange(path=f"f{i}.py", added=1, removed=1) for i in range(30)),
+        more_files=12,
+    )
+    whole = samples.promote()
+    text = comment(replace(whole, plan=whole.plan.model_copy(update={"changed": changed})))
+    part = text.split("**What changes:**")[1].split("**Not judged")[0]
+
+    assert len(part.strip().split("\n")) <= 5
+    assert "and 25 more" in part and "and 36 more" in part
+
+
+def test_the_comment_says_which_decisions_flip() -> None:
+    """How many rows of each kind, and what they are worth."""
+    assert (
+        "**What flips:** 103 newly caught (+$6,210), 28 newly missed (−$2,950), 31 new false alarms (−$465), "
+        "18 false alarms fewer (+$265)."
+    ) in comment(samples.promote())
+
+
+def test_the_comment_says_what_was_not_judged_and_why() -> None:
+    """Slices that no rule looks at, and latency where it was not measured."""
+    whole = samples.promote()
+    failed = whole.scores.model_copy(update={"latency_ms": {}, "latency_missing": "its first row took over 60 s"})
+    text = comment(replace(whole, scores=failed))
+
+    assert "**Not judged:** slices by `weekend`, `amount_band` (shown, but no rule looks at them); latency (its" in text
+
+
+def test_exact_commands_to_look_and_to_undo() -> None:
+    """The pull request's number and the version to go back to are filled in."""
+    text = comment(samples.promote(), links=Links(pull="https://github.com/o/r/pull/7"))
+
+    assert "\ngh pr checkout 7\npython scripts/retrain.py try fraud-detector\n" in text
+    assert "\npython scripts/rollback.py fraud-detector --to 3\n" in text
+    assert "rollback.py" not in comment(samples.keep())
+
+
+@pytest.mark.parametrize("name", samples.every())
+def test_every_figure_is_for_people(name: str) -> None:
+    """No figure in any form is written with an exponent."""
+    for text in (
+        comment(*samples.every()[name]),
+        report_html(samples.every()[name]),
+        summary_line(samples.every()[name]),
+    ):
+        assert not re.search(r"\d[eE][+-]\d", re.sub(r"[0-9a-f]{12,}", "", text))
+
+
+def test_a_fork_met_the_gate_alone() -> None:
+    """Nothing in a fork's report speaks of a first champion, or of merging as a promotion."""
+    text = comment(samples.fork())
+
+    assert "## ☑️ GATE PASSED" in text and "no champion was challenged" in text
+    assert "first champion" not in text and not is_green(samples.fork())
+
+
+def test_the_foot_names_the_evidence() -> None:
+    """The digest of the judgement that is shown; on a verified pin, the pin's own."""
+    judged = samples.promote().evaluation
+
+    assert judged is not None
+    assert f"evidence `{judged.sha256}`</sub>" in comment(samples.promote())
+    assert f"evidence `{samples.PIN_NEW.evidence}`</sub>" in comment(samples.verified())
 
 
 def test_warnings_come_before_the_verdict() -> None:
@@ -113,16 +235,16 @@ def test_a_rejection_says_by_how_much_it_missed() -> None:
     """Each failed floor is named with the distance to it."""
     text = comment(samples.rejected())
 
-    assert "`net_benefit` is $39,104 and must be &gt; $40,000: missed by $896." in text
-    assert "`f1` is 0.187 and must be &gt; 0.200: missed by 0.013." in text
+    assert "net benefit is $39,104 and must be &gt; $40,000, missed by $896; " in text
+    assert "F1 is 0.187 and must be &gt; 0.200, missed by 0.013.**" in text
 
 
 def test_inconclusive_says_what_the_set_can_show_and_the_days_needed() -> None:
     """The smallest difference and the days for a worthwhile one, from the record of the power."""
     text = comment(samples.inconclusive())
 
-    assert "is $2,830 (80% power); a worthwhile one ($1,000) needs about 19 days" in text
-    assert "Look 5 of 5 on these test days: the last one" in text
+    assert "from $2,830 on (80% power); a worthwhile one ($1,000) needs about 19 days" in text
+    assert "Look 5 of 5 on these test days, the last one" in text
 
 
 def test_models_that_are_not_touched_are_left_out() -> None:
@@ -137,7 +259,7 @@ def test_a_verified_pin_beside_a_loser_is_blocked_too() -> None:
     loser = samples.pair()[1]
     text = comment(samples.rollback(), loser)
 
-    assert "**Merging is blocked because `chargeback-amount` lost; unblocked, it means: `@champion 4 → 3`" in text
+    assert "Merging is blocked because `chargeback-amount` lost; unblocked, it means: `@champion 4 → 3`" in text
 
 
 def test_no_models_is_one_green_line() -> None:
@@ -152,7 +274,7 @@ def test_no_models_is_one_green_line() -> None:
 def test_a_long_report_is_cut_between_blocks_and_links_the_rest() -> None:
     """A report over the limit keeps its first lines and says where the rest is."""
     models = [samples.promote() for _ in range(60)]
-    text = comment(*models, report_url="https://github.com/o/r/actions/runs/1")
+    text = comment(*models, links=Links(report="https://github.com/o/r/actions/runs/1"))
 
     assert size(text) <= 65_000
     assert "the rest is in [the full report](<https://github.com/o/r/actions/runs/1>)" in text
@@ -197,9 +319,9 @@ def test_a_trial_promises_nothing_about_merging() -> None:
 
 def test_lower_is_better_points_the_right_way() -> None:
     """For a cost, less is better: the bound is an upper one and a falling day is a gain."""
-    text = comment(samples.regression()).replace("\u00a0", " ").replace("\u2060", "")
+    text = plain(comment(samples.regression()))
 
-    assert "| below 0 bed days | −140.2 to −26.1 bed days |" in text
+    assert "| **−83.4 bed days** | −140.4 to −26.4 bed days | difference &lt; 0 bed days |" in text
     assert "| 2024-05-06 | 300.0 bed days | 280.0 bed days | −20.0 bed days |  | ████████████ |" in text
 
 
@@ -208,3 +330,12 @@ def test_the_same_records_give_the_same_bytes() -> None:
     plan = Plan.parse(samples.PLAN.text(), where="plan.json")
 
     assert comment_markdown([samples.keep()], plan=plan) == comment(samples.keep())
+
+
+def test_labels_say_how_it_came_out() -> None:
+    """One label an outcome; where a model lost, the winners' is left out, and an error has none."""
+    assert labels(samples.every()["promote"]) == ("promotion: promote",)
+    assert labels(samples.every()["rollback"]) == ("promotion: rollback",)
+    assert labels(samples.every()["rejected"]) == ("promotion: rejected",)
+    assert labels(samples.pair()) == ("promotion: keep",)
+    assert labels(samples.every()["broken"]) == labels(samples.every()["promote"], refused=True) == ()

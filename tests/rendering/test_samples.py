@@ -11,9 +11,7 @@ def test_every_sample_renders_in_every_form(name: str) -> None:
     """Each verdict and action gives a comment, a summary, a page, a status line and terminal text."""
     models = samples.every()[name]
 
-    assert comment_markdown(models, plan=samples.PLAN, report_url=None, run_url=None).startswith(
-        "<!-- promotion-report"
-    )
+    assert comment_markdown(models, plan=samples.PLAN).startswith("<!-- promotion-report")
     assert "promotion-report" not in job_summary(models, plan=samples.PLAN)
     assert report_html(models, plan=samples.PLAN).startswith("<!doctype html>")
     assert 0 < len(summary_line(models)) <= 140

@@ -1,296 +1,33 @@
 """Records as real runs make them, one for every verdict and action, for tests and for looking at."""
 
-from promotion.records import (
-    Candidate,
-    Comparison,
-    Day,
-    Estimate,
-    Evaluation,
-    Gate,
-    JudgedRows,
-    Looks,
-    ModelPlan,
-    PinRecord,
-    Plan,
-    Power,
-    RuleResult,
-    ScoresInfo,
-    Side,
-)
+from promotion.pullrequest.situation import gate_alone
+from promotion.records import Changed, Day, FileChange, Looks, RuleResult, Side
 from promotion.rendering import Reported
 
-MODEL = "fraud-detector"
-POLICY = {
-    "measure": {
-        "test_days": 7,
-        "delay_days": 7,
-        "dollars": {"caught": "amount", "review": 15},
-        "cluster": ["customer_id", "terminal_id"],
-        "slices": ["weekend", "amount_band"],
-    },
-    "gate": {"net_benefit": "> 40000", "f1": "> 0.20"},
-    "challenge": {
-        "confidence": 0.95,
-        "looks": 5,
-        "worthwhile": 1000,
-        "net_benefit": "superior",
-        "f1": {"not_worse_than": 0.05},
-    },
-}
-TREE_OLD, TREE_NEW = "5b1c" + "0a9f" * 9, "9e3d" + "71c2" * 9
-SHA_OLD, SHA_NEW, POLICY_SHA = ("sha256:" + c * 64 for c in "3c7")
-PIN_OLD = PinRecord(version=3, source_tree=TREE_OLD, digest=SHA_OLD, evidence="sha256:" + "e" * 64)
-PIN_NEW = PinRecord(version=4, source_tree=TREE_NEW, digest=SHA_NEW, evidence="sha256:" + "f" * 64)
-PLAN = Plan(base="b" * 40, head="a" * 40, merge="d" * 40, lock="sha256:" + "1" * 64, models=())
+from tests.support.sample_parts import (
+    MODEL,
+    PIN_NEW,
+    PIN_OLD,
+    PLAN,
+    SHA_NEW,
+    TREE_NEW,
+    TREE_OLD,
+    candidate,
+    changed,
+    comparison,
+    comparisons,
+    days,
+    evaluation,
+    flips,
+    gate,
+    model_plan,
+    not_worse,
+    power,
+    scores,
+    superior,
+)
 
-
-def model_plan(**changes: object) -> ModelPlan:
-    """The plan of a retrain PR against champion 3."""
-    fields: dict = {
-        "model": MODEL,
-        "action": "train",
-        "reason": "the tree of models/fraud-detector changed and no version was trained from it",
-        "source_tree": TREE_NEW,
-        "key": "fraud-detector-9e3d71c271c2",
-        "champion": PIN_OLD,
-        "pin": PIN_OLD,
-        "policy": POLICY,
-        "policy_digest": POLICY_SHA,
-    }
-    return ModelPlan(**{**fields, **changes})
-
-
-def candidate() -> Candidate:
-    """A trained candidate with its windows."""
-    return Candidate(
-        model=MODEL,
-        key="fraud-detector-9e3d71c271c2",
-        source_tree=TREE_NEW,
-        lock="sha256:" + "1" * 64,
-        digest=SHA_NEW,
-        as_of="2018-08-08",
-        train=("2018-07-18", "2018-07-24"),
-        validation=("2018-07-25", "2018-07-31"),
-        labels_known_by="2018-08-07",
-        parameters={"n_estimators": 100},
-        seed=7,
-        inputs=(("amount", "double"), ("weekend", "long")),
-        train_seconds=21.4,
-    )
-
-
-def scores(**changes: object) -> ScoresInfo:
-    """What was scored, with latencies."""
-    fields: dict = {
-        "model": MODEL,
-        "task": "classification",
-        "first": "2018-08-08",
-        "last": "2018-08-14",
-        "rows": 68553,
-        "keys": ("transaction_id",),
-        "columns": ("day", "amount", "customer_id", "terminal_id", "weekend", "amount_band"),
-        "test_digest": "sha256:" + "2" * 64,
-        "candidate_digest": SHA_NEW,
-        "candidate_predictions": "sha256:" + "4" * 64,
-        "champion_predictions": "sha256:" + "5" * 64,
-        "latency_ms": {"champion.one_row": 2.113, "candidate.one_row": 3.62},
-    }
-    return ScoresInfo(**{**fields, **changes})
-
-
-def gate(passed: bool = True, benefit: float = 50184.2, f1: float = 0.6784, version: int | None = 4) -> Gate:
-    """The two floors of the mission."""
-    rules = (floor("net_benefit", benefit, 40000, 9400), floor("f1", f1, 0.2, 0.041))
-    return Gate(
-        model=MODEL,
-        passed=passed,
-        rules=rules,
-        run_id="0f3e5d7c9b1a4f60a2c4e6f8091b3d5f",
-        version=version if passed else None,
-        reason="both floors passed" if passed else "below a floor: f1 is 0.187, must be > 0.20",
-        looks=Looks(number=2, allowed=5),
-    )
-
-
-def floor(metric: str, value: float, bound: float, half: float) -> RuleResult:
-    """A floor as the gate records it."""
-    written = f"{metric} > {bound:g}"
-    ok = value > bound
-    reason = f"the point value is {'above' if ok else 'not above'} the floor"
-    return RuleResult(
-        rule=written,
-        kind="floor",
-        metric=metric,
-        value=value,
-        bound=bound,
-        interval=(value - half, value + half),
-        ok=ok,
-        reason=reason,
-    )
-
-
-def superior(value: float, half: float) -> RuleResult:
-    """`net_benefit superior` as the challenge records it."""
-    low, high = value - half, value + half
-    ok = True if low > 0 else False if high < 0 else None
-    why = {True: "the whole interval lies above 0", False: "the whole interval lies below 0"}
-    return RuleResult(
-        rule="net_benefit superior",
-        kind="superior",
-        metric="net_benefit",
-        value=value,
-        bound=0.0,
-        interval=(low, high),
-        ok=ok,
-        reason=why.get(ok, "the interval straddles 0, so this set does not settle it"),
-    )
-
-
-def not_worse(value: float, half: float, margin: float = 0.05) -> RuleResult:
-    """`f1 not_worse_than` as the challenge records it."""
-    low, high = value - half, value + half
-    ok = True if low > -margin else False if high < -margin else None
-    words = {True: "wholly above", False: "wholly below", None: "on both sides of"}
-    return RuleResult(
-        rule=f"f1 not_worse_than {margin:g}",
-        kind="not_worse_than",
-        metric="f1",
-        value=value,
-        bound=-margin,
-        interval=(low, high),
-        ok=ok,
-        reason=f"the interval lies {words[ok]} −{margin:g}",
-    )
-
-
-def comparison(
-    metric: str,
-    champion: float | None,
-    challenger: float,
-    half: float,
-    *,
-    unit: str | None = None,
-    part: str | None = None,
-    rows: int = 68553,
-    better: str = "higher",
-) -> Comparison:
-    """One metric of both models; `half` is half the width of the difference's interval."""
-    level = 2.4 * half
-    gap = None if champion is None else challenger - champion
-    return Comparison(
-        metric=metric,
-        unit=unit,
-        better=better,
-        slice=part,
-        rows=rows,
-        candidate=Estimate(value=challenger, interval=(challenger - level, challenger + level)),
-        champion=None if champion is None else Estimate(value=champion, interval=(champion - level, champion + level)),
-        difference=None if gap is None else Estimate(value=gap, interval=(gap - half, gap + half)),
-    )
-
-
-def comparisons(old: float | None, new: float, half: float, f1: tuple[float | None, float]) -> tuple[Comparison, ...]:
-    """All metrics, then slices."""
-
-    def level(value: float, factor: float = 1.0) -> float | None:
-        return None if old is None else value * factor
-
-    slices = [
-        comparison(
-            "net_benefit",
-            None if old is None else old * share,
-            new * share * tilt,
-            half * share**0.5,
-            unit="$",
-            part=name,
-            rows=int(68553 * share),
-        )
-        for name, share, tilt in (
-            ("weekend=0", 0.71, 1.01),
-            ("weekend=1", 0.29, 0.97),
-            ("amount_band=under 20", 0.06, 0.8),
-            ("amount_band=20 to 220", 0.28, 0.96),
-            ("amount_band=over 220", 0.66, 1.03),
-        )
-    ]
-    return (
-        comparison("net_benefit", old, new, half, unit="$"),
-        comparison("f1", f1[0], f1[1], 0.031),
-        comparison("precision", level(0.702), 0.741, 0.044),
-        comparison("recall", level(0.481), 0.625, 0.036),
-        comparison("roc_auc", level(0.895), 0.893, 0.012),
-        comparison("average_precision", level(0.668), 0.72, 0.021),
-        comparison("brier", level(0.00412), 0.00389, 0.00019, better="lower"),
-        *slices,
-    )
-
-
-def days(old: float | None, new: float) -> tuple[Day, ...]:
-    """Seven days whose differences vary."""
-    shares = (0.14, 0.17, 0.11, 0.16, 0.13, 0.12, 0.17)
-    tilts = (1.4, 0.5, -0.6, 2.1, 1.2, -0.2, 1.5)
-    gap = 0 if old is None else (new - old) / 7
-    return tuple(
-        Day(
-            day=f"2018-08-{8 + i:02d}",
-            rows=9700 + 13 * i,
-            champion=None if old is None else round(old * share, 2),
-            candidate=round((new if old is None else old) * share + gap * tilt, 2),
-        )
-        for i, (share, tilt) in enumerate(zip(shares, tilts, strict=True))
-    )
-
-
-def power(days_needed: int | None = 19) -> tuple[Power, ...]:
-    """What seven days can show."""
-    return (
-        Power(
-            rule="net_benefit superior",
-            sd=828,
-            smallest=2830,
-            pass_zero=0.005,
-            pass_worthwhile=0.09,
-            days_needed=days_needed,
-        ),
-        Power(rule="f1 not_worse_than 0.05", sd=0.0121, smallest=0.0413, pass_zero=0.94),
-    )
-
-
-def evaluation(verdict: str, headline: str, **changes: object) -> Evaluation:
-    """A judgement of version 4 against champion 3; `changes` replace fields."""
-    fields: dict = {
-        "model": MODEL,
-        "verdict": verdict,
-        "headline": headline,
-        "policy": POLICY,
-        "policy_digest": POLICY_SHA,
-        "test": JudgedRows(
-            first="2018-08-08", last="2018-08-14", rows=68553, positives=526, digest="sha256:" + "2" * 64
-        ),
-        "candidate": Side(
-            source_tree=TREE_NEW,
-            digest=SHA_NEW,
-            predictions="sha256:" + "4" * 64,
-            version=4,
-            labels_known_by="2018-08-07",
-        ),
-        "champion": Side(
-            source_tree=TREE_OLD,
-            digest=SHA_OLD,
-            predictions="sha256:" + "5" * 64,
-            version=3,
-            labels_known_by="2018-07-31",
-        ),
-        "gate": gate().rules,
-        "challenge": (superior(3060, 2133), not_worse(0.107, 0.031)),
-        "comparisons": comparisons(47124, 50184, 2133, (0.5713, 0.6784)),
-        "days": days(47124, 50184),
-        "power": power(),
-        "looks": Looks(number=2, allowed=5),
-        "notes": ("The champion won on test days that overlap 0 of these.",),
-        "confidence_used": 0.99,
-    }
-    return Evaluation(**{**fields, **changes})
+__all__ = ["MODEL", "PLAN", "comparison", "days", "gate", "model_plan", "power", "scores"]
 
 
 def promote(pinned: bool = True) -> Reported:
@@ -304,12 +41,17 @@ def keep() -> Reported:
     judged = evaluation(
         "KEEP",
         "The champion is better by $4,980 (99%: −$7,113 to −$2,847)",
-        gate=gate(benefit=42144).rules,
+        gate=gate(benefit=42144, f1=0.5593).rules,
         challenge=(superior(-4980, 2133), not_worse(-0.012, 0.031)),
         comparisons=comparisons(47124, 42144, 2133, (0.5713, 0.5593)),
         days=days(47124, 42144),
+        flips=flips(-4980),
+        notes=(
+            "The champion won on test days that overlap these (2018-08-08 to 2018-08-14), so its own figures here may "
+            "flatter it.",
+        ),
     )
-    return Reported(model_plan(), judged, gate(benefit=42144), candidate(), scores())
+    return Reported(model_plan(), judged, gate(benefit=42144, f1=0.5593), candidate(), scores())
 
 
 def inconclusive() -> Reported:
@@ -321,6 +63,7 @@ def inconclusive() -> Reported:
         challenge=(superior(377, 2133), not_worse(-0.0022, 0.031)),
         comparisons=comparisons(50184, 50561, 2133, (0.6784, 0.6762)),
         days=days(50184, 50561),
+        flips=flips(377),
         looks=Looks(number=5, allowed=5),
     )
     return Reported(model_plan(), judged, gate(benefit=50561, f1=0.6762), candidate(), scores())
@@ -329,12 +72,39 @@ def inconclusive() -> Reported:
 def rejected() -> Reported:
     """Below both floors; nothing was registered."""
     failed = gate(passed=False, benefit=39104, f1=0.187)
-    return Reported(model_plan(), None, failed, candidate(), scores())
+    judged = evaluation(
+        "REJECTED",
+        failed.reason,
+        gate=failed.rules,
+        candidate=Side(source_tree=TREE_NEW, digest=SHA_NEW, predictions="sha256:" + "4" * 64),
+        challenge=(superior(-8020, 2133), not_worse(-0.3843, 0.031)),
+        comparisons=comparisons(47124, 39104, 2133, (0.5713, 0.187)),
+        days=days(47124, 39104),
+        flips=flips(-8020),
+    )
+    return Reported(model_plan(), judged, failed, candidate(), scores(latency_ms={}))
+
+
+def unjudged() -> Reported:
+    """Below a floor in a run that got no further than the gate."""
+    return Reported(model_plan(), None, gate(passed=False, benefit=39104, f1=0.187), candidate(), scores())
 
 
 def first() -> Reported:
     """No champion yet: the gate decides."""
-    plan = model_plan(champion=None, pin=None, says_first=("this pull request brings the policy it is judged by",))
+    plan = model_plan(
+        champion=None,
+        pin=None,
+        says_first=("This pull request brings the model's own policy; it is judged by what it brings.",),
+        changed=Changed(
+            settings=(("as_of", None, "2018-08-08"), ("parameters.estimator", None, "logistic_regression")),
+            files=tuple(
+                FileChange(path=name, added=lines, removed=0)
+                for name, lines in (("data.py", 214), ("model.yaml", 31), ("train.py", 76))
+            ),
+            new=True,
+        ),
+    )
     judged = evaluation(
         "FIRST",
         "First version: net benefit $47,124 and F1 0.571 pass the gate",
@@ -347,8 +117,17 @@ def first() -> Reported:
         power=(),
         looks=Looks(number=1, allowed=5),
         notes=(),
+        flips=None,
     )
     return Reported(plan, judged, gate(benefit=47124, f1=0.5713, version=1), candidate(), scores(), pinned=True)
+
+
+def fork() -> Reported:
+    """A fork's candidate, which met the gate alone, in a throwaway tracker."""
+    whole = first()
+    plan = model_plan(pin=PIN_OLD)
+    (alone,) = gate_alone(PLAN.model_copy(update={"models": (plan,)})).models
+    return Reported(alone, whole.evaluation, whole.gate, candidate(), scores())
 
 
 def same() -> Reported:
@@ -357,14 +136,16 @@ def same() -> Reported:
         "SAME",
         "The candidate predicts the same on every one of the 68,553 rows",
         gate=gate(benefit=47124, f1=0.5713).rules,
-        challenge=(superior(0, 0), not_worse(0, 0)),
+        challenge=(),
         comparisons=comparisons(47124, 47124, 0, (0.5713, 0.5713)),
         days=days(47124, 47124),
         power=(),
         looks=None,
         notes=("No look is used.",),
+        flips=(),
     )
-    return Reported(model_plan(), judged, gate(benefit=47124), candidate(), scores(), pinned=True)
+    plan = model_plan(changed=Changed(files=(FileChange(path="train.py", added=31, removed=35),)))
+    return Reported(plan, judged, gate(benefit=47124), candidate(), scores(), pinned=True)
 
 
 def rollback() -> Reported:
@@ -375,6 +156,10 @@ def rollback() -> Reported:
         source_tree=TREE_OLD,
         champion=PIN_NEW,
         pin=PIN_OLD,
+        changed=Changed(
+            settings=tuple((key, after, before) for key, before, after in changed().settings),
+            files=tuple(FileChange(path=f.path, added=f.removed, removed=f.added) for f in changed().files),
+        ),
         merge_effect="@champion 4 -> 3, rollback to the champion of 2018-08-15, merged in #12",
         version=3,
     )
@@ -382,7 +167,7 @@ def rollback() -> Reported:
 
 
 def verified() -> Reported:
-    """The pin commit itself, or Update branch after it."""
+    """The pin commit itself, or Update branch after it, with the judgement that won the pin."""
     plan = model_plan(
         action="verify",
         reason="version 4 was made from this tree and won against version 3",
@@ -390,7 +175,7 @@ def verified() -> Reported:
         merge_effect="@champion 3 -> 4",
         version=4,
     )
-    return Reported(plan)
+    return Reported(plan, promote().evaluation)
 
 
 def retired() -> Reported:
@@ -505,7 +290,9 @@ def every() -> dict[str, tuple[Reported, ...]]:
         "keep": (keep(),),
         "inconclusive": (inconclusive(),),
         "rejected": (rejected(),),
+        "unjudged": (unjudged(),),
         "first": (first(),),
+        "fork": (fork(),),
         "same": (same(),),
         "rollback": (rollback(),),
         "verified": (verified(),),

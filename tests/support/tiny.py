@@ -96,7 +96,7 @@ class TinyProject:
             write_pins(self.clone / "promotion.yaml", dict(pins))
             self.hosting.commit_pin(request)
         whole, models = collect(work, pinned=pinned)
-        write_report(work, whole, models, run_url=None, report_url=None)
+        write_report(work, whole, models)
         return Judged(request, planned, evaluation, work)
 
     def merge(self, request: PullRequest) -> str:

@@ -181,6 +181,20 @@ class Repo:
         text = self.git("diff", "--name-only", "--no-renames", "-z", old, new, "--")
         return tuple(path for path in text.split("\0") if path)
 
+    def changed_files(self, old: str | None, new: str) -> tuple[tuple[str, int | None, int | None], ...]:
+        """Return (path, lines added, lines removed) of the files that differ between two trees, by path.
+
+        old: None for no tree at all. The lines of a file that is not text are None.
+        """
+        empty = self.git("hash-object", "-t", "tree", "-w", "--stdin", stdin="").strip() if old is None else old
+        text = self.git("diff-tree", "-r", "-z", "--numstat", "--no-renames", "--no-ext-diff", empty, new, "--")
+        found = []
+        for line in text.split("\0"):
+            if line:
+                added, removed, path = line.split("\t", 2)
+                found.append((path, *(None if n == "-" else int(n) for n in (added, removed))))
+        return tuple(found)
+
     def export(self, tree: str, folder: Path) -> Path:
         """Write the files of a tree into a new folder, without filters of the caller's configuration."""
         if not self.has_object(tree):

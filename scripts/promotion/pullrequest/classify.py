@@ -8,6 +8,7 @@ from promotion.config.model_yaml import LOCK, lock_digest, training_key
 from promotion.config.promotion_yaml import FILE, Entry, Promotion, parse
 from promotion.errors import PromotionError
 from promotion.git.repo import Repo
+from promotion.pullrequest.changed import changed
 from promotion.records import Action, ModelPlan, PinRecord, Plan
 from promotion.registry.client import CHAMPION, RegisteredModel, Registry
 from promotion.registry.ledger import has_ledger, read_ledger, was_champion
@@ -55,7 +56,8 @@ def classify(repo: Repo, registry: Registry, *, base: str, merge: str, head: str
     if only is not None:
         states = [state for state in states if state.model == only]
     plans = tuple(
-        _dated(_plan(state, registry, history, lock, insist=only is not None), repo, base, merge) for state in states
+        _of_the_branch(_plan(state, registry, history, lock, insist=only is not None), state, repo, base, merge)
+        for state in states
     )
     return Plan(
         base=base,
@@ -146,8 +148,11 @@ def _dropped(state: State, history: PinHistory, changed: bool) -> tuple[Action, 
     return "train", "its folder has a tree that no pin names"
 
 
-def _dated(plan: ModelPlan, repo: Repo, base: str, merge: str) -> ModelPlan:
-    """Add the day on which the tree of a model to judge was first committed; `confirm: fresh` asks for it."""
+def _of_the_branch(plan: ModelPlan, state: State, repo: Repo, base: str, merge: str) -> ModelPlan:
+    """Add what the pull request changes and, for `confirm: fresh`, the day on which a tree was first committed."""
+    if plan.action == "none":
+        return plan
+    plan = plan.model_copy(update={"changed": changed(repo, state.base_tree, state.tree)})
     if plan.action not in ("train", "judge") or plan.source_tree is None:
         return plan
     first = repo.first_with(base, merge, f"models/{plan.model}", plan.source_tree) or repo.describe(merge)

@@ -92,7 +92,8 @@ def gate_alone(plan: Plan) -> Plan:
 
 def _alone(item: ModelPlan) -> ModelPlan:
     if item.action in ("train", "judge"):
-        return item.model_copy(update={"champion": None, "says_first": (GATE_ALONE, *item.says_first)})
+        first = (GATE_ALONE, *item.says_first)
+        return item.model_copy(update={"champion": None, "gate_alone": True, "says_first": first})
     if item.pin != item.champion:
         reason = "its pin moves, which a run without credentials cannot verify; a maintainer pushes this branch instead"
         return item.model_copy(update={"action": "refuse", "reason": reason})

@@ -1,97 +1,89 @@
-"""What to do next, for each verdict."""
+"""What to do next, for each verdict, and the commands that do it."""
 
-from collections.abc import Sequence
-from functools import partial
+import shlex
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
-from promotion.records import RuleResult
-from promotion.rendering.reported import Reported
-from promotion.rendering.rows import PowerRow, power_row, rule_row
-from promotion.text import figures as text
+from promotion.rendering.reported import Links, Reported, is_green, versions
+from promotion.rendering.rows import PowerRow
+from promotion.rendering.sentences import WON, looks
+
+OVERRIDE = "A person may override with a reason; the pin then says who and why."
 
 
-def next_steps(reported: Reported, word: str, losers: Sequence[str]) -> tuple[str, ...]:
+@dataclass(frozen=True)
+class Commands:
+    """Exact commands: `look` at the judgement on one's own machine, and `undo` it after the merge."""
+
+    look: tuple[str, ...] = ()
+    undo: str | None = None
+
+
+NONE = Commands()
+
+
+def commands(reported: Reported, links: Links) -> Commands:
+    """The commands for one model; empty where there is nothing to look at or to undo."""
+    plan, name = reported.plan, shlex.quote(reported.plan.model)
+    if reported.elsewhere:
+        return NONE
+    look: tuple[str, ...] = ()
+    if plan.action in ("train", "judge"):
+        fetch = (f"gh pr checkout {links.number}",) if links.number is not None else ()
+        look = (*fetch, f"python scripts/retrain.py try {name}")
+    old, new = versions(reported)
+    moves = is_green(reported) and plan.action in ("train", "judge", "verify") and new is not None and new != old
+    undo = f"python scripts/rollback.py {name} --to {'none' if old is None else old}" if moves else None
+    return Commands(look, undo)
+
+
+def next_steps(reported: Reported, word: str, losers: Sequence[str], power: Sequence[PowerRow]) -> tuple[str, ...]:
     """The next steps of a person, most useful first."""
-    if reported.error is not None and word in ("PROMOTE", "FIRST", "SAME"):
+    won = word in WON
+    if won and reported.error is not None:
         return (f"The candidate won, but the pin was not written: {reported.error}",)
-    if reported.elsewhere and word in ("PROMOTE", "FIRST", "SAME"):
+    if won and reported.elsewhere:
         return ()
-    steps = {
-        "PROMOTE": _won,
-        "FIRST": _won,
-        "SAME": _won,
-        "KEEP": _keep,
-        "INCONCLUSIVE": _inconclusive,
-        "REJECTED": _rejected,
-        "ROLLBACK": _rollback,
-        "VERIFIED": lambda r: ("Review and merge: the pinned version is the one that this tree made.",),
-        "RETIRE": lambda r: ("Merging drops the alias; the versions stay in the registry.",),
-        "REFUSED": lambda r: ("Do what the reason above says, then push again.",),
-        "ERROR": _error,
-    }[word](reported)
-    others = [name for name in losers if name != reported.plan.model]
-    if word in ("PROMOTE", "FIRST", "SAME") and others:
+    if won and [name for name in losers if name != reported.plan.model]:
         return ("This model waits for the others: take those that lost out of this pull request, or fix them.",)
-    return steps
+    if word == "INCONCLUSIVE":
+        return _inconclusive(reported, power)
+    return STEPS[word](reported)
 
 
 def _won(reported: Reported) -> tuple[str, ...]:
     if not reported.pinned:
         return ("Wait for the pin commit, or run the workflow again if it does not come.",)
-    return (
-        "Review and merge (squash or merge commit): merging is the promotion.",
-        "If it turns out badly, `git revert` of the merge is the rollback.",
-    )
+    return ("Review and merge (squash or merge commit): merging is the promotion, `git revert` the rollback.",)
 
 
 def _keep(reported: Reported) -> tuple[str, ...]:
-    failed = [r for r in reported.evaluation.challenge if r.ok is False] if reported.evaluation else []
-    why = _listed(failed)
-    return (
-        f"The champion stays{f': the candidate fails {why}' if why else ''}.",
-        "Change the candidate and push, or close this pull request; each new candidate uses a look.",
-    )
+    return (f"Change the candidate and push, or close this pull request. {_looks(reported)}".strip(),)
 
 
-def _inconclusive(reported: Reported) -> tuple[str, ...]:
-    evaluation = reported.evaluation
-    steps = []
-    if evaluation is not None:
-        unsettled = _listed([r for r in evaluation.challenge if r.ok is None])
-        if unsettled:
-            steps.append(f"Nothing failed, but these test days do not settle {unsettled}.")
-        steps += [_days_needed(row) for row in map(partial(power_row, evaluation=evaluation), evaluation.power)]
-    steps.append("Wait for more days (a later `as_of`, or a longer `test_days`), or make a larger difference.")
-    steps.append("A person may override with a reason; the pin then says who and why.")
-    return tuple(step for step in steps if step)
+def _looks(reported: Reported) -> str:
+    found = reported.evaluation.looks if reported.evaluation is not None else None
+    return "" if found is None or found.number > found.allowed else looks(found.number, found.allowed)
+
+
+def _inconclusive(reported: Reported, power: Sequence[PowerRow]) -> tuple[str, ...]:
+    steps = [_days_needed(row) for row in power if row.power.days_needed is not None][:1]
+    steps.append(f"Wait for more days (a later `as_of`), or make a larger difference. {_looks(reported)}".strip())
+    return (*steps, OVERRIDE)
 
 
 def _days_needed(row: PowerRow) -> str:
-    if row.power.days_needed is None:
-        return ""
     return (
-        f"The smallest difference that this set can show in `{row.name.replace('`', '')}` is {row.smallest} "
-        f"(80% power); a worthwhile one{row.worthwhile} needs about {row.days_needed} of test data."
+        f"These days show a difference in `{row.name.replace('`', '')}` from {row.smallest} on (80% power); "
+        f"a worthwhile one{row.worthwhile} needs about {row.days_needed} of test data."
     )
 
 
 def _rejected(reported: Reported) -> tuple[str, ...]:
-    rules = reported.evaluation.gate if reported.evaluation else reported.gate.rules if reported.gate else ()
-    steps = []
-    for rule in rules:
-        if rule.ok is True:
-            continue
-        row = rule_row(rule, reported)
-        if rule.value is None or rule.bound is None or rule.kind != "floor":
-            steps.append(f"`{row.name.replace('`', '')}`: {rule.reason}")
-            continue
-        digits = text.digits_apart(rule.value, rule.bound, row.unit)
-        missed = text.figure(abs(rule.bound - rule.value), row.unit, digits=digits)
-        steps.append(f"`{rule.metric}` is {row.value} and must be {row.bound}: missed by {missed}.")
-    steps.append(
-        "No version was registered; the run with its model and figures is kept in the tracker. "
-        "Change the model and push."
+    return (
+        "Change the model and push. No version was registered; the run with its model and figures is kept in the "
+        "tracker.",
     )
-    return tuple(steps)
 
 
 def _rollback(reported: Reported) -> tuple[str, ...]:
@@ -101,13 +93,16 @@ def _rollback(reported: Reported) -> tuple[str, ...]:
     )
 
 
-def _error(reported: Reported) -> tuple[str, ...]:
-    name = reported.plan.model
-    return (
-        "Read the end of the log here (the whole of it is in the workflow run), fix it and push.",
-        f"To repeat it on a laptop: `python scripts/retrain.py try {name.replace('`', '')}`",
-    )
-
-
-def _listed(rules: Sequence[RuleResult]) -> str:
-    return ", ".join(f"`{rule.rule.replace('`', '')}`" for rule in rules[:5])
+STEPS: dict[str, Callable[[Reported], tuple[str, ...]]] = {
+    "PROMOTE": _won,
+    "FIRST": _won,
+    "SAME": _won,
+    "KEEP": _keep,
+    "REJECTED": _rejected,
+    "ROLLBACK": _rollback,
+    "GATE PASSED": lambda reported: (),
+    "VERIFIED": lambda reported: ("Review and merge: the pinned version is the one that this tree made.",),
+    "RETIRE": lambda reported: ("Merging drops the alias; the versions stay in the registry.",),
+    "REFUSED": lambda reported: ("Do what the reason above says, then push again.",),
+    "ERROR": lambda reported: ("Read the end of the log here (the whole of it is in the run), fix it and push.",),
+}

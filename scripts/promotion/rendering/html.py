@@ -2,64 +2,38 @@
 
 from collections.abc import Sequence
 from functools import cache
-from pathlib import Path
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment
 from markupsafe import Markup
-from markupsafe import escape as html_escape
 
 from promotion.records import Plan
-from promotion.rendering import charts
-from promotion.rendering.reported import Reported
+from promotion.rendering import charts, media
+from promotion.rendering.reported import NOWHERE, Links, Reported
 from promotion.rendering.rows import MetricRow, RuleRow
 from promotion.rendering.view import ModelView, build
-from promotion.text import escape
-
-TEMPLATES = Path(__file__).parent / "templates"
 
 
 def report_html(
-    models: Sequence[Reported],
-    *,
-    plan: Plan | None = None,
-    refusals: Sequence[str] = (),
-    run_url: str | None = None,
-    pull_url: str | None = None,
+    models: Sequence[Reported], *, plan: Plan | None = None, refusals: Sequence[str] = (), links: Links = NOWHERE
 ) -> str:
     """Return report.html: every model's judgement in full, with charts, as one self-contained page."""
-    view = build(models, plan=plan, refusals=refusals)
-    links = [(label, url) for label, url in (("pull request", pull_url), ("workflow run", run_url)) if escape.link(url)]
-    return _environment().get_template("report.html.j2").render(view=view, links=links)
+    view = build(models, plan=plan, refusals=refusals, links=links)
+    return _environment().get_template("report.html.j2").render(view=view)
 
 
 @cache
 def _environment() -> Environment:
-    environment = Environment(
-        loader=FileSystemLoader(TEMPLATES),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        finalize=_finalize,
-    )
-    environment.filters["inline"] = inline
-    environment.filters["log"] = log
-    environment.globals.update(
-        rule_strip=rule_strip,
-        metric_strip=metric_strip,
-        slice_groups=slice_groups,
-        day_bars=day_bars,
-        chance=charts.chance,
-    )
-    environment.globals["css"] = Markup((TEMPLATES / "report.css").read_text(encoding="utf-8"))
+    environment = media.html().overlay()
+    environment.globals = {
+        **environment.globals,
+        "rule_strip": rule_strip,
+        "metric_strip": metric_strip,
+        "slice_groups": slice_groups,
+        "day_bars": day_bars,
+        "chance": charts.chance,
+        "css": Markup((media.TEMPLATES / "report.css").read_text(encoding="utf-8")),
+    }
     return environment
-
-
-def _finalize(value: object) -> object:
-    """Clean every text that a template prints of control, invisible and direction characters; escaping follows."""
-    if isinstance(value, Markup):
-        return value
-    return escape.clean(value) if isinstance(value, str) else value
 
 
 def rule_strip(row: RuleRow, *, axis: bool = False) -> Markup:
@@ -110,16 +84,3 @@ def day_bars(model: ModelView) -> list[Markup]:
     largest = max((abs(row.delta) for row in model.days if row.delta is not None), default=0.0)
     better = 1 if model.day_better == "higher" else -1
     return [charts.diverging(row.delta, largest, gain=(row.delta or 0) * better > 0) for row in model.days]
-
-
-def inline(text: object, limit: int = escape.INLINE_LIMIT) -> Markup:
-    """`text` as safe HTML; what stands between backticks becomes `<code>`."""
-    out = Markup()
-    for kind, part in escape.pieces(text, limit):
-        out += Markup("<code>{}</code>").format(part) if kind == "code" else html_escape(part)
-    return out
-
-
-def log(text: str) -> Markup:
-    """The end of a log as escaped text for inside `<pre>`."""
-    return html_escape(escape.log(text, lines=4 * escape.LOG_LINES))

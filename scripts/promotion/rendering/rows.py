@@ -7,24 +7,34 @@ import re
 from dataclasses import dataclass
 
 from promotion.records import Comparison, Estimate, Evaluation, Power, RuleResult
-from promotion.rendering.reported import Reported
+from promotion.rendering.reported import Reported, results
+from promotion.rendering.terms import Terms, operator_of, unit_of
 from promotion.text import figures as text
 
-OUTCOMES = {
-    True: ("✅", "✓", "pass", "pass"),
-    False: ("❌", "✕", "fail", "fail"),
-    None: ("❓", "?", "open", "unsettled"),
-}
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a rule came out: an emoji for Markdown, a sign for elsewhere, a tone for colours, a word."""
+
+    mark: str
+    glyph: str
+    tone: str
+    word: str
+
+
+PASS, FAIL, OPEN = (
+    Outcome("✅", "✓", "pass", "pass"),
+    Outcome("❌", "✕", "fail", "fail"),
+    Outcome("❓", "?", "open", "unsettled"),
+)
+OUTCOMES = {True: PASS, False: FAIL, None: OPEN}
 
 
 @dataclass(frozen=True)
 class RuleRow:
     """One rule as text; `result` and `better` are for the picture."""
 
-    mark: str
-    glyph: str
-    tone: str
-    word: str
+    outcome: Outcome
     name: str
     value: str
     interval: str
@@ -33,6 +43,11 @@ class RuleRow:
     result: RuleResult
     unit: str | None
     better: str
+
+    @property
+    def about_difference(self) -> bool:
+        """Whether the rule holds candidate minus champion against its bound, and not the candidate's own value."""
+        return self.result.kind in ("superior", "not_worse_than")
 
 
 @dataclass(frozen=True)
@@ -87,40 +102,23 @@ class Hero:
     candidate: str
     difference: str | None
     interval: str | None
-    level: str
     candidate_interval: str
     comparison: Comparison
 
 
-def _units(reported: Reported, metric: str | None) -> tuple[str | None, str]:
-    """(unit, better) of a metric: from the comparisons, else from the policy."""
-    comparisons = reported.evaluation.comparisons if reported.evaluation is not None else ()
-    for comparison in comparisons:
-        if comparison.metric == metric:
-            return comparison.unit, comparison.better
-    policy = reported.plan.policy or {}
-    custom = ((policy.get("measure") or {}).get("metrics") or {}).get(metric) or {}
-    unit = custom.get("unit") or ("$" if metric == "net_benefit" else None)
-    return unit, custom.get("better", "higher")
-
-
-def rule_row(rule: RuleResult, reported: Reported) -> RuleRow:
+def rule_row(rule: RuleResult, reported: Reported, terms: Terms) -> RuleRow:
     """One rule as it came out."""
-    unit, better = _units(reported, rule.metric)
-    mark, glyph, tone, word = OUTCOMES[rule.ok]
+    unit, better = unit_of(reported, terms, rule.metric)
     floor = rule.kind == "floor"
     digits = text.digits_apart(rule.value, rule.bound, unit)
     if rule.interval is not None:
         digits = max(digits if rule.bound else 0, text.decimals((rule.value, *rule.interval), unit))
     return RuleRow(
-        mark=mark,
-        glyph=glyph,
-        tone=tone,
-        word=word,
+        outcome=OUTCOMES[rule.ok],
         name=rule.rule if rule.slice is None or rule.slice in rule.rule else f"{rule.rule} ({rule.slice})",
         value=text.figure(rule.value, unit, signed=not floor, digits=digits),
         interval=text.interval(rule.interval, unit, digits=digits, signed=not floor),
-        bound=_bound(rule, reported, unit, better, digits),
+        bound=_bound(rule, unit, better, digits),
         reason=rule.reason,
         result=rule,
         unit=unit,
@@ -128,31 +126,19 @@ def rule_row(rule: RuleResult, reported: Reported) -> RuleRow:
     )
 
 
-def _bound(rule: RuleResult, reported: Reported, unit: str | None, better: str, digits: int) -> str:
+def _bound(rule: RuleResult, unit: str | None, better: str, digits: int) -> str:
+    """`> $40,000` of a floor, `> −0.05` of a difference, `not over 5% worse` of a relative margin."""
     if rule.bound is None:
         return text.MISSING
     if rule.kind == "floor":
-        operator = _operator(rule, reported)
         least = min(digits, text.decimals((rule.bound,), unit)) if rule.bound else 0
-        return f"{operator} {text.figure(rule.bound, unit, digits=max(least, _places(rule.bound)))}".strip()
-    side = "above" if better == "higher" else "below"
-    return f"{side} {text.figure(rule.bound, unit, signed=True, digits=digits if rule.bound else 0)}"
-
-
-def _places(value: float) -> int:
-    """Decimals that a bound was written with."""
-    return min(6, len(f"{value:.6f}".rstrip("0").partition(".")[2]))
-
-
-def _operator(rule: RuleResult, reported: Reported) -> str:
-    policy = reported.evaluation.policy if reported.evaluation is not None else reported.plan.policy or {}
-    gate = policy.get("gate")
-    written = gate.get(rule.metric, "") if isinstance(gate, dict) else ""
-    for source in (rule.rule, str(written)):
-        found = re.search(r">=|<=|>|<", source)
-        if found is not None:
-            return {">=": "≥", "<=": "≤"}.get(found[0], found[0])
-    return ""
+        bound = text.figure(rule.bound, unit, digits=max(least, text.places(rule.bound)))
+        return f"{operator_of(rule.rule)} {bound}".strip()
+    relative = re.search(r"not_worse_than (\S+%)$", rule.rule)
+    if relative is not None:
+        return f"not over {relative[1]} worse"
+    bound = text.figure(rule.bound, unit, signed=True, digits=max(0, text.places(rule.bound)) if rule.bound else 0)
+    return f"{'>' if better == 'higher' else '<'} {bound}"
 
 
 def metric_row(comparison: Comparison) -> MetricRow:
@@ -195,25 +181,22 @@ def lead_comparison(evaluation: Evaluation) -> Comparison | None:
     return overall[0] if overall else None
 
 
-def hero(evaluation: Evaluation, lead: Comparison | None) -> Hero | None:
+def hero(evaluation: Evaluation, lead: Comparison | None, terms: Terms) -> Hero | None:
     """The lead comparison and the test window in one line."""
     if lead is None:
         return None
     row, test = metric_row(lead), evaluation.test
-    measure = evaluation.policy.get("measure")
-    declared = measure.get("test_days") if isinstance(measure, dict) else None
-    days = declared if isinstance(declared, int) else len(evaluation.days)
+    days = terms.test_days or len(evaluation.days)
+    span = f"{test.first} to {test.last}"
     has_champion = lead.champion is not None
+    compared = has_champion and lead.difference is not None
     return Hero(
         metric=lead.metric,
-        window=f"{text.plural(days, 'test day')} ({test.first} to {test.last})"
-        if days
-        else f"{test.first} to {test.last}",
+        window=f"{text.plural(days, 'test day')} ({span})" if days else span,
         champion=row.champion if has_champion else None,
         candidate=row.candidate,
-        difference=row.difference if has_champion and lead.difference is not None else None,
-        interval=row.interval if has_champion and lead.difference is not None else None,
-        level=text.confidence(evaluation.confidence_used),
+        difference=row.difference if compared else None,
+        interval=row.interval if compared else None,
         candidate_interval=text.interval(lead.candidate.interval, lead.unit, signed=False),
         comparison=lead,
     )
@@ -241,30 +224,26 @@ def day_rows(evaluation: Evaluation, lead: Comparison | None) -> tuple[DayRow, .
     return tuple(rows)
 
 
-def power_row(power: Power, evaluation: Evaluation) -> PowerRow:
+def power_row(power: Power, evaluation: Evaluation, terms: Terms) -> PowerRow:
     """What the test set can show about one rule."""
     unit = None
     for comparison in evaluation.comparisons:
         if re.match(rf"{re.escape(comparison.metric)}(?![A-Za-z0-9_])", power.rule):
             unit = comparison.unit
             break
+    first = evaluation.power[0] is power
     return PowerRow(
         name=power.rule,
         smallest=text.figure(power.smallest, unit),
         pass_zero=text.share(power.pass_zero),
         pass_worthwhile=text.share(power.pass_worthwhile),
         days_needed=text.MISSING if power.days_needed is None else text.plural(power.days_needed, "day"),
-        worthwhile=_worthwhile(power, evaluation, unit),
+        worthwhile="" if not first or terms.worthwhile is None else f" ({text.figure(terms.worthwhile, unit)})",
         warning=power.warning,
         power=power,
     )
 
 
-def _worthwhile(power: Power, evaluation: Evaluation, unit: str | None) -> str:
-    """` ($1,000)`: the policy's worthwhile difference, which is in the units of the first challenge rule."""
-    challenge = evaluation.policy.get("challenge")
-    declared = challenge.get("worthwhile") if isinstance(challenge, dict) else None
-    first = bool(evaluation.power) and evaluation.power[0] is power
-    if not first or not isinstance(declared, int | float):
-        return ""
-    return f" ({text.figure(declared, unit)})"
+def all_rules(reported: Reported, terms: Terms) -> tuple[RuleRow, ...]:
+    """Every rule as it came out, floors first."""
+    return tuple(rule_row(rule, reported, terms) for rule in results(reported))

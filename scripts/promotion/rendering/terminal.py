@@ -1,18 +1,18 @@
 """The report as a terminal's plain text, for `retrain.py try` and for logs."""
 
 from collections.abc import Sequence
+from functools import cache
+
+from jinja2 import Environment
 
 from promotion.records import Plan
-from promotion.rendering import charts
+from promotion.rendering import charts, media
 from promotion.rendering.reported import Reported
-from promotion.rendering.rows import MetricRow, RuleRow
 from promotion.rendering.view import ModelView, build
 from promotion.text import escape
 
 MOST_SLICES = 30
-
-
-TRIAL = "A trial: nothing was registered or pinned; a pull request with this tree gets this verdict."
+CELL = 60  # columns
 
 
 def terminal_text(
@@ -23,69 +23,70 @@ def terminal_text(
     trial: it was made on a laptop, so that what merging does is left out.
     """
     view = build(models, plan=plan, refusals=refusals)
-    lines = [f"REFUSED: {escape.terminal(refusal)}" for refusal in view.refusals]
-    if not view.models and not view.refusals:
-        lines.append("Nothing to judge: no model and no pin differs from the base.")
-    for model in view.models:
-        lines += ["", *_model(model, trial)] if lines else _model(model, trial)
-    return "\n".join(lines) + "\n"
+    return str(_environment().get_template("terminal.txt.j2").render(view=view, trial=trial))
 
 
-def _model(model: ModelView, trial: bool) -> list[str]:
-    lines = [f"! {escape.terminal(warning)}" for warning in model.warnings]
-    lines += [f"{model.status.glyph} {model.status.word}  {escape.terminal(model.name)}"]
-    lines += [f"  {escape.terminal(line)}" for line in (model.headline, TRIAL if trial else model.merge) if line]
-    if model.error:
-        lines.append(f"  error: {escape.terminal(model.error)}")
-    if model.rules:
-        lines += ["", *_table(["", "rule", "value", "must be", f"{model.level} interval"], "llrrr", _rules(model))]
-        lines += _why(model.rules)
-    pictures = [(row.name, charts.strip_text(*_rule_values(row))) for row in model.pictured]
-    drawn = [(escape.terminal(name, 30), line) for name, line in pictures if line]
-    lines += ["", *_table([], "ll", drawn)] if drawn else []
-    if model.metrics:
-        head = ["metric", "champion", "candidate", "difference", "interval"]
-        lines += ["", *_table(head, "lrrrr", [_values(row) for row in model.metrics])]
-    if model.slices:
-        head = ["slice", "metric", "champion", "candidate", "difference", "interval"]
-        rows = [[escape.terminal(row.slice, 40), *_values(row)] for row in model.slices[:MOST_SLICES]]
-        lines += ["", *_table(head, "llrrrr", rows)]
-    notes = [note for note in (model.caveat, model.looks, *model.notes) if note]
-    lines += [""] + [f"  - {escape.terminal(note)}" for note in notes] if notes else []
-    steps = () if trial and model.status.green else model.next
-    lines += ["", "Next:"] + [f"  - {escape.terminal(step)}" for step in steps] if steps else []
-    if model.log_tail:
-        tail = escape.log(model.log_tail).replace("##[", "## [").splitlines()
-        lines += ["", "End of the log:"] + [f"  | {line}" for line in tail]
-    return lines
+@cache
+def _environment() -> Environment:
+    environment = media.terminal().overlay()
+    environment.globals = {
+        **environment.globals,
+        "standings": _standings,
+        "pictures": _pictures,
+        "metrics": _metrics,
+        "slices": _slices,
+        "log": _log,
+    }
+    return environment
 
 
-def _rule_values(row: RuleRow) -> tuple:
-    return row.result.value, row.result.interval, row.result.bound, row.better
+def _standings(model: ModelView) -> escape.Terminal:
+    rows = []
+    for row in model.standings:
+        compared = [row.champion] if model.challenged else []
+        difference = [row.difference] if model.challenged else []
+        figures = [row.candidate.value, *difference, row.interval.value, row.must_be]
+        rows.append([row.outcome.word, row.metric, *compared, *figures])
+    head = ["", "metric", "candidate", "interval", "must be"]
+    if model.challenged:
+        head = ["", "metric", model.champion, model.candidate, "difference", "interval", "must be"]
+    return _table(head, "ll" + "r" * (len(head) - 3) + "l", rows)
 
 
-def _rules(model: ModelView) -> list[list[str]]:
-    return [
-        [
-            row.word,
-            escape.terminal(row.name, 60),
-            *(escape.terminal(c, 60) for c in (row.value, row.bound, row.interval)),
-        ]
-        for row in model.rules
+def _pictures(model: ModelView) -> escape.Terminal | None:
+    drawn = [
+        (row.name, charts.strip_text(row.result.value, row.result.interval, row.result.bound, row.better))
+        for row in model.pictured
     ]
+    drawn = [(name, line) for name, line in drawn if line]
+    return _table([], "ll", drawn) if drawn else None
 
 
-def _why(rules: Sequence[RuleRow]) -> list[str]:
-    return [f"  {escape.terminal(r.name, 60)}: {escape.terminal(r.reason)}" for r in rules if r.result.ok is not True]
+def _metrics(model: ModelView) -> escape.Terminal:
+    rows = [[row.name, row.champion, row.candidate, row.difference, row.interval] for row in model.metrics]
+    return _table(["metric", "champion", "candidate", "difference", "interval"], "lrrrr", rows)
 
 
-def _values(row: MetricRow) -> list[str]:
-    cells = (row.name, row.champion, row.candidate, row.difference, row.interval)
-    return [escape.terminal(cell, 60) for cell in cells]
+def _slices(model: ModelView) -> escape.Terminal:
+    rows = [
+        [row.slice, row.name, row.champion, row.candidate, row.difference, row.interval]
+        for row in model.slices[:MOST_SLICES]
+    ]
+    return _table(["slice", "metric", "champion", "candidate", "difference", "interval"], "llrrrr", rows)
 
 
-def _table(head: Sequence[str], align: str, rows: Sequence[Sequence[str]]) -> list[str]:
-    lines = [list(head), *map(list, rows)] if head else [list(row) for row in rows]
+def _table(head: Sequence[str], align: str, rows: Sequence[Sequence[str]]) -> escape.Terminal:
+    """Columns of cells, each escaped and cut; `align` is one of l, r a column."""
+    lines = [[escape.terminal(cell, CELL) for cell in line] for line in ([head, *rows] if head else rows)]
     widths = [max(len(line[i]) for line in lines) for i in range(len(align))]
     pads = [str.rjust if a == "r" else str.ljust for a in align]
-    return ["  " + "  ".join(p(c, w) for p, c, w in zip(pads, line, widths, strict=True)).rstrip() for line in lines]
+    return escape.Terminal(
+        "\n".join(
+            "  " + "  ".join(p(c, w) for p, c, w in zip(pads, line, widths, strict=True)).rstrip() for line in lines
+        )
+    )
+
+
+def _log(text: str) -> list[escape.Terminal]:
+    """The end of a log, its indents kept: behind `| ` no line can be a command but for the older form."""
+    return [escape.Terminal(line.replace("##[", "## [")) for line in escape.log(text).splitlines()]

@@ -6,6 +6,9 @@ GitHub resolves mentions and references after Markdown, on the text, so escapes 
 zero-width space does. In a log a line must not be a workflow command.
 
 Text in records may carry `code` between single backticks; nothing else in it has a meaning.
+
+One escaper a medium: `markdown` and `terminal` here, HTML's in rendering/media.py. What they return has a
+type of its own, and a template prints everything else through them, so nobody has to remember to escape.
 """
 
 import re
@@ -16,6 +19,19 @@ CODE_LIMIT = 120
 LOG_LINES = 40
 LOG_COLUMNS = 300
 ZWSP = "\u200b"
+
+
+class Markdown(str):
+    """Text that is Markdown: escaped here, or made of such text by a template of ours."""
+
+    __slots__ = ()
+
+
+class Terminal(str):
+    """Text that a terminal or a job's log may show as it is."""
+
+    __slots__ = ()
+
 
 _ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-_])")
 _MARKS = re.compile(r"`([^`]+)`|(@[A-Za-z0-9][A-Za-z0-9-]*)")
@@ -42,8 +58,10 @@ def pieces(text: object, limit: int = INLINE_LIMIT) -> list[tuple[str, str]]:
     return [(kind, part) for kind, part in found if part]
 
 
-def markdown(text: object, limit: int = INLINE_LIMIT) -> str:
+def markdown(text: object, limit: int = INLINE_LIMIT) -> Markdown:
     """`text` as inline Markdown, safe in a paragraph, a list item, a heading, a table cell and between `**`."""
+    if isinstance(text, Markdown):
+        return text
     out: list[str] = []
     for kind, part in pieces(text, limit):
         if kind == "text":
@@ -52,37 +70,37 @@ def markdown(text: object, limit: int = INLINE_LIMIT) -> str:
         # beside a backtick or another code span the delimiters would run together
         touches = bool(out) and out[-1].endswith(("`", "</code>"))
         out.append((ZWSP if touches else "") + code(part))
-    return "".join(out).strip() or "—"  # nothing between ** would be a rule
+    return Markdown("".join(out).strip() or "—")  # nothing between ** would be a rule
 
 
-def code(text: object, limit: int = CODE_LIMIT) -> str:
+def code(text: object, limit: int = CODE_LIMIT) -> Markdown:
     """`text` as inline code for Markdown: a code span where that is safe, else `<code>` with entities."""
     line = clean(text, limit) or "(empty)"
     if _PLAIN_CODE.fullmatch(line):
-        return f"`{line}`"
-    return f"<code>{_entities(line)}</code>"
+        return Markdown(f"`{line}`")
+    return Markdown(f"<code>{_entities(line)}</code>")
 
 
-def summary(text: object, limit: int = INLINE_LIMIT) -> str:
+def summary(text: object, limit: int = INLINE_LIMIT) -> Markdown:
     """`text` for inside an HTML block of Markdown (`<summary>`), where Markdown is not read."""
     parts = pieces(text, limit)
-    return "".join(f"<code>{_entities(p)}</code>" if kind == "code" else _in_html(p) for kind, p in parts)
+    return Markdown("".join(f"<code>{_entities(p)}</code>" if kind == "code" else _in_html(p) for kind, p in parts))
 
 
-def fence(text: str, *, lines: int = LOG_LINES) -> str:
+def fence(text: str, *, lines: int = LOG_LINES, language: str = "text") -> Markdown:
     """The last `lines` lines of a log as a fenced block that nothing in them can close."""
-    return _fenced(log(text, lines=lines))
+    return _fenced(log(text, lines=lines), language)
 
 
-def picture(text: str) -> str:
+def picture(text: str) -> Markdown:
     """A drawing of this project's own characters as a fenced block, every space kept."""
     return _fenced(text)
 
 
-def _fenced(body: str) -> str:
+def _fenced(body: str, language: str = "text") -> Markdown:
     longest = max((len(run) for run in re.findall(r"`+", body)), default=0)
     marks = "`" * max(3, longest + 1)
-    return f"{marks}text\n{body}\n{marks}"
+    return Markdown(f"{marks}{language}\n{body}\n{marks}")
 
 
 def log(text: str, *, lines: int = LOG_LINES) -> str:
@@ -94,9 +112,11 @@ def log(text: str, *, lines: int = LOG_LINES) -> str:
     return "\n".join(kept) or "(empty)"
 
 
-def terminal(text: object, limit: int = INLINE_LIMIT) -> str:
+def terminal(text: object, limit: int = INLINE_LIMIT) -> Terminal:
     """`text` on one line of a log in which no workflow command can start."""
-    return clean(text, limit).replace("`", "").replace("::", ": :").replace("##[", "## [")
+    if isinstance(text, Terminal):
+        return text
+    return Terminal(clean(text, limit).replace("`", "").replace("::", ": :").replace("##[", "## ["))
 
 
 def log_text(text: str) -> str:

@@ -5,6 +5,8 @@ from collections.abc import Iterable
 
 MINUS = "−"
 MISSING = "—"
+LARGEST = 1e15  # from here on nobody counts the digits
+_RAISED = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 _SYMBOLS = {"$": "$", "dollars": "$", "dollar": "$", "usd": "$", "€": "€", "eur": "€", "£": "£", "gbp": "£"}
 
 
@@ -35,13 +37,19 @@ def figure(value: float | None, unit: str | None = None, *, signed: bool = False
     if value is None or not math.isfinite(value):
         return MISSING
     places = decimals((value,), unit) if digits is None else digits
-    body = f"{abs(value):,.{places}f}" if abs(value) < 1e15 else f"{abs(value):.3g}"
+    body = f"{abs(value):,.{places}f}" if abs(value) < LARGEST else _power_of_ten(abs(value))
     nothing = not any(c in "123456789" for c in body)
     sign = "" if nothing else MINUS if value < 0 else "+" if signed else ""
     money = symbol(unit)
     if money is not None:
         return f"{sign}{money}{'0' if nothing else body}"
     return f"{sign}{body}" + (f" {unit.strip()}" if unit and unit.strip() else "")
+
+
+def _power_of_ten(value: float) -> str:
+    """`3.28·10¹⁸`."""
+    mantissa, exponent = f"{value:.2e}".split("e+")
+    return f"{mantissa}·10{exponent.translate(_RAISED)}"
 
 
 def interval(
@@ -67,6 +75,16 @@ def digits_apart(value: float | None, bound: float | None, unit: str | None = No
     while places < 10 and f"{value:.{places}f}" == f"{bound:.{places}f}":
         places += 1
     return places
+
+
+def places(value: float) -> int:
+    """Decimals that a bound was written with, at most 6."""
+    return min(6, len(f"{value:.6f}".rstrip("0").partition(".")[2]))
+
+
+def milliseconds(value: float) -> str:
+    """A duration as `2.11 ms`, `340 ms`, `3,280 ms`."""
+    return figure(value, "ms", digits=2 if abs(value) < 10 else 1 if abs(value) < 100 else 0)
 
 
 def count(number: int | None) -> str:

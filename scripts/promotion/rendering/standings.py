@@ -1,0 +1,72 @@
+"""How the models stand in each metric that rules look at: one row a metric, whatever number of rules it has."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from promotion.rendering.reported import Reported
+from promotion.rendering.rows import OUTCOMES, MetricRow, Outcome, RuleRow, metric_row
+from promotion.text import figures as text
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A figure, and what it must be where it is not (empty where it is)."""
+
+    value: str
+    must_be: str = ""
+
+
+@dataclass(frozen=True)
+class Standing:
+    """A metric that rules look at, on all rows or one slice: both models, and how its rules came out together."""
+
+    outcome: Outcome
+    metric: str
+    champion: str
+    candidate: Cell
+    difference: str
+    interval: Cell
+    must_be: str
+    rules: tuple[RuleRow, ...]
+
+
+def standings(rules: Sequence[RuleRow], reported: Reported) -> tuple[Standing, ...]:
+    """The metrics that rules look at, in the order of the policy; a rule about the pair alone has no metric."""
+    groups: dict[tuple[str, str | None], list[RuleRow]] = {}
+    for row in rules:
+        if row.result.metric is not None:
+            groups.setdefault((row.result.metric, row.result.slice), []).append(row)
+    compared = reported.evaluation.comparisons if reported.evaluation is not None else ()
+    known = {(c.metric, c.slice): metric_row(c) for c in compared}
+    return tuple(_standing(group, known.get(key)) for key, group in groups.items())
+
+
+def _standing(group: Sequence[RuleRow], row: MetricRow | None) -> Standing:
+    first = group[0].result
+    oks = [rule.result.ok for rule in group]
+    levels = [rule for rule in group if not rule.about_difference]
+    gaps = [rule for rule in group if rule.about_difference]
+    candidate = levels[0].value if levels else text.MISSING
+    difference = gaps[0].value if gaps else text.MISSING
+    interval = gaps[0].interval if gaps else levels[0].interval
+    champion = text.MISSING
+    if row is not None:
+        champion = row.champion
+        candidate = candidate if levels else row.candidate
+        if row.comparison.difference is not None:
+            difference, interval = row.difference, row.interval
+    wanted = [rule.bound for rule in levels] + [f"difference {rule.bound}" for rule in gaps]
+    return Standing(
+        outcome=OUTCOMES[False if False in oks else None if None in oks else True],
+        metric=first.metric if first.slice is None else f"{first.metric} {first.slice}",
+        champion=champion,
+        candidate=Cell(candidate, _missed(levels)),
+        difference=difference,
+        interval=Cell(interval, _missed(gaps)),
+        must_be=", ".join(wanted),
+        rules=tuple(group),
+    )
+
+
+def _missed(rules: Sequence[RuleRow]) -> str:
+    return " and ".join(rule.bound for rule in rules if rule.result.ok is not True and rule.bound != text.MISSING)

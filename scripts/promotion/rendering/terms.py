@@ -1,0 +1,66 @@
+"""What the policy says that a report repeats: days, confidence, looks, units, and which slices a rule looks at."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from promotion.rendering.reported import Reported, results
+
+
+@dataclass(frozen=True)
+class Terms:
+    """The terms of one judgement.
+
+    confidence: what is claimed over all looks together. worthwhile: in the units of the first challenge rule.
+    units: metric -> (unit, better), of the policy's own metrics. unruled: slice columns that no rule looks at.
+    """
+
+    test_days: int | None = None
+    confidence: float | None = None
+    looks: int | None = None
+    worthwhile: float | None = None
+    units: Mapping[str, tuple[str | None, str]] | None = None
+    unruled: tuple[str, ...] = ()
+
+
+def terms(reported: Reported) -> Terms:
+    """The terms under which a model was judged: its evaluation's policy, else its plan's."""
+    policy = reported.evaluation.policy if reported.evaluation is not None else reported.plan.policy or {}
+    measure, challenge = _mapping(policy, "measure"), _mapping(policy, "challenge")
+    ruled = {rule.slice.partition("=")[0] for rule in results(reported) if rule.slice is not None}
+    own = {name: (how.get("unit"), how.get("better", "higher")) for name, how in _mapping(measure, "metrics").items()}
+    days = measure.get("test_days")
+    return Terms(
+        test_days=days if isinstance(days, int) else None,
+        confidence=_number(challenge.get("confidence")),
+        looks=challenge["looks"] if isinstance(challenge.get("looks"), int) else None,
+        worthwhile=_number(challenge.get("worthwhile")),
+        units=own,
+        unruled=tuple(str(c) for c in measure.get("slices", ()) if c not in ruled),
+    )
+
+
+def unit_of(reported: Reported, terms: Terms, metric: str | None) -> tuple[str | None, str]:
+    """(unit, better) of a metric: from the comparisons, else from the policy."""
+    for comparison in reported.evaluation.comparisons if reported.evaluation is not None else ():
+        if comparison.metric == metric:
+            return comparison.unit, comparison.better
+    if metric in (terms.units or {}):
+        return (terms.units or {})[metric]
+    return ("$" if metric == "net_benefit" else None), "higher"
+
+
+def operator_of(rule: str) -> str:
+    """`>` of `f1 > 0.2`, with the signs of mathematics for `>=` and `<=`."""
+    found = re.search(r">=|<=|>|<", rule)
+    return "" if found is None else {">=": "≥", "<=": "≤"}.get(found[0], found[0])
+
+
+def _mapping(raw: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    found = raw.get(key)
+    return found if isinstance(found, Mapping) else {}
+
+
+def _number(value: Any) -> float | None:
+    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None

@@ -1,0 +1,318 @@
+"""Parts of records as real runs make them, which samples.py puts together."""
+
+from promotion.records import (
+    Candidate,
+    Changed,
+    Comparison,
+    Day,
+    Estimate,
+    Evaluation,
+    FileChange,
+    Flip,
+    Gate,
+    Looks,
+    ModelPlan,
+    PinRecord,
+    Plan,
+    Power,
+    RuleResult,
+    ScoresInfo,
+    Side,
+    JudgedRows,
+)
+
+MODEL = "fraud-detector"
+POLICY = {
+    "measure": {
+        "test_days": 7,
+        "delay_days": 7,
+        "dollars": {"caught": "amount", "review": 15},
+        "cluster": ["customer_id", "terminal_id"],
+        "slices": ["weekend", "amount_band"],
+    },
+    "gate": {"net_benefit": "> 40000", "f1": "> 0.20"},
+    "challenge": {
+        "confidence": 0.95,
+        "looks": 5,
+        "worthwhile": 1000,
+        "net_benefit": "superior",
+        "f1": {"not_worse_than": 0.05},
+    },
+}
+TREE_OLD, TREE_NEW = "5b1c" + "0a9f" * 9, "9e3d" + "71c2" * 9
+SHA_OLD, SHA_NEW, POLICY_SHA = ("sha256:" + c * 64 for c in "3c7")
+PIN_OLD = PinRecord(version=3, source_tree=TREE_OLD, digest=SHA_OLD, evidence="sha256:" + "e" * 64)
+PIN_NEW = PinRecord(version=4, source_tree=TREE_NEW, digest=SHA_NEW, evidence="sha256:" + "f" * 64)
+PLAN = Plan(base="b" * 40, head="a" * 40, merge="d" * 40, lock="sha256:" + "1" * 64, models=())
+
+
+def model_plan(**changes: object) -> ModelPlan:
+    """The plan of a retrain PR against champion 3."""
+    fields: dict = {
+        "model": MODEL,
+        "action": "train",
+        "reason": "the tree of models/fraud-detector changed and no version was trained from it",
+        "source_tree": TREE_NEW,
+        "key": "fraud-detector-9e3d71c271c2",
+        "champion": PIN_OLD,
+        "pin": PIN_OLD,
+        "policy": POLICY,
+        "policy_digest": POLICY_SHA,
+        "changed": changed(),
+    }
+    return ModelPlan(**{**fields, **changes})
+
+
+def changed() -> Changed:
+    """Another estimator on a week of newer data."""
+    return Changed(
+        settings=(
+            ("as_of", "2018-08-01", "2018-08-08"),
+            ("parameters.estimator", "logistic_regression", "random_forest"),
+            ("parameters.settings.n_estimators", None, "100"),
+            ("parameters.threshold", "net_benefit", "0.35"),
+        ),
+        files=(FileChange(path="model.yaml", added=6, removed=3), FileChange(path="train.py", added=14, removed=2)),
+    )
+
+
+def flips(gap: float) -> tuple[Flip, ...]:
+    """Which decisions differ; their dollars add up to `gap`."""
+    parts = (("newly_caught", 103, 6210.0), ("newly_missed", 28, -2950.0), ("new_false_alarm", 31, -465.0))
+    rest = gap - sum(dollars for _, _, dollars in parts)
+    return (
+        *(Flip(kind=kind, rows=rows, dollars=dollars) for kind, rows, dollars in parts),
+        Flip(kind="false_alarm_gone", rows=abs(round(rest / 15)), dollars=rest),
+    )
+
+
+def candidate() -> Candidate:
+    """A trained candidate with its windows."""
+    return Candidate(
+        model=MODEL,
+        key="fraud-detector-9e3d71c271c2",
+        source_tree=TREE_NEW,
+        lock="sha256:" + "1" * 64,
+        digest=SHA_NEW,
+        as_of="2018-08-08",
+        train=("2018-07-18", "2018-07-24"),
+        validation=("2018-07-25", "2018-07-31"),
+        labels_known_by="2018-08-07",
+        parameters={"n_estimators": 100},
+        seed=7,
+        inputs=(("amount", "double"), ("weekend", "long")),
+        train_seconds=21.4,
+    )
+
+
+def scores(**changes: object) -> ScoresInfo:
+    """What was scored, with latencies."""
+    fields: dict = {
+        "model": MODEL,
+        "task": "classification",
+        "first": "2018-08-08",
+        "last": "2018-08-14",
+        "rows": 68553,
+        "keys": ("transaction_id",),
+        "columns": ("day", "amount", "customer_id", "terminal_id", "weekend", "amount_band"),
+        "test_digest": "sha256:" + "2" * 64,
+        "candidate_digest": SHA_NEW,
+        "candidate_predictions": "sha256:" + "4" * 64,
+        "champion_predictions": "sha256:" + "5" * 64,
+        "latency_ms": {"champion.one_row": 2.113, "candidate.one_row": 3.62},
+    }
+    return ScoresInfo(**{**fields, **changes})
+
+
+def gate(passed: bool = True, benefit: float = 50184.2, f1: float = 0.6784, version: int | None = 4) -> Gate:
+    """The two floors of the mission."""
+    rules = (floor("net_benefit", benefit, 40000, 2.4 * 2133), floor("f1", f1, 0.2, 2.4 * 0.031))
+    return Gate(
+        model=MODEL,
+        passed=passed,
+        rules=rules,
+        run_id="0f3e5d7c9b1a4f60a2c4e6f8091b3d5f",
+        version=version if passed else None,
+        reason="every floor is passed" if passed else "; ".join(rule.reason for rule in rules),
+        looks=Looks(number=2, allowed=5),
+    )
+
+
+def floor(metric: str, value: float, bound: float, half: float) -> RuleResult:
+    """A floor as the gate records it."""
+    written = f"{metric} > {bound:g}"
+    ok = value > bound
+    reason = f"{metric} is {value:,.6g}, " + ("which meets the floor" if ok else f"and must be > {bound:g}")
+    return RuleResult(
+        rule=written,
+        kind="floor",
+        metric=metric,
+        value=value,
+        bound=bound,
+        interval=(value - half, value + half),
+        ok=ok,
+        reason=reason,
+    )
+
+
+def superior(value: float, half: float) -> RuleResult:
+    """`net_benefit superior` as the challenge records it."""
+    low, high = value - half, value + half
+    ok = True if low > 0 else False if high < 0 else None
+    why = {True: "the whole interval lies above 0", False: "the whole interval lies below 0"}
+    return RuleResult(
+        rule="net_benefit superior",
+        kind="superior",
+        metric="net_benefit",
+        value=value,
+        bound=0.0,
+        interval=(low, high),
+        ok=ok,
+        reason=why.get(ok, "the interval straddles 0, so this set does not settle it"),
+    )
+
+
+def not_worse(value: float, half: float, margin: float = 0.05) -> RuleResult:
+    """`f1 not_worse_than` as the challenge records it."""
+    low, high = value - half, value + half
+    ok = True if low > -margin else False if high < -margin else None
+    words = {True: "the whole interval lies above", False: "the whole interval lies below", None: "it straddles"}
+    return RuleResult(
+        rule=f"f1 not_worse_than {margin:g}",
+        kind="not_worse_than",
+        metric="f1",
+        value=value,
+        bound=-margin,
+        interval=(low, high),
+        ok=ok,
+        reason=f"{words[ok]} −{margin:g}",
+    )
+
+
+def comparison(
+    metric: str,
+    champion: float | None,
+    challenger: float,
+    half: float,
+    *,
+    unit: str | None = None,
+    part: str | None = None,
+    rows: int = 68553,
+    better: str = "higher",
+) -> Comparison:
+    """One metric of both models; `half` is half the width of the difference's interval."""
+    level = 2.4 * half
+    gap = None if champion is None else challenger - champion
+    return Comparison(
+        metric=metric,
+        unit=unit,
+        better=better,
+        slice=part,
+        rows=rows,
+        candidate=Estimate(value=challenger, interval=(challenger - level, challenger + level)),
+        champion=None if champion is None else Estimate(value=champion, interval=(champion - level, champion + level)),
+        difference=None if gap is None else Estimate(value=gap, interval=(gap - half, gap + half)),
+    )
+
+
+def comparisons(old: float | None, new: float, half: float, f1: tuple[float | None, float]) -> tuple[Comparison, ...]:
+    """All metrics, then slices."""
+
+    def level(value: float, factor: float = 1.0) -> float | None:
+        return None if old is None else value * factor
+
+    slices = [
+        comparison(
+            "net_benefit",
+            None if old is None else old * share,
+            new * share * tilt,
+            half * share**0.5,
+            unit="$",
+            part=name,
+            rows=int(68553 * share),
+        )
+        for name, share, tilt in (
+            ("weekend=0", 0.71, 1.01),
+            ("weekend=1", 0.29, 0.97),
+            ("amount_band=under 20", 0.06, 0.8),
+            ("amount_band=20 to 220", 0.28, 0.96),
+            ("amount_band=over 220", 0.66, 1.03),
+        )
+    ]
+    return (
+        comparison("net_benefit", old, new, half, unit="$"),
+        comparison("f1", f1[0], f1[1], 0.031),
+        comparison("precision", level(0.702), 0.741, 0.044),
+        comparison("recall", level(0.481), 0.625, 0.036),
+        comparison("roc_auc", level(0.895), 0.893, 0.012),
+        comparison("average_precision", level(0.668), 0.72, 0.021),
+        comparison("brier", level(0.00412), 0.00389, 0.00019, better="lower"),
+        *slices,
+    )
+
+
+def days(old: float | None, new: float) -> tuple[Day, ...]:
+    """Seven days whose differences vary."""
+    shares = (0.14, 0.17, 0.11, 0.16, 0.13, 0.12, 0.17)
+    tilts = (1.4, 0.5, -0.6, 2.1, 1.2, -0.2, 1.5)
+    gap = 0 if old is None else (new - old) / 7
+    return tuple(
+        Day(
+            day=f"2018-08-{8 + i:02d}",
+            rows=9700 + 13 * i,
+            champion=None if old is None else round(old * share, 2),
+            candidate=round((new if old is None else old) * share + gap * tilt, 2),
+        )
+        for i, (share, tilt) in enumerate(zip(shares, tilts, strict=True))
+    )
+
+
+def power(days_needed: int | None = 19) -> tuple[Power, ...]:
+    """What seven days can show."""
+    return (
+        Power(
+            rule="net_benefit superior",
+            sd=828,
+            smallest=2830,
+            pass_zero=0.005,
+            pass_worthwhile=0.09,
+            days_needed=days_needed,
+        ),
+        Power(rule="f1 not_worse_than 0.05", sd=0.0121, smallest=0.0413, pass_zero=0.94),
+    )
+
+
+def evaluation(verdict: str, headline: str, **changes: object) -> Evaluation:
+    """A judgement of version 4 against champion 3; `changes` replace fields."""
+    fields: dict = {
+        "model": MODEL,
+        "verdict": verdict,
+        "headline": headline,
+        "policy": POLICY,
+        "policy_digest": POLICY_SHA,
+        "test": JudgedRows(first="2018-08-08", last="2018-08-14", rows=68553, positives=526, digest="sha256:" + "2" * 64),
+        "candidate": Side(
+            source_tree=TREE_NEW,
+            digest=SHA_NEW,
+            predictions="sha256:" + "4" * 64,
+            version=4,
+            labels_known_by="2018-08-07",
+        ),
+        "champion": Side(
+            source_tree=TREE_OLD,
+            digest=SHA_OLD,
+            predictions="sha256:" + "5" * 64,
+            version=3,
+            labels_known_by="2018-07-31",
+        ),
+        "gate": gate().rules,
+        "challenge": (superior(3060, 2133), not_worse(0.107, 0.031)),
+        "comparisons": comparisons(47124, 50184, 2133, (0.5713, 0.6784)),
+        "days": days(47124, 50184),
+        "power": power(),
+        "looks": Looks(number=2, allowed=5),
+        "notes": (),
+        "confidence_used": 0.99,
+        "flips": flips(3060),
+    }
+    return Evaluation(**{**fields, **changes})
