@@ -239,7 +239,8 @@ class JudgedRows(Frozen):
 class Evaluation(Record):
     """The judgement: deterministic, so the same judgement has the same digest. Written as evaluation.json.
 
-    release: of the scripts that judged. flips: every kind of changed decision; None where nothing is decided (a regression), or nothing to compare with.
+    release: of the scripts that judged. flips: every kind of changed decision; None where nothing is decided
+    (a regression), or there is nothing to compare with.
     """
 
     model: str

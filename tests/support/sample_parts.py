@@ -10,6 +10,7 @@ from promotion.records import (
     FileChange,
     Flip,
     Gate,
+    JudgedRows,
     Looks,
     ModelPlan,
     PinRecord,
@@ -18,7 +19,6 @@ from promotion.records import (
     RuleResult,
     ScoresInfo,
     Side,
-    JudgedRows,
 )
 
 MODEL = "fraud-detector"
@@ -290,7 +290,9 @@ def evaluation(verdict: str, headline: str, **changes: object) -> Evaluation:
         "headline": headline,
         "policy": POLICY,
         "policy_digest": POLICY_SHA,
-        "test": JudgedRows(first="2018-08-08", last="2018-08-14", rows=68553, positives=526, digest="sha256:" + "2" * 64),
+        "test": JudgedRows(
+            first="2018-08-08", last="2018-08-14", rows=68553, positives=526, digest="sha256:" + "2" * 64
+        ),
         "candidate": Side(
             source_tree=TREE_NEW,
             digest=SHA_NEW,
@@ -313,6 +315,7 @@ def evaluation(verdict: str, headline: str, **changes: object) -> Evaluation:
         "looks": Looks(number=2, allowed=5),
         "notes": (),
         "confidence_used": 0.99,
+        "release": "0.1.0",
         "flips": flips(3060),
     }
     return Evaluation(**{**fields, **changes})

@@ -192,7 +192,8 @@ class Repo:
         for line in text.split("\0"):
             if line:
                 added, removed, path = line.split("\t", 2)
-                found.append((path, *(None if n == "-" else int(n) for n in (added, removed))))
+                plus, minus = (None if n == "-" else int(n) for n in (added, removed))
+                found.append((path, plus, minus))
         return tuple(found)
 
     def export(self, tree: str, folder: Path) -> Path:

@@ -53,7 +53,7 @@ def comment_markdown(
         blocks[0] = Block(f"{marker}\n{blocks[0].text}", blocks[0].importance)
     where = f" [the full report](<{links.report}>)" if links.known("report") else " `report.html` of this run"
     shortened = f"*Shortened to fit GitHub's limit: the rest is in{where}.*"
-    foot = _environment().get_template("foot.md.j2").render(view=view).strip()
+    foot = _environment().get_template("foot.md.j2").render(view=view).strip().replace(" · </sub>", "</sub>")
     return fit(blocks, limit, footer=foot, shortened=shortened)
 
 

@@ -24,7 +24,7 @@ class _MarkdownEnvironment(Environment):
     """Templates of a comment. `concat` makes what macros and `{% set %}` blocks return Markdown."""
 
     @staticmethod
-    def concat(parts: Iterable[str]) -> escape.Markdown:  # type: ignore[override]
+    def concat(parts: Iterable[str]) -> escape.Markdown:
         return escape.Markdown("".join(parts))
 
 
@@ -32,7 +32,7 @@ class _TerminalEnvironment(Environment):
     """Templates of a terminal's text."""
 
     @staticmethod
-    def concat(parts: Iterable[str]) -> escape.Terminal:  # type: ignore[override]
+    def concat(parts: Iterable[str]) -> escape.Terminal:
         return escape.Terminal("".join(parts))
 
 

@@ -56,6 +56,7 @@ def _found(reported: Reported, shown: Status, hero: Hero | None, rules: Sequence
 def _figures(reported: Reported, hero: Hero, terms: Terms) -> str:
     """`net benefit +$3,060 against version 3 in 7 test days ($4 → $5), between +$927 and … with 95% confidence`."""
     name, days = spoken(hero.metric), f" in {text.plural(terms.test_days, 'test day')}" if terms.test_days else ""
+    ends: str | None
     if hero.difference is None:
         said, ends = f"{name} {hero.candidate}{days}", hero.candidate_interval
     else:

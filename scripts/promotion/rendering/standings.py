@@ -58,7 +58,7 @@ def _standing(group: Sequence[RuleRow], row: MetricRow | None) -> Standing:
     wanted = [rule.bound for rule in levels] + [f"difference {rule.bound}" for rule in gaps]
     return Standing(
         outcome=OUTCOMES[False if False in oks else None if None in oks else True],
-        metric=first.metric if first.slice is None else f"{first.metric} {first.slice}",
+        metric=" ".join(part for part in (first.metric, first.slice) if part is not None),
         champion=champion,
         candidate=Cell(candidate, _missed(levels)),
         difference=difference,

@@ -46,8 +46,9 @@ def unit_of(reported: Reported, terms: Terms, metric: str | None) -> tuple[str |
     for comparison in reported.evaluation.comparisons if reported.evaluation is not None else ():
         if comparison.metric == metric:
             return comparison.unit, comparison.better
-    if metric in (terms.units or {}):
-        return (terms.units or {})[metric]
+    known = None if terms.units is None or metric is None else terms.units.get(metric)
+    if known is not None:
+        return known
     return ("$" if metric == "net_benefit" else None), "higher"
 
 

@@ -55,6 +55,7 @@ class ModelView:
     day_better: str = "higher"
     power: tuple[rows.PowerRow, ...] = ()
     details: tuple[tuple[str, str], ...] = ()
+    release: str | None = None
     evidence: str | None = None
     error: str | None = None
     log_tail: str | None = None
@@ -84,6 +85,11 @@ class View:
     green: bool
     links: Links = NOWHERE
     commits: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def releases(self) -> tuple[str, ...]:
+        """The releases of this project whose scripts judged; older records do not say."""
+        return tuple(dict.fromkeys(model.release for model in self.models if model.release is not None))
 
     @property
     def evidence(self) -> tuple[tuple[str, str], ...]:
@@ -152,6 +158,7 @@ def _model(reported: Reported, shown: Status, losers: Sequence[str], links: Link
         unmeasured=about.unmeasured(reported, metrics, agreed),
         beware=_beware(reported),
         reach=(*sentences.reach(evaluation, agreed), *_looks(reported, shown), *about.latency(reported)),
+        release=evaluation.release,
         evidence=_evidence(reported),
     )
 
