@@ -50,7 +50,7 @@ def test_a_winner_exits_0_and_leaves_the_records(tmp_path: Path, policy_file: Pa
     found = Evaluation.read(out / "evaluation.json")
 
     assert found.verdict == "PROMOTE"
-    assert found.headline[1:] in (out / "report.html").read_text().replace("−", "-")
+    assert "against the champion in 7 test days" in (out / "report.html").read_text()
     assert "no champion moves" in (out / "comment.md").read_text()
     assert "pin commit" not in (out / "comment.md").read_text()
     assert "PROMOTE  fraud-detector" in capsys.readouterr().out

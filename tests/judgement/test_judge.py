@@ -51,7 +51,7 @@ def test_a_clearly_better_candidate_is_promoted(clearly_better: Evaluation) -> N
     """Every rule passes, and the headline says by how much, how sure, and against whom."""
     assert clearly_better.verdict == "PROMOTE"
     assert clearly_better.headline.startswith("net benefit +$")
-    assert "95% after 5 looks" in clearly_better.headline
+    assert "95% confidence" in clearly_better.headline
     assert clearly_better.headline.endswith("against version 3")
     assert all(r.ok for r in clearly_better.challenge)
     assert clearly_better.confidence_used == 0.99

@@ -41,14 +41,13 @@ def headline(
 
 
 def _difference(rule: RuleResult, name: str, metric: Metric, policy: Policy, against: str) -> str:
-    """`net benefit +$2,545 (95% after 5 looks: +$412 to +$4,678) against version 3`; of the first rule."""
+    """`net benefit +$2,545 (95% confidence: +$412 to +$4,678) against version 3`; of the first rule."""
     said = f"{name} {text.figure(rule.value, metric.unit, signed=True)}"
     if rule.slice is not None:
         said += f" on {rule.slice}"
     if rule.interval is not None:
-        looks = policy.challenge.looks
-        level = text.confidence(policy.challenge.confidence) + (f" after {looks} looks" if looks > 1 else "")
-        said += f" ({level}: {text.interval(rule.interval, metric.unit)})"
+        level = text.confidence(policy.challenge.confidence)
+        said += f" ({level} confidence: {text.interval(rule.interval, metric.unit)})"
     return f"{said} against {against}"
 
 
