@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 DEMO_DIR ?= .demo
-INSTALL = PYTHON="$(PYTHON)" sh requirements/install.sh
+INSTALL = UV_COMPILE_BYTECODE=1 PYTHON="$(PYTHON)" sh requirements/install.sh
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-slow test-servers test-workflows lint bench lock clean

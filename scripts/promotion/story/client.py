@@ -13,14 +13,15 @@ import requests
 from promotion.errors import PromotionError
 
 START_SECONDS = 90
-PAUSE_SECONDS = 0.02  # a steady stream that leaves the processor to the training
+PAUSE_SECONDS = 0.05  # a steady stream that leaves the processor to the training
 
 
 class Server:
-    """`serve.py MODEL` as a process of its own."""
+    """`serve.py MODEL` as a process of its own; it starts at once, and `ready` waits for it."""
 
     def __init__(self, scripts: Path, model: str, env: dict[str, str], log: Path) -> None:
         self.log = log.open("w", encoding="utf-8")
+        self.url = ""  # once it is ready
         self.process = subprocess.Popen(
             [sys.executable, str(scripts / "serve.py"), model, "--port", "0", "--poll-seconds", "0.5"],
             env=env,
@@ -28,15 +29,18 @@ class Server:
             stderr=self.log,
             text=True,
         )
+
+    def ready(self) -> str:
+        """Wait until it serves; return its own line about that."""
         timer = threading.Timer(START_SECONDS, self.process.kill)
         timer.start()
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
         timer.cancel()
         if not line.startswith("serving "):
-            raise PromotionError(f"the server did not start; its log is {log}")
-        self.line = line.strip()
-        self.url = next(word for word in self.line.split() if word.startswith("http")).rstrip(",")
+            raise PromotionError(f"the server did not start; its log is {self.log.name}")
+        self.url = next(word for word in line.split() if word.startswith("http")).rstrip(",")
+        return line.strip()
 
     def stop(self) -> None:
         """Ask the server to finish its requests and end."""

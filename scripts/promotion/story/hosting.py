@@ -75,7 +75,7 @@ class Hosting:
 
     def merge_result(self, request: PullRequest) -> Path:
         """Check out refs/pull/N/merge as the hosting service makes it, in a folder of its own."""
-        where = self.root / "merge-result"
+        where = self.root / f"merge-{request.number}"
         if where.exists():
             self._git(self.clone, "worktree", "remove", "--force", str(where))
         self._git(self.clone, "fetch", "--quiet", "origin")

@@ -1,0 +1,147 @@
+"""A stage for a story on one machine: a hosted repository, a registry, a server, and the steps of a pull request."""
+
+import json
+import re
+import shutil
+import threading
+import time
+from pathlib import Path
+
+from promotion.errors import PromotionError
+from promotion.records import Evaluation, Plan
+from promotion.registry.client import CHAMPION, Registry
+from promotion.story.client import Client, Server
+from promotion.story.hosting import Hosting, PullRequest, environment
+from promotion.text.progress import Step
+
+MARKER = ".made-by-demo"
+
+
+class Stage:
+    """The state of a story about one model; every step is the real verb in a process of its own."""
+
+    def __init__(self, root: Path, project: Path, model: str) -> None:
+        self.root, self.project, self.model = root, project, model
+        self.env = environment(root, project / ".data")
+        self.hosting = Hosting(root, project, self.env)
+        self.registry = Registry(self.env["MLFLOW_TRACKING_URI"])
+        self.server: Server | None = None
+        self.client: Client | None = None
+        self.checkout = threading.Lock()  # there is one clone, and two pull requests may be judged at once
+        self.step = Step()
+        self.started = time.monotonic()
+
+    def say(self, text: str) -> None:
+        """Show a line with the seconds since the start."""
+        self.step.say(f"[{time.monotonic() - self.started:5.0f} s] {text}")
+
+    def champion(self) -> int | None:
+        """Return the version that the registry has as @champion, read through MLflow's client."""
+        model = self.registry.model(self.model)
+        return None if model is None else model.aliases.get(CHAMPION)
+
+    def versions(self) -> list[int]:
+        """Return the registry's versions of the model."""
+        found = []
+        number = 1
+        while self.registry.version(self.model, number) is not None:
+            found.append(number)
+            number += 1
+        return found
+
+    def expect(self, act: str, what: str, found: object, told: object) -> None:
+        """Stop loudly when an act does not come out as told."""
+        if found != told:
+            raise PromotionError(f"act ({act}) did not come out as told: {what} is {found}, the story says {told}")
+
+    def edit(self, parameters: dict[str, str]) -> None:
+        """Write parameters into the clone's model.yaml, as a data scientist would."""
+        self.hosting.pull()
+        path = self.hosting.clone / "models" / self.model / "model.yaml"
+        text = path.read_text(encoding="utf-8")
+        for key, value in parameters.items():
+            line = re.compile(rf"^(  )(?:# )?{key}:[^\n]*$", re.MULTILINE)
+            text, found = line.subn(f"  {key}: {value}", text, count=1)
+            if not found:
+                raise PromotionError(f"model.yaml has no parameter `{key}` to edit", file=path)
+        path.write_text(text, encoding="utf-8")
+
+    def offer(self, title: str, branch: str, folder: str, parameters: dict[str, str]) -> PullRequest:
+        """Open a pull request that sets parameters in model.yaml."""
+        self.edit(parameters)
+        return self.hosting.open(title, branch, folder)
+
+    def judge(self, act: str, request: PullRequest) -> str:
+        """Run retrain.yml's steps on a pull request; return the verdict, or the plan's action where none is judged."""
+        records, log = request.folder / "records", request.folder / "steps.log"
+        with self.checkout:
+            merge = self.hosting.merge_result(request)
+
+        def verb(script: str, *args: str, accept: tuple[int, ...] = (0,), where: Path = merge) -> int:
+            return self.hosting.verb(where, script, "--work", str(records), *args, log=log, accept=accept)
+
+        verb("prepare.py", accept=(0, 1))
+        planned = {item.model: item.action for item in Plan.read(records / "plan.json").models}
+        doing = ", ".join(f"{name}: {action}" for name, action in planned.items() if action != "none")
+        self.say(f"({act})   prepare: {doing}")
+        verdict: str = planned[self.model]
+        judged, pinned = verdict in ("train", "judge"), False
+        if judged:
+            self.say(f"({act})   train (in a process without credentials)")
+            verb("train.py")
+        self.say(f"({act})   score")
+        verb("score.py")
+        if judged:
+            self.say(f"({act})   gate, challenge")
+            verb("gate.py", accept=(0, 1))
+            verb("challenge.py", accept=(0, 1))
+            evaluation = Evaluation.read(records / self.model / "evaluation.json")
+            verdict = evaluation.verdict
+            self.say(f"({act})   {verdict}: {evaluation.headline}")
+            with self.checkout:
+                self.hosting._git(self.hosting.clone, "checkout", "--quiet", request.branch)
+                pinned = verb("pin.py", accept=(0, 1), where=self.hosting.clone) == 0
+                if pinned:
+                    self.hosting.commit_pin(request)
+                    self.say(f"({act})   pinned on the branch")
+        verb("report.py", *(["--pinned"] if pinned else []), accept=(0, 1))
+        for name in ("comment.md", "report.html"):
+            shutil.copy2(records / name, request.folder / name)
+        return verdict
+
+    def promote(self, folder: Path) -> None:
+        """Run promote.yml's step on the tip of main; what it prints goes to the folder's promote.log."""
+        self.hosting.pull()
+        self.hosting.verb(self.hosting.clone, "promote.py", "apply", log=folder / "promote.log")
+
+    def serve(self) -> None:
+        """Start the server that follows @champion."""
+        self.server = Server(self.project / "scripts", self.model, self.env, self.root / "server.log")
+
+    def ask(self, act: str, champion: PullRequest) -> Client:
+        """Wait for the server; begin to send it, without an end, the example that a champion's model was saved with."""
+        assert self.server is not None
+        self.say(f"({act})   {self.server.ready()}")
+        model = champion.folder / "records" / self.model / "candidate" / "model"
+        example = json.loads((model / "serving_input_example.json").read_text(encoding="utf-8"))
+        self.client = Client(self.server.url, example).start()
+        self.client.wait_for(1, 30)
+        return self.client
+
+    def leave(self) -> None:
+        """Stop the client, then the server."""
+        if self.client is not None:
+            self.client.stop()
+        if self.server is not None:
+            self.server.stop()
+
+
+def fresh_folder(root: Path) -> Path:
+    """Return `root`, empty; only a folder that the demo made before is removed."""
+    if root.exists():
+        if not (root / MARKER).is_file() and any(root.iterdir()):
+            raise PromotionError(f"{root} is not empty and was not made by the demo; choose another DEMO_DIR")
+        shutil.rmtree(root)
+    root.mkdir(parents=True)
+    (root / MARKER).write_text("made by scripts/demo.py, which removes this folder before it plays again\n")
+    return root.resolve()
