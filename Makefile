@@ -63,4 +63,4 @@ lock: $(VENV)/.uv-stamp ## resolve requirements/*.in again; `make lock UPGRADE=-
 	done
 
 clean: ## remove everything that these commands made
-	rm -rf $(VENV) .demo .work .data .tools .pytest_cache .ruff_cache .mypy_cache .hypothesis
+	rm -rf $(VENV) .demo .work* .data .tools .pytest_cache .ruff_cache .mypy_cache .hypothesis

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from promotion.cli import command_line, handled
+from promotion.cli import NO_DRY_RUN, command_line, handled
 from promotion.config.model_yaml import read_spec, windows
 from promotion.config.promotion_yaml import Policy
 from promotion.errors import VERDICT_NO
@@ -206,10 +206,9 @@ def main(argv: list[str] | None = None) -> int:
         "work",
         epilog="Reads WORK/plan.json and WORK/MODEL/{candidate/,scores/,scores.json,gate.json}. Writes "
         "WORK/MODEL/evaluation.json and keeps it as evidence with the candidate's run. Loads no model.",
-        moved={"--scores": "`python scripts/judge.py TABLE` judges a table from elsewhere"},
+        moved={"--scores": "`python scripts/judge.py TABLE` judges a table from elsewhere", **NO_DRY_RUN},
     )
     parser.add_argument("--model", help="only this model (default: every planned one)")
-    parser.add_argument("--dry-run", action="store_true", help="keep nothing in the registry")
     args = parser.parse_args(argv)
     work, registry, all_won = Work(args.work), Registry(), True
     whole = work.read_plan()
@@ -220,7 +219,7 @@ def main(argv: list[str] | None = None) -> int:
             all_won = False
             continue
         with files.noted():
-            result = challenge(item, whole, files, registry, record=not args.dry_run)
+            result = challenge(item, whole, files, registry, record=not whole.trial)
         all_won = all_won and result.verdict in WINNING
         print(f"{item.model}: {result.verdict}: {result.headline}")
     return 0 if all_won else VERDICT_NO

@@ -7,7 +7,7 @@ credentials; it imports no model code and loads no model.
 
 from pathlib import Path
 
-from promotion.cli import command_line, handled
+from promotion.cli import NO_DRY_RUN, command_line, handled
 from promotion.errors import VERDICT_NO, PromotionError
 from promotion.pullrequest.incoming import check_incoming, take_in
 from promotion.pullrequest.workdir import ModelWork, Work
@@ -116,6 +116,7 @@ def main(argv: list[str] | None = None) -> int:
         "work",
         epilog="Reads WORK/plan.json, WORK/MODEL/{candidate/,scores/,scores.json}. Writes WORK/MODEL/gate.json, a run, "
         "and, if every floor is passed, a model version with the alias @candidate. Loads no model.",
+        moved=NO_DRY_RUN,
     )
     parser.add_argument("--model", help="only this model (default: every planned one)")
     parser.add_argument(
@@ -124,7 +125,6 @@ def main(argv: list[str] | None = None) -> int:
         metavar="FOLDER",
         help="take FOLDER/scored-MODEL/ of the jobs that ran model code into WORK/MODEL/, as far as it can be believed",
     )
-    parser.add_argument("--dry-run", action="store_true", help="log and register nothing")
     args = parser.parse_args(argv)
     work, registry, all_passed = Work(args.work), Registry(), True
     whole = work.read_plan()
@@ -139,7 +139,7 @@ def main(argv: list[str] | None = None) -> int:
                     take_in(args.incoming / f"scored-{item.model}", files, item.action)
                 if item.action == "verify":
                     continue
-                result = gate(item, whole, files, registry, record=not args.dry_run)
+                result = gate(item, whole, files, registry, record=not whole.trial)
         except PromotionError as error:  # the other models are judged all the same, for the report
             failed = error
             print(f"{item.model}: not judged: {error}")

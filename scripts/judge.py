@@ -8,6 +8,7 @@ from promotion.config.promotion_yaml import FILE, Policy, load, suggestion
 from promotion.errors import OK, VERDICT_NO, PromotionError
 from promotion.judgement.judge import judge_table
 from promotion.judgement.table import Progress
+from promotion.pullrequest.workdir import Work
 from promotion.records import WINNING, Evaluation, ModelPlan
 
 
@@ -64,8 +65,10 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("table", type=Path, metavar="TABLE", help="labels and predictions, a row a test row")
     parser.add_argument("--policy", type=Path, default=Path(FILE), help="the policy (default: %(default)s)")
     parser.add_argument("--model", help="whose policy (default: the only model's)")
+    parser.set_defaults(work=Path(".work-judge"))
     args = parser.parse_args(argv)
     policy = policy_of(args.policy, args.model)
+    Work(args.work).claim("judge.py", empty=False)
     folder = args.work / policy.model
     found = judge(args.table, policy, folder, progress=_show)
     print(f"wrote evaluation.json, comment.md and report.html to {folder}")

@@ -23,6 +23,8 @@ def winners(work: Work) -> tuple[dict[str, PinRecord], list[str]]:
     """Return the pins that a plan's winners earn, and one sentence for every model that does not win."""
     plan = work.read_plan()
     pins, losers = {}, list(plan.refusals)
+    if plan.trial:
+        return {}, ["this is the work folder of a trial (`retrain.py try`); open the pull request to have it pinned"]
     for item in plan.models:
         if item.action == "verify" and work.model(item.model).error.is_file():
             losers.append(f"the pin of {item.model} could not be verified")
@@ -37,7 +39,7 @@ def winners(work: Work) -> tuple[dict[str, PinRecord], list[str]]:
         if evaluation.verdict not in WINNING:
             losers.append(f"{item.model} did not win ({evaluation.verdict})")
         elif gated.version is None:
-            losers.append(f"{item.model} won but was not registered; run gate.py without --dry-run")
+            losers.append(f"{item.model} won but was not registered; run gate.py again")
         else:
             pins[item.model] = PinRecord(
                 version=gated.version,

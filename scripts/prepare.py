@@ -25,6 +25,7 @@ from promotion.pullrequest.workdir import ModelWork, Work
 from promotion.records import ModelPlan, PinRecord, Plan, digest_files
 from promotion.registry.client import Registry, tracking_uri
 from promotion.registry.evidence import read_evidence
+from promotion.text.escape import clean
 
 
 def prepare(
@@ -35,17 +36,19 @@ def prepare(
     base: str,
     merge: str,
     head: str,
-    only: str | None = None,
+    trial: str | None = None,
     adapt: Callable[[Plan], Plan] = lambda plan: plan,
 ) -> Plan:
     """Plan the pull request whose merge result is `merge`, fetch files of each model, and write plan.json.
 
-    only: judge this model even where nothing differs from the base (a trial on a laptop). adapt: what the
-    event makes of the plan (a draft trains nothing).
+    trial: judge this model alone, even where nothing differs from the base, and have nothing registered.
+    adapt: what the event makes of the plan (a draft trains nothing).
     """
-    plan = adapt(classify(repo, registry, base=base, merge=merge, head=head, only=only))
+    plan = adapt(classify(repo, registry, base=base, merge=merge, head=head, only=trial))
+    if trial is not None:
+        plan = as_trial(plan, trial)
     check_policies(repo, plan)
-    clear(work.root)
+    work.claim(owner(trial))
     plan.write(work.plan)
     for item in plan.models:
         fetch(item, repo, registry, work.model(item.model))
@@ -54,12 +57,19 @@ def prepare(
     return plan
 
 
-def clear(folder: Path) -> None:
-    """Empty a work folder; one that holds something else than an earlier judgement is an error."""
-    ours = any((folder / name).is_file() for name in ("plan.json", "error.txt"))
-    if folder.exists() and any(folder.iterdir()) and not ours:
-        raise PromotionError(f"{folder} is not empty and holds no plan.json; choose another --work folder")
-    shutil.rmtree(folder, ignore_errors=True)
+def owner(trial: str | None) -> str:
+    """The command whose records these are."""
+    return "prepare.py" if trial is None else "retrain.py try"
+
+
+def as_trial(plan: Plan, model: str) -> Plan:
+    """Mark a plan as a trial, of which no later step registers or pins anything; some plans leave nothing to try."""
+    item = next((item for item in plan.models if item.model == model), None)
+    if item is None:
+        raise PromotionError(f"no model `{clean(model, 100)}`: there is no models/{model}/ and no entry in {FILE}")
+    if item.action == "verify":
+        raise PromotionError(f"{model}: {item.reason}; there is nothing to try")
+    return plan.model_copy(update={"trial": True})
 
 
 def fetch(item: ModelPlan, repo: Repo, registry: Registry, files: ModelWork) -> None:
@@ -167,6 +177,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--merge", default="HEAD", help="the merge result (default: %(default)s)")
     parser.add_argument("--base", help="the base commit (default: the merge result's first parent)")
     parser.add_argument("--head", help="the pull request's head (default: the merge result's last parent)")
+    parser.add_argument("--trial", metavar="MODEL", help="for `retrain.py try`: this model alone, nothing registered")
     parser.add_argument(
         "--github",
         action="store_true",
@@ -176,7 +187,7 @@ def main(argv: list[str] | None = None) -> int:
     try:
         plan = run(args)
     except PromotionError as error:
-        Work(args.work).note(error)
+        Work(args.work).note(error, owner(args.trial))
         raise
     print(describe(plan))
     return VERDICT_NO if plan.refusals else 0
@@ -199,7 +210,9 @@ def run(args: argparse.Namespace) -> Plan:
     if args.github and event.credentials and tracking_uri().startswith("sqlite:"):
         raise PromotionError("MLFLOW_TRACKING_URI is not set; give the repository this variable (see the README)")
     registry = Registry(None if event.credentials else THROWAWAY)
-    plan = prepare(repo, registry, Work(args.work), base=base, merge=merge, head=head, adapt=event.adapt)
+    plan = prepare(
+        repo, registry, Work(args.work), base=base, merge=merge, head=head, trial=args.trial, adapt=event.adapt
+    )
     if args.github:
         wanted = [] if plan.refusals else [m.model for m in plan.models if m.action in ("train", "judge", "verify")]
         write_output({"models": json.dumps(wanted), "tracker": "" if event.credentials else THROWAWAY})

@@ -24,6 +24,7 @@ from promotion.records import Answered, Candidate, Evaluation, Gate, ModelPlan, 
 from promotion.rendering.html import report_html
 from promotion.rendering.markdown import comment_markdown, job_summary, summary_line
 from promotion.rendering.reported import NOWHERE, Links, Reported, is_green
+from promotion.rendering.terminal import terminal_text
 
 LOG_TAIL = 8_000
 R = TypeVar("R", bound=Record)
@@ -165,7 +166,11 @@ def main(argv: list[str] | None = None) -> int:
             body = (work.root / "comment.md").read_text(encoding="utf-8")
             pushed = _read(Pushed, work.pushed) or Pushed()
             publish(GitHub.from_environment(), event, where, body, line, pushed, links.report or links.run, ok=ok)
-    print(line)
+    if plan is not None and plan.trial:
+        print(terminal_text(models, plan=plan))
+        print(f"\nnothing was registered; the full report is {work.root / 'report.html'}")
+    else:
+        print(line)
     return 0 if ok else VERDICT_NO
 
 

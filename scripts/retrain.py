@@ -2,94 +2,43 @@
 
 import argparse
 import datetime
-import tempfile
+import subprocess
+import sys
 from pathlib import Path
 
 from promotion.cli import command_line, handled, subcommand
 from promotion.config.as_of import as_date
-from promotion.config.promotion_yaml import FILE
-from promotion.errors import VERDICT_NO, PromotionError
+from promotion.errors import OK, VERDICT_NO
 from promotion.git.commits import hosted_tip
 from promotion.git.repo import Repo
 from promotion.github.actions import write_summary
 from promotion.github.pulls import host_of
-from promotion.pullrequest.workdir import Work
-from promotion.records import WINNING, Evaluation
-from promotion.registry.client import Registry
+from promotion.retrain.trial import as_merged, base_of
 from promotion.text.escape import log_text, markdown
 
-TRY_WORK = Path(".work") / "try"
+TRY_WORK = Path(".work-try")
+STEPS = ("prepare", "train", "score", "gate", "challenge", "report")
+SCRIPTS = Path(__file__).resolve().parent
 
 
-def attempt(repo: Repo, registry: Registry, work: Work, model: str, *, base: str | None = None) -> Evaluation:
-    """Judge the model folder as it lies on disk, committed or not, as its pull request would be judged.
+def attempt(repo: Path, model: str, *, base: str | None, branch: str, work: Path) -> int:
+    """Run the steps of retrain.yml on the model folder as it lies on disk; return challenge.py's exit code.
 
-    Nothing is logged, registered or pinned. Raise PromotionError when the pull request would be refused.
+    Nothing is logged, registered or pinned. A step that cannot do its work, or a pull request that would be
+    refused, ends the trial with that step's exit code.
     """
-    from challenge import challenge
-    from gate import gate
-    from prepare import prepare
-    from score import score
-    from train import train
-
-    base = base or base_of(repo)
-    merge = as_merged(repo, base, model)
-    plan = prepare(repo, registry, work, base=base, merge=merge, head=merge, only=model)
-    item = next((item for item in plan.models if item.model == model), None)
-    if item is None:
-        known = ", ".join(each.model for each in plan.models) or "none"
-        raise PromotionError(f"no model `{model}`: there is no models/{model}/ and no entry in {FILE}; known: {known}")
-    if plan.refusals:
-        raise PromotionError("the pull request would be refused: " + "; ".join(plan.refusals))
-    if item.action == "verify":
-        raise PromotionError(f"{model}: {item.reason}; there is nothing to try")
-    print(f"{model}: training from tree {(item.source_tree or '')[:12]} ..." if item.action == "train" else item.reason)
-    if item.action == "train":
-        train(item, work, plan.lock)
-    print(f"{model}: scoring champion and candidate on the same rows ...")
-    score(item, work)
-    files = work.model(model)
-    gate(item, plan, files, registry, record=False)
-    return challenge(item, plan, files, registry, record=False)
-
-
-def base_of(repo: Repo) -> str:
-    """Return the commit that a pull request from here would be judged against: main as hosted, else as local."""
-    for name in ("origin/main", "main", "HEAD"):
-        try:
-            return repo.resolve(name)
-        except PromotionError:
-            continue
-    raise PromotionError(f"{repo.path} has no commit yet; commit once before you try a model")
-
-
-def as_merged(repo: Repo, base: str, model: str) -> str:
-    """Return a commit, on no branch, of `base` with the model's folder and promotion.yaml as they lie on disk."""
-    root = repo.root
-    if not (root / "models" / model).is_dir():
-        names = sorted(path.name for path in (root / "models").glob("*") if path.is_dir())
-        raise PromotionError(f"no model `{model}`: there is no models/{model}/; known: {', '.join(names) or 'none'}")
-    top = Repo(root)
-    with tempfile.TemporaryDirectory() as scratch:
-        env = {"GIT_INDEX_FILE": str(Path(scratch) / "index")}
-        top.git("read-tree", base, env=env)
-        top.git("rm", "-r", "--cached", "--quiet", "--ignore-unmatch", "--", f"models/{model}", env=env)
-        top.git("add", "--all", "--", f"models/{model}", FILE, env=env)
-        tree = top.git("write-tree", env=env).strip()
-    who = {f"GIT_{role}_{part}": "try" for role in ("AUTHOR", "COMMITTER") for part in ("NAME", "EMAIL")}
-    when = {"GIT_AUTHOR_DATE": "2000-01-01T00:00:00Z", "GIT_COMMITTER_DATE": "2000-01-01T00:00:00Z"}
-    return top.git("commit-tree", tree, "-p", base, "-m", "try", env={**who, **when}).strip()
-
-
-def show(work: Work) -> None:
-    """Print the report and say where the full one is."""
-    from promotion.rendering.terminal import terminal_text
-    from report import collect, write_report
-
-    plan, models = collect(work, pinned=False)
-    write_report(work, plan, models)
-    print(terminal_text(models, plan=plan))
-    print(f"\nnothing was registered; the full report is {work.root / 'report.html'}")
+    name, against = base_of(Repo(repo), branch) if base is None else (base, Repo(repo).resolve(base))
+    merge = as_merged(Repo(repo), against, model, base_name=name)
+    print(f"{model}: tried against {name} at {against[:12]}", flush=True)
+    commits = ["--merge", merge, "--base", against, "--head", merge]
+    verdict = OK
+    for step in STEPS:
+        own = ["--repo", str(repo), "--trial", model, *commits] if step == "prepare" else []
+        done = subprocess.run([sys.executable, str(SCRIPTS / f"{step}.py"), "--work", str(work), *own], check=False)
+        if done.returncode > VERDICT_NO or (done.returncode and step not in ("gate", "challenge", "report")):
+            return done.returncode
+        verdict = done.returncode if step == "challenge" else verdict
+    return verdict
 
 
 def run_open(args: argparse.Namespace) -> int:
@@ -142,12 +91,7 @@ def run_schedule(args: argparse.Namespace) -> int:
 
 def run_try(args: argparse.Namespace) -> int:
     """Judge models/MODEL/ as it lies on disk; exit 1 when it would not win."""
-    work = Work(args.work)
-    repo = Repo(args.repo)
-    base = repo.resolve(args.base) if args.base else None
-    result = attempt(repo, Registry(), work, args.model, base=base)
-    show(work)
-    return 0 if result.verdict in WINNING else VERDICT_NO
+    return attempt(args.repo, args.model, base=args.base, branch=args.branch, work=args.work)
 
 
 def _day(text: str) -> datetime.date:

@@ -15,6 +15,7 @@ import retrain
 import score
 import train
 from promotion.errors import BAD_INPUT
+from promotion.pullrequest.workdir import Work
 
 from tests.support.tiny import MODEL, TinyProject
 
@@ -210,5 +211,18 @@ def test_a_work_folder_that_is_something_else(project: TinyProject, run: Run, tm
     precious.mkdir()
     (precious / "thesis.txt").write_text("years of work", encoding="utf-8")
 
-    one_sentence(run(prepare.main, "--work", str(precious)), "holds no plan.json")
+    one_sentence(run(prepare.main, "--work", str(precious)), "holds files that are no records")
     assert (precious / "thesis.txt").read_text(encoding="utf-8") == "years of work"
+
+
+def test_a_work_folder_of_another_command(project: TinyProject, run: Run, tmp_path: Path) -> None:
+    """Whose records a folder holds is said, and they stay."""
+    a_change(project)
+    mine = tmp_path / "mine"
+    Work(mine).claim("judge.py")
+    (mine / "kept.txt").write_text("a report", encoding="utf-8")
+
+    one_sentence(run(prepare.main, "--work", str(mine)), "holds the records of `judge.py`", "--work")
+    one_sentence(run(train.main, "--work", str(mine)), "holds the records of `judge.py`", "--work")
+    assert (mine / "kept.txt").read_text(encoding="utf-8") == "a report"
+    assert not (mine / "error.txt").exists()

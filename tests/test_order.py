@@ -60,8 +60,6 @@ def test_a_package_imports_only_what_stands_above_it(path: Path) -> None:
 @pytest.mark.parametrize("path", sorted(SCRIPTS.glob("*.py")), ids=lambda p: p.name)
 def test_a_verb_imports_no_verb(path: Path) -> None:
     """What two verbs share is a noun."""
-    if path.name == "retrain.py":
-        pytest.xfail("`try` runs the steps of a pull request in one process still")
     assert imported(path) & VERBS == set()
 
 

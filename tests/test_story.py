@@ -3,12 +3,9 @@
 from pathlib import Path
 
 import pytest
-from promotion.git.repo import Repo
-from promotion.pullrequest.workdir import Work
 from promotion.records import Evaluation
 from promotion.registry.client import CANDIDATE
 from promotion.registry.evidence import artifact_path
-from retrain import attempt as attempt_here
 
 from tests.support.tiny import MODEL, Judged, TinyProject
 
@@ -128,8 +125,10 @@ def test_a_trial_on_a_laptop_says_what_the_pull_request_says(story: Story) -> No
     project.edit("model.yaml", "features: [hint, clue]", "features: [clue]")
     before = (project.registry.model(MODEL), project.registry.runs(MODEL), project.versions())
 
-    tried = attempt_here(Repo(project.clone), project.registry, Work(project.root / "try"), MODEL)
+    tried = project.attempt()
 
+    assert tried.evaluation is not None
+    assert tried.code == (0 if tried.evaluation.verdict == "PROMOTE" else 1)
     assert (project.registry.model(MODEL), project.registry.runs(MODEL), project.versions()) == before
     judged = project.judge(project.open("for-real"))
     project.hosting.pull()
@@ -137,7 +136,7 @@ def test_a_trial_on_a_laptop_says_what_the_pull_request_says(story: Story) -> No
     files = {"digest": None}  # a saved model's files carry the time of saving
     mine, theirs = (
         found.model_copy(update={"candidate": found.candidate.model_copy(update=files)})
-        for found in (tried, judged.evaluation)
+        for found in (tried.evaluation, judged.evaluation)
     )
     assert mine.text() == theirs.text()
 

@@ -40,6 +40,7 @@ SHARED: dict[str, dict[str, Any]] = {
     },
     "json": {"action": "store_true", "help": "print the result as JSON"},
 }
+NO_DRY_RUN = {"--dry-run": "`python scripts/retrain.py try MODEL` judges without registering anything"}
 
 
 def command_line(

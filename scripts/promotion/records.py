@@ -395,7 +395,10 @@ class ModelPlan(Frozen):
 
 
 class Plan(Record):
-    """What must happen to a pull request. Written as plan.json by prepare.py."""
+    """What must happen to a pull request. Written as plan.json by prepare.py.
+
+    trial: it is one person's question on a laptop, so nothing is logged, registered or pinned.
+    """
 
     base: str
     head: str
@@ -403,3 +406,4 @@ class Plan(Record):
     lock: str
     models: tuple[ModelPlan, ...]
     refusals: tuple[str, ...] = ()
+    trial: bool = False

@@ -5,6 +5,8 @@ a whole judgement takes seconds.
 """
 
 import shutil
+import subprocess
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +25,7 @@ from score import score
 from train import train
 
 HERE = Path(__file__).resolve().parent
+SCRIPTS = HERE.parents[1] / "scripts"
 MODEL = "tiny"
 
 
@@ -40,6 +43,16 @@ class Judged:
         """What was planned for the project's one model."""
         (item,) = self.plan.models
         return item.action
+
+
+@dataclass(frozen=True)
+class Tried:
+    """What `retrain.py try` did as a process of its own; evaluation: None where it was not judged."""
+
+    code: int
+    out: str
+    err: str
+    evaluation: Evaluation | None
 
 
 class TinyProject:
@@ -98,6 +111,15 @@ class TinyProject:
         whole, models = collect(work, pinned=pinned)
         write_report(work, whole, models)
         return Judged(request, planned, evaluation, work)
+
+    def attempt(self, *args: str, where: Path | None = None) -> Tried:
+        """Run `retrain.py try` in the clone (or another checkout), as a person does."""
+        folder = where or self.clone
+        command = [sys.executable, str(SCRIPTS / "retrain.py"), "try", self.model, *args]
+        done = subprocess.run(command, cwd=folder, env=self.env, capture_output=True, text=True, check=False)
+        record = folder / ".work-try" / self.model / "evaluation.json"
+        evaluation = Evaluation.read(record) if record.is_file() and done.returncode in (0, 1) else None
+        return Tried(done.returncode, done.stdout, done.stderr, evaluation)
 
     def merge(self, request: PullRequest) -> str:
         """Merge a pull request by squash."""

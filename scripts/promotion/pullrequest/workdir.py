@@ -1,14 +1,16 @@
 """Where the records of one judgement lie: the folder that one verb leaves for the next."""
 
 import contextlib
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from promotion.errors import PromotionError
 from promotion.records import ModelPlan, Plan
+from promotion.text.escape import clean
 
-DEFAULT = Path(".work")
+MADE_BY = "made-by.txt"
 
 
 @dataclass(frozen=True)
@@ -111,20 +113,46 @@ class Work:
         """Why the whole pull request could not be planned, in one sentence."""
         return self.root / "error.txt"
 
-    def note(self, error: PromotionError) -> None:
-        """Leave an error for the report, unless the folder is somebody else's."""
-        if self.root.is_dir() and any(self.root.iterdir()) and not self.plan.is_file() and not self.error.is_file():
-            return
+    def made_by(self) -> str | None:
+        """The command whose records the folder holds; None where it is empty or absent, "" where nobody knows."""
+        if not self.root.exists() or not any(self.root.iterdir()):
+            return None
+        if (self.root / MADE_BY).is_file():
+            return clean((self.root / MADE_BY).read_text(encoding="utf-8", errors="replace"), 60)
+        return ""
+
+    def claim(self, owner: str, *, empty: bool = True) -> None:
+        """Take the folder for a command's records and, with `empty`, remove its earlier ones.
+
+        Raise PromotionError, with nothing touched, where it holds the records of another command, or other files.
+        """
+        held = self.made_by()
+        if held not in (None, owner):
+            whose = f"the records of `{held}`" if held else "files that are no records"
+            raise PromotionError(f"{self.root} holds {whose}; choose another folder with --work, or remove this one")
+        if empty:
+            shutil.rmtree(self.root, ignore_errors=True)
         self.root.mkdir(parents=True, exist_ok=True)
-        self.plan.unlink(missing_ok=True)
-        self.error.write_text(f"{error}\n", encoding="utf-8")
+        (self.root / MADE_BY).write_text(f"{owner}\n", encoding="utf-8")
+
+    def note(self, error: PromotionError, owner: str) -> None:
+        """Leave an error of prepare.py for the report, unless the folder is somebody else's."""
+        if self.made_by() in (None, owner):
+            self.claim(owner, empty=False)
+            self.plan.unlink(missing_ok=True)
+            self.error.write_text(f"{error}\n", encoding="utf-8")
 
     def model(self, name: str) -> ModelWork:
         """The files of one model."""
         return ModelWork(self.root / name)
 
     def read_plan(self) -> Plan:
-        """Read plan.json."""
+        """Read plan.json; raise PromotionError that names the command whose records are here instead."""
+        held = self.made_by()
+        if held and not self.plan.is_file() and not self.error.is_file():
+            raise PromotionError(
+                f"it holds the records of `{held}`, not of prepare.py; name another --work", file=self.root
+            )
         return Plan.read(self.plan)
 
     def chosen(self, model: str | None, actions: tuple[str, ...]) -> list[ModelPlan]:
