@@ -135,7 +135,7 @@ class Work:
         self.root.mkdir(parents=True, exist_ok=True)
         (self.root / MADE_BY).write_text(f"{owner}\n", encoding="utf-8")
 
-    def note(self, error: PromotionError, owner: str) -> None:
+    def note(self, error: PromotionError, owner: str = "prepare.py") -> None:
         """Leave an error of prepare.py for the report, unless the folder is somebody else's."""
         if self.made_by() in (None, owner):
             self.claim(owner, empty=False)
