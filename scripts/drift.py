@@ -17,7 +17,8 @@ from promotion.errors import VERDICT_NO
 from promotion.git.commits import commit_to_apply
 from promotion.git.repo import Repo
 from promotion.github.actions import write_summary
-from promotion.github.client import GitHub, Run
+from promotion.github.answers import WorkflowRun
+from promotion.github.client import GitHub
 from promotion.github.comments import close_issue, upsert_issue
 from promotion.github.pulls import host_of
 from promotion.registry.client import Registry
@@ -100,7 +101,7 @@ def act(github: GitHub, findings: Sequence[Finding], *, branch: str) -> list[str
     return done
 
 
-def _stuck(runs: Sequence[Run]) -> str | None:
+def _stuck(runs: Sequence[WorkflowRun]) -> str | None:
     """Say so where the newest runs all failed: starting another would not help."""
     finished = [run for run in runs if run.status == "completed"]
     if len(finished) < FAILURES or any(run.conclusion == "success" for run in finished):

@@ -286,7 +286,6 @@ class ScoresInfo(Record):
     changes: tuple[str, ...] = ()
     latency_ms: dict[str, float] = {}
     latency_missing: str | None = None
-    custom_metrics: dict[str, tuple[str, ...]] = {}
 
 
 class Candidate(Record):

@@ -11,7 +11,6 @@ from promotion.github.actions import (
     MAX_SUMMARY_BYTES,
     Annotation,
     command,
-    commands,
     cut,
     write_output,
     write_summary,
@@ -73,17 +72,6 @@ def test_log_text_is_never_a_command(text: str) -> None:
 def test_log_text_keeps_ordinary_text() -> None:
     """Ordinary lines stay as they are."""
     assert log_text("a: b\n  c::d\n# e") == "a: b\n  c::d\n# e"
-
-
-def test_at_most_ten_annotations_of_a_level() -> None:
-    """The tenth says how many more there are; warnings count on their own."""
-    found = [Annotation("error", f"e{n}") for n in range(25)] + [Annotation("warning", "w")]
-    lines = commands(found)
-
-    assert len([line for line in lines if line.startswith("::error::")]) == 10
-    assert "::error::and 16 more; see the job's log" in lines
-    assert lines[-1] == "::warning::w"
-    assert len(commands(found[:10])) == 10
 
 
 def test_level_is_one_of_three() -> None:

@@ -176,19 +176,21 @@ def test_heads_come_from_a_real_repository(github: StandIn, github_client: GitHu
 # Statuses
 
 
-def test_newest_status_of_the_context_counts(github: StandIn, github_client: GitHub) -> None:
-    """Statuses are read newest first, by context; the description is one line of at most 140 characters."""
+def test_statuses_are_posted_as_github_takes_them(github: StandIn, github_client: GitHub) -> None:
+    """A description is one line of at most 140 characters; an address that is not one of the web is left out."""
     github_client.set_status(SHA, "pending", "wait", target_url="javascript:alert(1)")
     github_client.set_status(SHA, "failure", "other", context="ci")
     github_client.set_status(SHA, "success", "line\none\x1b[31m " + "é" * 200, target_url="https://example.com/run")
-    status = github_client.status(SHA)
+    newest, *others = github.hub.statuses(SHA)
 
-    assert status is not None
-    assert (status.state, status.target_url) == ("success", "https://example.com/run")
-    assert len(status.description) == 140
-    assert status.description.startswith("line one é")
-    assert [entry["target_url"] for entry in github.hub.statuses(SHA)][-1] is None
-    assert github_client.status(SHA, "absent") is None
+    assert (newest["context"], newest["state"], newest["target_url"]) == (
+        "promotion",
+        "success",
+        "https://example.com/run",
+    )
+    assert len(newest["description"]) == 140
+    assert newest["description"].startswith("line one é")
+    assert [entry["target_url"] for entry in others] == [None, None]
 
 
 def test_status_is_repeated_after_a_lost_answer(github: StandIn, github_client: GitHub) -> None:

@@ -141,11 +141,6 @@ class Repo:
         """Return the parents of a commit, the first parent first."""
         return tuple(self.git("rev-list", "--parents", "-n", "1", self.resolve(commit)).split()[1:])
 
-    def height(self, commit: str) -> int:
-        """Return how many commits the first-parent chain down to `commit` has (the root commit is 1)."""
-        self.need_full_history()
-        return int(self.git("rev-list", "--first-parent", "--count", commit))
-
     def on_first_parent(self, commit: str, tip: str) -> bool:
         """Whether `commit` lies on the first-parent chain of `tip`."""
         chain = self.git("rev-list", "--first-parent", tip).split()

@@ -3,14 +3,13 @@
 import os
 import re
 import secrets
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from promotion.errors import PromotionError
 
 MAX_SUMMARY_BYTES = 1024 * 1024  # of one step
-MAX_ANNOTATIONS = 10  # of one level in one step
 FENCE = re.compile(r" {0,3}(`{3,}|~{3,})")
 
 
@@ -32,20 +31,6 @@ def command(annotation: Annotation) -> str:
     places = {"file": annotation.file, "line": annotation.line, "title": annotation.title}
     text = ",".join(f"{key}={_property(str(value))}" for key, value in places.items() if value is not None)
     return f"::{annotation.level}{' ' + text if text else ''}::{_data(annotation.message)}"
-
-
-def commands(annotations: Iterable[Annotation]) -> list[str]:
-    """Return the commands of one step: at most ten of a level, the tenth saying how many more there are."""
-    levels: dict[str, list[Annotation]] = {}
-    for annotation in annotations:
-        levels.setdefault(annotation.level, []).append(annotation)
-    lines: list[str] = []
-    for level, found in levels.items():
-        shown = found if len(found) <= MAX_ANNOTATIONS else found[: MAX_ANNOTATIONS - 1]
-        lines += [command(annotation) for annotation in shown]
-        if len(shown) < len(found):
-            lines.append(command(Annotation(level, f"and {len(found) - len(shown)} more; see the job's log")))
-    return lines
 
 
 def write_output(values: Mapping[str, str], env: Mapping[str, str] = os.environ) -> None:

@@ -20,7 +20,6 @@ class PullRequest:
     head_sha: str
     head_repo: str | None
     base_ref: str
-    base_sha: str
     url: str
     labels: tuple[str, ...] = ()
 
@@ -49,17 +48,7 @@ class Issue:
 
 
 @dataclass(frozen=True)
-class Status:
-    """A commit status; the newest of a context counts."""
-
-    context: str
-    state: str
-    description: str
-    target_url: str | None
-
-
-@dataclass(frozen=True)
-class Run:
+class WorkflowRun:
     """A workflow run; conclusion is None while it goes on."""
 
     id: int
@@ -102,8 +91,8 @@ def _labels(item: dict[str, Any]) -> tuple[str, ...]:
 
 def pull(item: Any, doing: str) -> PullRequest:
     """Read a pull request."""
-    names = ("title", "state", "head.ref", "head.sha", "base.ref", "base.sha", "html_url")
-    title, state, head_ref, head_sha, base_ref, base_sha, url = (get(item, doing, name) for name in names)
+    names = ("title", "state", "head.ref", "head.sha", "base.ref", "html_url")
+    title, state, head_ref, head_sha, base_ref, url = (get(item, doing, name) for name in names)
     return PullRequest(
         number=get(item, doing, "number", int),
         title=title,
@@ -115,7 +104,6 @@ def pull(item: Any, doing: str) -> PullRequest:
         head_sha=head_sha,
         head_repo=text(item, "head.repo.full_name") or None,
         base_ref=base_ref,
-        base_sha=base_sha,
         url=url,
         labels=_labels(item),
     )
@@ -132,14 +120,8 @@ def issue(item: Any, doing: str) -> Issue:
     return Issue(number, _author(item), title, text(item, "body"), state, text(item, "html_url"), _labels(item))
 
 
-def status(item: Any, doing: str) -> Status:
-    """Read a commit status."""
-    context, state = get(item, doing, "context"), get(item, doing, "state")
-    return Status(context, state, text(item, "description"), text(item, "target_url") or None)
-
-
-def run(item: Any, doing: str) -> Run:
+def run(item: Any, doing: str) -> WorkflowRun:
     """Read a workflow run."""
-    status_, sha, event, url = (get(item, doing, name) for name in ("status", "head_sha", "event", "html_url"))
+    status, sha, event, url = (get(item, doing, name) for name in ("status", "head_sha", "event", "html_url"))
     branch, conclusion = text(item, "head_branch") or None, text(item, "conclusion") or None
-    return Run(get(item, doing, "id", int), status_, conclusion, sha, branch, event, url)
+    return WorkflowRun(get(item, doing, "id", int), status, conclusion, sha, branch, event, url)

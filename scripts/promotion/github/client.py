@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 from promotion.errors import PromotionError
 from promotion.github import answers
-from promotion.github.answers import Comment, Issue, PullRequest, Run, Status
+from promotion.github.answers import Comment, Issue, PullRequest, WorkflowRun
 from promotion.github.errors import GitHubError
 from promotion.github.http import Transport
 from promotion.text.escape import clean
@@ -147,16 +147,6 @@ class GitHub(Transport):
         path = f"{self._base}/statuses/{sha}"
         self.request("POST", path, doing=doing, needs="statuses: write", repeat=True, json=json)
 
-    def statuses(self, sha: str) -> list[Status]:
-        """Return a commit's statuses, the newest first."""
-        doing = f"read the statuses of {_sha(sha)[:12]}"
-        found = self.pages(f"{self._base}/commits/{sha}/statuses", doing=doing, needs="statuses: read")
-        return [answers.status(item, doing) for item in found]
-
-    def status(self, sha: str, context: str = CONTEXT) -> Status | None:
-        """Return the newest status of a context (GitHub compares contexts without case), or None."""
-        return next((item for item in self.statuses(sha) if item.context.lower() == context.lower()), None)
-
     # Workflows
 
     def dispatch(self, workflow: str, ref: str, inputs: Mapping[str, str] | None = None) -> None:
@@ -166,11 +156,11 @@ class GitHub(Transport):
         doing = f"start {workflow} on {clean(ref, 100)}"
         self.request("POST", path, doing=doing, needs="actions: write", repeat=True, json=json)
 
-    def runs(self, workflow: str, *, most: int = 20, **only: str) -> list[Run]:
+    def runs(self, workflow: str, *, most: int = 20, **only: str) -> list[WorkflowRun]:
         """Return a workflow's newest runs; only: `branch`, `event`, `status`, `head_sha`, `created`."""
         doing = f"list the runs of {workflow}"
         path = f"{self._base}/actions/workflows/{quote(workflow, safe='')}/runs"
-        found: list[Run] = []
+        found: list[WorkflowRun] = []
         for item in self.pages(path, doing=doing, needs="actions: read", key="workflow_runs", **only):
             found.append(answers.run(item, doing))
             if len(found) == most:

@@ -55,12 +55,6 @@ def own_comments(github: GitHub, number: int, marker: str) -> list[Comment]:
     return sorted(found, key=lambda comment: comment.id)
 
 
-def find_issue(github: GitHub, marker: str, label: str, *, state: str = "open") -> Issue | None:
-    """Return our oldest issue with this label whose text begins with the marker, or None."""
-    found = _own_issues(github, marker, label, state)
-    return found[0] if found else None
-
-
 def upsert_issue(github: GitHub, marker: str, *, title: str, body: str, label: str) -> Issue:
     """Leave exactly one open issue of ours with this marker, with this title and body; later ones are closed.
 

@@ -19,23 +19,18 @@ DEPENDABOT = "dependabot[bot]"
 
 @dataclass(frozen=True)
 class Event:
-    """What started the run. Whatever a contributor chose (refs, title, inputs) is raw text, never to be trusted.
+    """What started the run. Whatever a contributor chose (refs, inputs) is raw text, never to be trusted.
 
-    number: of the pull request, also in a merge queue; head_repo: None where the fork was deleted;
-    base_sha: of a push, the commit before it.
+    number: of the pull request, also in a merge queue; head_repo: None where the fork was deleted.
     """
 
     name: str
     repo: str
     head_sha: str
     head_ref: str
-    action: str = ""
     number: int | None = None
-    title: str = ""
     head_repo: str | None = None
     base_ref: str = ""
-    base_sha: str = ""
-    default_branch: str = ""
     draft: bool = False
     author: str = ""
     sender: str = ""
@@ -49,7 +44,7 @@ class Event:
     @property
     def fork(self) -> bool:
         """Whether the pull request comes from another repository, or from one that is gone."""
-        if self.name not in ("pull_request", "pull_request_target"):
+        if self.name != "pull_request":
             return False
         return self.head_repo is None or self.head_repo.lower() != self.repo.lower()
 
@@ -65,7 +60,7 @@ class Event:
 
 
 def read_event(env: Mapping[str, str] = os.environ) -> Event:
-    """Return the event of this run; raise PromotionError that names what the payload lacks."""
+    """Return the event of this run of retrain.yml; raise PromotionError that names what the payload lacks."""
     name = env.get("GITHUB_EVENT_NAME", "")
     path = env.get("GITHUB_EVENT_PATH", "")
     if not name or not path:
@@ -80,25 +75,20 @@ def read_event(env: Mapping[str, str] = os.environ) -> Event:
         "name": name,
         "repo": repo,
         "sender": sender,
-        "action": payload.text("action", ""),
-        "default_branch": payload.text("repository.default_branch", ""),
     }
-    if name in ("pull_request", "pull_request_target"):
+    if name == "pull_request":
         return Event(**common, **_pull_request(payload))
     if name == "merge_group":
         return Event(**common, **_merge_group(payload))
-    if name == "push":
-        ref = _branch(payload.text("ref"))
-        return Event(
-            **common, head_sha=payload.sha("after"), head_ref=ref, base_ref=ref, base_sha=payload.sha("before")
-        )
-    if name in ("workflow_dispatch", "repository_dispatch", "schedule"):
+    if name == "workflow_dispatch":
         ref = _branch(payload.text("ref", env.get("GITHUB_REF", "")))
         head = env.get("GITHUB_SHA", "")
         if not SHA.fullmatch(head):
             raise PromotionError("GITHUB_SHA is not a commit id; a GitHub Actions job sets it")
         return Event(**common, head_sha=head, head_ref=ref, inputs=payload.texts("inputs"))
-    raise PromotionError(f"event `{clean(name, 40)}` starts no workflow of this project")
+    raise PromotionError(
+        f"retrain.yml does not run on `{clean(name, 40)}`; it runs on pull_request, merge_group and workflow_dispatch"
+    )
 
 
 def _pull_request(payload: "_Payload") -> dict[str, Any]:
@@ -107,12 +97,10 @@ def _pull_request(payload: "_Payload") -> dict[str, Any]:
         raise payload.lacks("pull_request.number")
     return {
         "number": number,
-        "title": payload.text("pull_request.title", ""),
         "head_sha": payload.sha("pull_request.head.sha"),
         "head_ref": payload.text("pull_request.head.ref"),
         "head_repo": payload.text("pull_request.head.repo.full_name", "") or None,
         "base_ref": payload.text("pull_request.base.ref"),
-        "base_sha": payload.sha("pull_request.base.sha"),
         "draft": payload.value("pull_request.draft", False) is True,
         "author": payload.text("pull_request.user.login", ""),
     }
@@ -127,7 +115,6 @@ def _merge_group(payload: "_Payload") -> dict[str, Any]:
         "head_ref": head_ref,
         "head_repo": payload.text("repository.full_name", "") or None,
         "base_ref": _branch(payload.text("merge_group.base_ref")),
-        "base_sha": payload.sha("merge_group.base_sha"),
     }
 
 

@@ -155,7 +155,10 @@ class Transport:
             except _Truncated:
                 lost = "GitHub's answer was cut short"
             if sent and not call.repeat:
-                raise Unconfirmed(f"cannot tell whether it was possible to {call.doing}: {lost}; look, then run again")
+                raise Unconfirmed(
+                    f"GitHub may or may not have received the request to {call.doing} ({lost}); "
+                    "check there before running this again"
+                )
             self._pause(wait, attempt, call, lost)
         times = self._patience.attempts
         raise GitHubError(f"cannot {call.doing}: {lost or 'too many redirects'}, {times} times; run again later")

@@ -60,11 +60,7 @@ def situation(event: Event, github: Callable[[], GitHub]) -> Situation:
         )
     if event.merge_group:
         return Situation(number=None, head_ref=event.head_ref, base_ref=event.base_ref, verify_only=QUEUE)
-    if event.name == "workflow_dispatch":
-        return _dispatched(event, github)
-    raise PromotionError(
-        f"retrain.yml does not run on `{event.name}`; it runs on pull_request, merge_group and dispatch"
-    )
+    return _dispatched(event, github)
 
 
 def _dispatched(event: Event, github: Callable[[], GitHub]) -> Situation:

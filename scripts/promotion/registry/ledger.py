@@ -20,7 +20,6 @@ KEY = re.compile(rf"promotion\.ledger\.{PLACE}")
 REACHED = re.compile(rf"promotion\.reached\.{PLACE}")
 REPAIR = re.compile(rf"promotion\.repair\.{PLACE}\.(\d{{3,}})")
 MOST_TEXT = 5000  # characters; what every MLflow release takes as a tag's value
-REASONS = ("merge", "rollback", "override", "adopt", "retire")
 
 
 @dataclass(frozen=True)

@@ -111,8 +111,3 @@ def confidence(value: float) -> str:
 def plural(number: int, one: str, many: str | None = None) -> str:
     """`1 day`, `7 days`."""
     return f"{number:,} {one if number == 1 else many or one + 's'}"
-
-
-def short(digest: str | None) -> str | None:
-    """The first 12 hex digits of a digest or a tree, without its `sha256:`."""
-    return None if digest is None else digest.removeprefix("sha256:")[:12]
