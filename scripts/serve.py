@@ -1,14 +1,11 @@
-"""Serve the champion of a model over HTTP and follow it: a promotion takes over without failing a request."""
+"""Serve the champions of models over HTTP and follow them: a promotion takes over without failing a request."""
 
 import argparse
 import contextlib
 import logging
 import os
-import shutil
-import signal
-import socket
 import sys
-import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,105 +13,34 @@ from promotion.cli import command_line, handled
 from promotion.errors import OK, PromotionError
 
 if TYPE_CHECKING:
-    import uvicorn
+    from promotion.serving.server import Settings
 
 DESCRIPTION = """\
-Speaks MLflow's scoring protocol: POST /invocations, GET /ping, /health, /version. Reads the alias and
-the model's files from MLFLOW_TRACKING_URI (default sqlite:///mlflow.db); writes nothing but a private
-temporary folder. Every answer names its version in the header X-Model-Version."""
-
-GRACE_SECONDS = 30
-
-
-def make_server(
-    name: str,
-    *,
-    listener: socket.socket,
-    root: Path,
-    uri: str | None,
-    alias: str,
-    poll_seconds: float,
-    **limits: int,
-) -> "uvicorn.Server":
-    """Return a server for `name`@`alias` on a bound `listener`, not yet running; it downloads below `root`.
-
-    limits: those of `promotion.serving.app.make_app`, among them `max_body` in bytes.
-    """
-    import uvicorn
-    from mlflow.environment_variables import _MLFLOW_IS_IN_SERVING_ENVIRONMENT as SERVING
-    from mlflow.environment_variables import MLFLOW_SCORING_SERVER_REQUEST_TIMEOUT as TIMEOUT
-    from promotion.registry.client import Registry
-    from promotion.serving.app import make_app
-    from promotion.serving.following import Follower
-
-    os.environ[SERVING.name] = "true"  # as MLflow's own scoring server says to the model
-    follower = Follower(Registry(uri), name, alias, poll_seconds, root)
-    url = "http://{}:{}".format(*_address(listener))
-
-    def announce() -> None:
-        if follower.current is not None:
-            print(f"serving {name} version {follower.current.version} at {url}", flush=True)
-        else:
-            print(f"serving {name} at {url}, with 503 for now: {follower.waiting_for()}", flush=True)
-
-    follower.polled_once = announce
-    app = make_app(follower, timeout=TIMEOUT.get(), **limits)
-    config = uvicorn.Config(
-        app,
-        access_log=False,
-        log_level="warning",
-        lifespan="on",
-        timeout_keep_alive=75,
-        timeout_graceful_shutdown=GRACE_SECONDS,
-    )
-    return uvicorn.Server(config)
+Speaks MLflow's scoring protocol: POST /invocations, GET /ping, /health, /version; with several models each of
+them below /models/NAME. Reads the alias and the model's files from MLFLOW_TRACKING_URI (default
+sqlite:///mlflow.db), keeps copies of the files that served in --store, and writes nothing else. Every answer
+names its version in the header X-Model-Version."""
 
 
-def listen(host: str, port: int) -> socket.socket:
-    """Return a socket that listens on host:port (port 0: a free one); PromotionError when it cannot be had."""
-    try:
-        family, kind, proto, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        listener = socket.socket(family, kind, proto)
-        try:
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            listener.bind(address)
-            listener.listen(2048)
-        except OSError:
-            listener.close()
-            raise
-    except OSError as error:
-        reason = error.strerror or error
-        raise PromotionError(f"cannot listen on {host}:{port} ({reason}); choose another --host or --port") from None
-    return listener
-
-
-def _address(listener: socket.socket) -> tuple[str, int]:
-    host, port = listener.getsockname()[:2]
-    return (f"[{host}]" if ":" in host else host), port
-
-
-def serve(name: str, *, host: str, port: int, alias: str, poll_seconds: float, max_body: int) -> int:
+def serve(names: Sequence[str], *, host: str, port: int, store: Path, settings: "Settings") -> int:
     """Serve until SIGTERM or SIGINT, then finish the requests in flight."""
-    listener = listen(host, port)
-    root = Path(tempfile.mkdtemp(prefix="serve-")).resolve()
-    try:
-        server = make_server(
-            name,
-            listener=listener,
-            root=root,
-            uri=None,
-            alias=alias,
-            poll_seconds=poll_seconds,
-            max_body=max_body,
-        )
-        # uvicorn stops gracefully on these, then raises them again for whoever was asked before it: us
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: None)
-        server.run(sockets=[listener])
-    finally:
-        with contextlib.suppress(OSError):
-            listener.close()
-        shutil.rmtree(root, ignore_errors=True)
+    from promotion.registry.client import Registry
+    from promotion.serving.app import Model
+    from promotion.serving.server import Server, address, listen
+    from promotion.serving.store import Store
+
+    with contextlib.closing(listen(host, port)) as listener:
+        url = address(listener)
+
+        def announce(model: Model) -> None:
+            if model.served is not None:
+                print(f"serving {model.name} version {model.served.version} at {url}", flush=True)
+            else:
+                print(f"serving {model.name} at {url}, with 503 for now: {model.follower.waiting_for()}", flush=True)
+
+        Server(
+            names, listener=listener, registry=Registry(), store=Store(store), settings=settings, announce=announce
+        ).run()
     return OK
 
 
@@ -125,6 +51,12 @@ def _positive(text: str) -> float:
     return value
 
 
+def _count(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= 256:
+        raise argparse.ArgumentTypeError(f"must be a whole number from 1 to 256, not {text}")
+    return int(text)
+
+
 def _port(text: str) -> int:
     if not text.isdecimal() or int(text) > 65535:
         raise argparse.ArgumentTypeError(f"must be a port between 0 and 65535, not {text}")
@@ -132,8 +64,10 @@ def _port(text: str) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
+    from promotion.serving.store import default_store
+
     parser = command_line(DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("model", help="the registered model's name")
+    parser.add_argument("models", nargs="+", metavar="MODEL", help="registered models' names")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default %(default)s)")
     parser.add_argument("--port", type=_port, default=5001, help="port; 0 picks a free one (default %(default)s)")
     parser.add_argument("--alias", default="champion", help="the alias to follow (default %(default)s)")
@@ -141,27 +75,40 @@ def _parser() -> argparse.ArgumentParser:
         "--poll-seconds", type=_positive, default=2.0, help="how often the alias is read (default %(default)s)"
     )
     parser.add_argument("--max-body-mb", type=_positive, default=64.0, help="largest request (default %(default)s)")
+    parser.add_argument(
+        "--workers", type=_count, default=2, help="processes a model: slow requests never hold the last (default 2)"
+    )
+    parser.add_argument(
+        "--store", type=Path, default=default_store(), help="folder of local copies (default: in the user's state)"
+    )
     return parser
 
 
 @handled
 def main(argv: list[str] | None = None) -> int:
     """Parse the arguments and serve."""
+    from mlflow.environment_variables import MLFLOW_SCORING_SERVER_REQUEST_TIMEOUT as TIMEOUT
+    from promotion.serving.connection import Limits
+    from promotion.serving.server import Settings
+
     args = _parser().parse_args(argv)
+    if len(set(args.models)) < len(args.models):
+        raise PromotionError("a model is named twice; name each once")
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(asctime)s %(message)s")
     logging.getLogger("serve").setLevel(logging.INFO)
     logging.getLogger("urllib3").setLevel(logging.ERROR)  # a poll that fails is told once, by us
     # A poll that hangs should say so soon: the model that serves does not wait for it.
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
-    return serve(
-        args.model,
-        host=args.host,
-        port=args.port,
+    max_body = int(args.max_body_mb * 1_000_000)
+    settings = Settings(
         alias=args.alias,
         poll_seconds=args.poll_seconds,
-        max_body=int(args.max_body_mb * 1_000_000),
+        workers=args.workers,
+        timeout=float(TIMEOUT.get()),
+        limits=Limits(body=max_body, held=max(4 * max_body, 256_000_000)),
     )
+    return serve(args.models, host=args.host, port=args.port, store=args.store, settings=settings)
 
 
 if __name__ == "__main__":

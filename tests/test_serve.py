@@ -15,6 +15,8 @@ from urllib.parse import urlsplit
 import numpy as np
 import pytest
 import serve
+from promotion.serving.connection import Limits
+from promotion.serving.server import listen
 
 from tests.support.serving_world import (
     BOOSTER_TYPES,
@@ -111,18 +113,19 @@ def test_swap_and_rollback_under_load_fail_no_request(models, zero, one, start):
     assert expected == set(answers)
 
 
-def test_files_of_a_version_go_when_it_leaves_service(models, zero, one, start, tmp_path):
-    """After a swap the older version's private folder is removed, and the newer one's is there."""
+def test_files_of_the_last_three_versions_stay(models, zero, one, start, tmp_path):
+    """A rollback finds its files on this machine; those of a version that served long ago are removed."""
     name = "tidy"
-    models.promote(name, models.register(name, zero))
     url = start(name)
-    wait_for(lambda: serving(url, 1))
-    models.promote(name, models.register(name, one))
-    wait_for(lambda: serving(url, 2))
+    for value in range(5):
+        version = models.register(name, models.save(constant(value % 2)))
+        models.promote(name, version)
+        wait_for(lambda version=version: serving(url, version))
+    root = tmp_path / "root"
 
-    wait_for(lambda: [p.name.split("-")[1] for p in (tmp_path / "root").iterdir()] == ["2"])
-    assert (tmp_path / "root").stat().st_mode & 0o777 in (0o700, 0o755)
-    assert all(p.stat().st_mode & 0o077 == 0 for p in (tmp_path / "root").iterdir())
+    wait_for(lambda: len(list((root / "models").iterdir())) == 3)
+    assert not list(root.glob("incoming-*"))
+    assert root.stat().st_mode & 0o077 == 0
 
 
 def corrupt(models, path):
@@ -268,8 +271,8 @@ def test_a_version_runs_its_own_code(models, start, tmp_path):
 def test_waiting_requests_share_a_predict_and_a_full_queue_says_503(models, start, tmp_path):
     """While one predict runs the others wait, at most `limit`; then they are answered by one predict."""
     name = "held"
-    models.promote(name, models.register(name, save_held(models, tmp_path, "heldmodule", 5)))
-    url = start(name, limit=6, max_body=1000)
+    models.promote(name, models.register(name, save_held(models, tmp_path, "heldmodule", 5, spread=True)))
+    url = start(name, limit=6, limits=Limits(body=1000), workers=1)
     wait_for(lambda: serving(url, 1))
     hold = tmp_path / "hold"
     hold.touch()
@@ -288,7 +291,7 @@ def test_waiting_requests_share_a_predict_and_a_full_queue_says_503(models, star
         thread.join(20)
     after = client.health()
 
-    assert {answers.get()[2] for _ in range(7)} == {'{"predictions": [5]}'}
+    assert {answers.get()[2] for _ in range(7)} == {'{"predictions": [6.0]}'}
     assert (after["batches"] - before["batches"], after["requests"] - before["requests"]) == (2, 7)
     assert after["refused"] == 14
     status, _, text = client.ask(body="x" * 1001)
@@ -300,7 +303,7 @@ def test_the_command_serves_until_sigterm_and_finishes_what_is_in_flight(models,
     name = "command"
     models.promote(name, models.register(name, save_held(models, tmp_path, "commandmodule", 7)))
     command = [sys.executable, str(Path(serve.__file__)), name, "--port", "0", "--poll-seconds", "0.2"]
-    environment = {**os.environ, "MLFLOW_TRACKING_URI": models.registry.uri, "TMPDIR": str(tmp_path)}
+    environment = {**os.environ, "MLFLOW_TRACKING_URI": models.registry.uri, "XDG_STATE_HOME": str(tmp_path / "state")}
     errors = (tmp_path / "stderr").open("w+")
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, env=environment, text=True)
     try:
@@ -311,7 +314,8 @@ def test_the_command_serves_until_sigterm_and_finishes_what_is_in_flight(models,
         for path in ("/ping", "/health", "/version", "/nowhere"):
             headers = Client(url).ask(path, None)[1]
             assert (headers["X-Model-Name"], headers["X-Model-Version"]) == (name, "1")
-        assert {"name": "command", "version": 1, "digest": None}.items() <= content.items() and content["run_id"]
+        assert {"name": "command", "version": 1}.items() <= content.items() and content["run_id"]
+        assert content["digest"].startswith("sha256:")
         (tmp_path / "hold").touch()
         answers: queue.SimpleQueue = queue.SimpleQueue()
         thread = ask_in_thread(url, answers)
@@ -323,7 +327,7 @@ def test_the_command_serves_until_sigterm_and_finishes_what_is_in_flight(models,
 
         assert answers.get()[::2] == (200, '{"predictions": [7]}')
         assert process.wait(20) == 0
-        assert not list(tmp_path.glob("serve-*")), "its temporary folder is left"
+        assert (tmp_path / "state" / "promotion" / "serve" / "models").is_dir()
     finally:
         process.kill()
         process.wait()
@@ -339,7 +343,7 @@ def accepts(url):
 
 def test_a_port_in_use_is_one_sentence(capsys):
     """A port that is taken ends the command with exit code 2 and what to do."""
-    with contextlib.closing(serve.listen("127.0.0.1", 0)) as taken:
+    with contextlib.closing(listen("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
 
         assert serve.main(["m", "--port", str(port)]) == 2

@@ -1,5 +1,6 @@
 """What the tests of the server share: a registry with models to put into it, servers, and clients."""
 
+import atexit
 import contextlib
 import http.client
 import importlib
@@ -11,9 +12,13 @@ from urllib.parse import urlsplit
 
 import numpy as np
 import pandas as pd
-import serve
 from promotion.registry.client import Registry
-from promotion.serving.loading import load
+from promotion.serving import worker
+from promotion.serving.connection import Limits
+from promotion.serving.loading import fetch
+from promotion.serving.nursery import Nursery
+from promotion.serving.server import Server, Settings, listen
+from promotion.serving.store import Store
 
 COLUMNS = ["a", "b", "c"]
 
@@ -21,13 +26,17 @@ ROWS = pd.DataFrame(np.random.default_rng(7).normal(size=(200, 3)), columns=COLU
 
 EXAMPLE = ROWS.head(2)
 
+NURSERY = Nursery()  # imports the libraries once for all servers of a test run
+atexit.register(NURSERY.close)
+
 BOOSTER_TYPES = ["sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor"]
 
 JSON = {"Content-Type": "application/json"}
 
 ONE_ROW = json.dumps({"dataframe_split": {"columns": COLUMNS, "data": [[1.0, 2.0, 3.0]]}})
 
-# A model with code of its own: it answers `VALUE`, and waits in `predict` while a file named `hold` exists.
+# A model with code of its own: it answers `VALUE` (`spread`: plus column a), and waits in `predict` while a file
+# named `hold` exists.
 OWN_CODE = """
 import time
 from pathlib import Path
@@ -37,20 +46,18 @@ from sklearn.base import BaseEstimator
 VALUE = {value}
 
 class Held(BaseEstimator):
-    def __init__(self, folder="", mean=False):
+    def __init__(self, folder="", spread=False):
         self.folder = folder
-        self.mean = mean
+        self.spread = spread
 
     def predict(self, X):
-        if self.mean:
-            return np.full(len(X), X.to_numpy().sum())
         hold = Path(self.folder) / "hold"
         if hold.exists():
             (Path(self.folder) / "began").touch()
         deadline = time.monotonic() + 20
         while hold.exists() and time.monotonic() < deadline:
             time.sleep(0.005)
-        return np.full(len(X), VALUE)
+        return np.full(len(X), VALUE) + (np.asarray(X)[:, 0] if self.spread else 0)
 """
 
 
@@ -122,10 +129,10 @@ class Models:
         self.registry.set_alias(name, "champion", version)
 
     def loaded(self, name, version):
-        """Load a version as the server does."""
-        root = self.folder / "loaded"
-        root.mkdir(exist_ok=True)
-        return load(self.registry, self.registry.version(name, version), root)
+        """Load a version in this process as a worker does; return its scorer and notes."""
+        local = fetch(self.registry, self.registry.version(name, version), Store(self.folder / "loaded"))
+        scorer, notes = worker.load({"folder": str(local.folder), "label": local.label})
+        return scorer, [*notes, *([scorer.proof.note] if scorer.proof.note else [])]
 
 
 def constant(value):
@@ -136,17 +143,17 @@ def constant(value):
 
 
 @contextlib.contextmanager
-def running_app(server, listener):
-    """Run a uvicorn server in a thread on `listener`; yield its URL."""
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+def running_server(server):
+    """Run a server in a thread; yield its URL."""
+    thread = threading.Thread(target=server.run)
     thread.start()
     try:
-        wait_for(lambda: server.started)
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        assert server.started.wait(20)
+        yield f"http://127.0.0.1:{server.listener.getsockname()[1]}"
     finally:
-        server.should_exit = True
-        thread.join(20)
-        listener.close()
+        server.stop()
+        thread.join(40)
+        server.listener.close()
         assert not thread.is_alive()
 
 
@@ -156,24 +163,24 @@ def serving(url, version):
     return health if health["version"] == version and health["status"] == "ok" else None
 
 
-def write_module(folder, name, value):
-    """Write OWN_CODE as a module file; return its path."""
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"{name}.py"
-    path.write_text(OWN_CODE.format(value=value))
-    return path
-
-
 def save_held(models, folder, module, value, **parameters):
     """Save a model of class `module`.Held that answers `value`; return the saved folder."""
-    path = write_module(folder / f"code-{value}", module, value)
-    sys.path.insert(0, str(path.parent))
+    code = OWN_CODE.format(value=value)
+    return save_module(models, folder / f"code-{value}", module, code, "Held", folder=str(folder), **parameters)
+
+
+def save_module(models, where, module, code, name, *, example=EXAMPLE, **parameters):
+    """Save a model of a class of its own: `code` is written to `where` as `module`; return the saved folder."""
+    where.mkdir(parents=True, exist_ok=True)
+    path = where / f"{module}.py"
+    path.write_text(code)
+    sys.path.insert(0, str(where))
     try:
         importlib.invalidate_caches()
-        model = importlib.import_module(module).Held(str(folder), **parameters)
-        return models.save(model, code_paths=[str(path)], skops_trusted_types=[f"{module}.Held"])
+        model = getattr(importlib.import_module(module), name)(**parameters)
+        return models.save(model, code_paths=[str(path)], skops_trusted_types=[f"{module}.{name}"], example=example)
     finally:
-        sys.path.remove(str(path.parent))
+        sys.path.remove(str(where))
         sys.modules.pop(module, None)
 
 
@@ -184,19 +191,21 @@ def ask_in_thread(url, answers):
     return thread
 
 
-@contextlib.contextmanager
-def started(models, name, root, **limits):
-    """Run a server for `name` that polls 20 times a second; yield its URL."""
-    listener = serve.listen("127.0.0.1", 0)
-    root.mkdir(exist_ok=True)
-    server = serve.make_server(
-        name,
-        listener=listener,
-        root=root,
-        uri=models.registry.uri,
-        alias="champion",
-        poll_seconds=0.05,
-        **limits,
+def make_server(models, names, store, *, workers=2, timeout=60.0, limits=None, **batch):
+    """A server of `names` that polls 20 times a second; batch: limits of its queue."""
+    settings = Settings(poll_seconds=0.05, workers=workers, timeout=timeout, limits=limits or Limits(), batch=batch)
+    return Server(
+        names,
+        listener=listen("127.0.0.1", 0),
+        registry=models.registry,
+        store=Store(store),
+        settings=settings,
+        nursery=NURSERY,
     )
-    with running_app(server, listener) as url:
+
+
+@contextlib.contextmanager
+def started(models, name, store, **options):
+    """Run a server for one model; yield its URL."""
+    with running_server(make_server(models, [name], store, **options)) as url:
         yield url

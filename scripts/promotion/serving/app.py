@@ -1,76 +1,82 @@
-"""The HTTP application: MLflow's scoring protocol over a follower and a batcher."""
+"""The application: MLflow's scoring protocol for one or several models, over their followers and batchers."""
 
 import asyncio
-import contextlib
 import json
-from collections.abc import AsyncIterator
+from collections.abc import Callable
 from typing import Any
-from urllib.parse import quote
-
-from starlette.applications import Starlette
-from starlette.requests import ClientDisconnect
-from starlette.requests import Request as HttpRequest
-from starlette.responses import Response
-from starlette.routing import Route
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from urllib.parse import quote, unquote
 
 from promotion.serving.batching import Batcher, QueueFull
-from promotion.serving.following import Follower
-from promotion.serving.loading import Served
-from promotion.serving.scoring import Request
+from promotion.serving.connection import Connection, Gate, HttpRequest
+from promotion.serving.following import Follower, Served
+from promotion.serving.loading import now
+from promotion.serving.nursery import Nursery
+from promotion.serving.pool import Pool
+from promotion.serving.store import Local
 
-RETRY_AFTER = {"Retry-After": "1"}
+Refusal = tuple[int, str, bytes, tuple[tuple[str, str], ...]]
+
+JSON = "application/json"
+RETRY_AFTER = (("Retry-After", "1"),)
+GETS = ("ping", "health", "version")
 
 
-class TooLarge(Exception):
-    """A body over the limit."""
+class Model:
+    """One model of the server: what follows it, what answers for it, what is sent with every answer."""
 
-
-class Endpoints:
-    """The handlers; `max_body` is in bytes, `timeout` in seconds."""
-
-    def __init__(self, follower: Follower, batcher: Batcher, *, max_body: int, timeout: float) -> None:
-        self.follower = follower
+    def __init__(self, name: str, batcher: Batcher, nursery: Nursery, workers: int) -> None:
+        self.name = name
         self.batcher = batcher
-        self.max_body = max_body
-        self.timeout = timeout
+        self.nursery = nursery
+        self.workers = workers
+        self.follower: Follower | None = None
+        self.loop: asyncio.AbstractEventLoop | None = None
+        self._headers: dict[int | None, str] = {}
 
-    async def invocations(self, http: HttpRequest) -> Response:
-        """POST /invocations: as MLflow's scoring server, and the version that answered in the header."""
-        if self.follower.current is None:
-            return self._unavailable()
+    @property
+    def served(self) -> Served | None:
+        """The version that serves."""
+        return self.batcher.served
+
+    def install(self, local: Local) -> Served:
+        """Load a version beside what serves and let it take over; called from the follower's thread."""
+        pool = Pool(local.folder, local.label, self.nursery, self.workers)
+        return asyncio.run_coroutine_threadsafe(self._install(pool, local), self.loop).result()
+
+    async def _install(self, pool: Pool, local: Local) -> Served:
         try:
-            body = await self._body(http)
-        except TooLarge:
-            limit = f"The request is larger than the limit of {self.max_body} bytes; send fewer rows at a time"
-            return _error(413, "BAD_REQUEST", limit)
-        except ClientDisconnect:
-            return Response(status_code=400)  # nobody is there to read it
-        try:
-            future = self.batcher.submit(Request(body, http.headers.get("content-type", "")))
-            served, answer = await asyncio.wait_for(future, self.timeout)
-        except QueueFull:
-            return _error(503, "TEMPORARILY_UNAVAILABLE", "Too many requests are waiting; try again", RETRY_AFTER)
-        except TimeoutError:
-            return Response("Request processing time exceeded limit", 504, media_type="application/json")
-        if served is None:
-            return self._unavailable()
-        return Response(answer.text, answer.status, _version_header(served), media_type=answer.media_type)
+            await pool.start()
+        except BaseException:
+            pool.close()
+            raise
+        served = Served(local, pool, now())
+        self.batcher.serve(served)
+        return served
 
-    async def ping(self, http: HttpRequest) -> Response:
-        """GET /ping: 200 while a version serves."""
-        if self.follower.current is None:
-            return self._unavailable()
-        return Response("\n", 200, media_type="application/json")
+    def headers(self, served: Served | None) -> str:
+        """X-Model-Name and X-Model-Version as lines."""
+        version = None if served is None else served.version
+        found = self._headers.get(version)
+        if found is None:
+            found = f"x-model-name: {quote(self.name, safe=' ')}\r\n"
+            if version is not None:
+                found += f"x-model-version: {version}\r\n"
+            self._headers[version] = found
+        return found
 
-    async def health(self, http: HttpRequest) -> Response:
-        """GET /health: what serves, since when, and what is the matter; 503 only while nothing serves."""
-        follower, served, problems = self.follower, self.follower.current, self.follower.problems()
-        status = "waiting" if served is None else "degraded" if problems else "ok"
-        found = {
-            "status": status,
+    def problems(self) -> list[str]:
+        """What is the matter, in sentences."""
+        served = self.served
+        own = [] if served is None or served.pool.problem is None else [served.pool.problem]
+        return self.follower.problems() + own
+
+    def health(self) -> dict[str, Any]:
+        """What serves, since when, and what is the matter."""
+        follower, served, problems = self.follower, self.served, self.problems()
+        return {
+            "status": "waiting" if served is None else "degraded" if problems else "ok",
             "reason": "; ".join(problems) or None,
-            "model": follower.model,
+            "model": self.name,
             "alias": follower.alias,
             "version": None if served is None else served.version,
             "since": follower.since,
@@ -80,97 +86,141 @@ class Endpoints:
             "requests": self.batcher.answered,
             "batches": self.batcher.batches,
             "refused": self.batcher.refused,
-            "batching": None if served is None else served.scorer.batching,
-            "notes": [] if served is None else list(served.notes),
+            "workers": 0 if served is None else len(served.pool.ready),
+            "restarts": 0 if served is None else served.pool.restarts,
+            "batching": None if served is None else bool(served.pool.proof.get("batching")),
+            "array": None if served is None else bool(served.pool.proof.get("array")),
+            "notes": [] if served is None else served.pool.notes,
         }
-        return _json(200 if served is not None else 503, found)
 
-    async def version(self, http: HttpRequest) -> Response:
-        """GET /version: the version that serves."""
-        served = self.follower.current
-        if served is None:
-            return self._unavailable()
-        keys = ("name", "version", "run_id", "digest", "loaded_at")
-        return _json(200, {key: getattr(served, key) for key in keys})
+    def version(self) -> dict[str, Any]:
+        """The version that serves, for /version."""
+        local = self.served.local
+        return {
+            "name": local.model,
+            "version": local.version,
+            "run_id": local.run_id,
+            "digest": local.digest,
+            "loaded_at": self.served.loaded_at,
+        }
 
-    async def _body(self, http: HttpRequest) -> bytes:
-        declared = http.headers.get("content-length", "")
-        if declared.isdecimal() and int(declared) > self.max_body:
-            raise TooLarge
-        parts, size = [], 0
-        async for part in http.stream():
-            size += len(part)
-            if size > self.max_body:
-                raise TooLarge
-            parts.append(part)
-        return b"".join(parts)
-
-    def _unavailable(self) -> Response:
-        return _error(503, "TEMPORARILY_UNAVAILABLE", self.follower.waiting_for(), RETRY_AFTER)
+    def unavailable(self) -> Refusal:
+        """503: nothing serves."""
+        return error(503, "TEMPORARILY_UNAVAILABLE", self.follower.waiting_for(), RETRY_AFTER)
 
 
-def _json(status: int, content: Any, headers: dict[str, str] | None = None) -> Response:
-    return Response(json.dumps(content) + "\n", status, headers, media_type="application/json")
+class App:
+    """Routes. `/invocations` and the rest are the one model's; with several, each has them below /models/NAME."""
 
+    def __init__(self, models: list[Model], gate: Gate) -> None:
+        self.models = {model.name: model for model in models}
+        self.only = models[0] if len(models) == 1 else None
+        self.gate = gate
+        self.pages: dict[str, Callable[[], tuple[str, bytes]]] = {}
+        gate.admit = self.admit
+        gate.handle = self.handle
 
-def _error(status: int, code: str, message: str, headers: dict[str, str] | None = None) -> Response:
-    """An error in the shape of MLflow's."""
-    return _json(status, {"error_code": code, "message": message}, headers)
+    def route(self, path: str) -> tuple[Model | None, str]:
+        """Return the model and the last part of a path; an unknown path is (None, "")."""
+        if path.startswith("/models/"):
+            name, _, what = path[8:].partition("/")
+            model = self.models.get(unquote(name))
+            return (model, what) if model is not None and what in (*GETS, "invocations") else (None, "")
+        what = path[1:]
+        if self.only is not None and what in (*GETS, "invocations"):
+            return self.only, what
+        return None, what if what in ("ping", "health") or what in self.pages else ""
 
+    def admit(self, request: HttpRequest) -> Refusal | None:
+        """Refuse by the head (or by the size so far) what need not be read."""
+        model, what = self.route(request.path)
+        if not what or (model is None and what == "invocations"):
+            return 404, JSON, self._nowhere(request.path), ()
+        allowed = "POST" if what == "invocations" else "GET, HEAD"
+        if request.method not in allowed.split(", "):
+            return 405, JSON, b'{"detail":"Method Not Allowed"}', (("Allow", allowed),)
+        if what != "invocations":
+            return None
+        if model.served is None:
+            return model.unavailable()
+        declared = request.headers.get("content-length", "")
+        most = self.gate.limits.body
+        if request.size > most or (declared.isdecimal() and int(declared[:20]) > most):
+            return error(
+                413, "BAD_REQUEST", f"The request is larger than the limit of {most} bytes; send fewer rows at a time"
+            )
+        return None if model.batcher.room() else FULL
 
-def _version_header(served: Served) -> dict[str, str]:
-    return {"X-Model-Version": str(served.version)}
+    def handle(self, request: HttpRequest, connection: Connection) -> None:
+        """Answer a request that is whole."""
+        model, what = self.route(request.path)
+        if request.refused is not None:
+            self._send(connection, request, request.refused, model or self.only)
+        elif what == "invocations":
+            self._invoke(request, connection, model)
+        elif what in self.pages and model is None:
+            media, body = self.pages[what]()
+            self._send(connection, request, (200, media, body, ()), self.only)
+        elif model is None:
+            self._send(connection, request, self._all(what), None)
+        else:
+            self._send(connection, request, _about(model, what), model)
 
+    def _invoke(self, request: HttpRequest, connection: Connection, model: Model) -> None:
+        if model.served is None:
+            self._send(connection, request, model.unavailable(), model)
+            return
 
-class ModelHeaders:
-    """Puts X-Model-Name on every answer, and X-Model-Version where the handler did not."""
+        def done(served: Served | None, status: int, media: str, body: bytes) -> None:
+            connection.respond(status, media, body, model.headers(served), request=request)
 
-    def __init__(self, app: ASGIApp, follower: Follower) -> None:
-        self.app = app
-        self.follower = follower
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass everything on, and add to the head of an HTTP answer."""
-
-        async def with_headers(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                headers = list(message.get("headers", []))
-                headers.append((b"x-model-name", quote(self.follower.model, safe=" ").encode()))
-                served = self.follower.current
-                if served is not None and not any(key.lower() == b"x-model-version" for key, _ in headers):
-                    headers.append((b"x-model-version", str(served.version).encode()))
-                message = {**message, "headers": headers}
-            await send(message)
-
-        await self.app(scope, receive, with_headers)
-
-
-def make_app(follower: Follower, *, max_body: int = 1 << 26, timeout: float = 60.0, **limits: int) -> ASGIApp:
-    """Return the application; its lifespan starts and stops the follower and the batcher.
-
-    max_body: bytes of a request. timeout: seconds until 504. limits: the batcher's.
-    """
-    batcher = Batcher(lambda: follower.current, **limits)
-    follower.retire = batcher.after_use
-    endpoints = Endpoints(follower, batcher, max_body=max_body, timeout=timeout)
-
-    @contextlib.asynccontextmanager
-    async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        worker = asyncio.create_task(batcher.run())
-        follower.start()
         try:
-            yield
-        finally:
-            follower.stop()
-            worker.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await worker
-            batcher.pool.shutdown(wait=False, cancel_futures=True)
+            connection.asked = model.batcher.submit(request.body, request.headers.get("content-type", ""), done)
+        except QueueFull:
+            self._send(connection, request, FULL, model)
+        else:
+            request.parts.clear()  # the batcher has it; a second copy of a large body helps nobody
 
-    routes = [
-        Route("/invocations", endpoints.invocations, methods=["POST"]),
-        Route("/ping", endpoints.ping),
-        Route("/health", endpoints.health),
-        Route("/version", endpoints.version),
-    ]
-    return ModelHeaders(Starlette(routes=routes, lifespan=lifespan), follower)
+    def _send(self, connection: Connection, request: HttpRequest, answer: Refusal, model: Model | None) -> None:
+        status, media, body, more = answer
+        headers = "" if model is None else model.headers(model.served)
+        headers += "".join(f"{name.lower()}: {value}\r\n" for name, value in more)
+        connection.respond(status, media, body, headers, request=request)
+
+    def _all(self, what: str) -> Refusal:
+        """/ping and /health of a server of several models: well while each serves."""
+        waiting = [model for model in self.models.values() if model.served is None]
+        if what == "ping":
+            return (200, JSON, b"\n", ()) if not waiting else waiting[0].unavailable()
+        found = {name: model.health() for name, model in self.models.items()}
+        states = {one["status"] for one in found.values()}
+        status = next(state for state in ("waiting", "degraded", "ok") if state in states)
+        return 503 if waiting else 200, JSON, encoded({"status": status, "models": found}), ()
+
+    def _nowhere(self, path: str) -> bytes:
+        if self.only is None and path[1:] in (*GETS, "invocations"):
+            names = ", ".join(f"/models/{quote(name)}{path}" for name in self.models)
+            return encoded({"detail": f"Not Found: several models are served; ask {names}"})
+        return b'{"detail":"Not Found"}'
+
+
+def _about(model: Model, what: str) -> Refusal:
+    """GET /ping, /health, /version of one model."""
+    if what == "health":
+        return 503 if model.served is None else 200, JSON, encoded(model.health()), ()
+    if model.served is None:
+        return model.unavailable()
+    return 200, JSON, b"\n" if what == "ping" else encoded(model.version()), ()
+
+
+def encoded(content: Any) -> bytes:
+    """JSON on a line."""
+    return json.dumps(content).encode() + b"\n"
+
+
+def error(status: int, code: str, message: str, headers: tuple[tuple[str, str], ...] = ()) -> Refusal:
+    """An error in the shape of MLflow's."""
+    return status, JSON, encoded({"error_code": code, "message": message}), headers
+
+
+FULL = error(503, "TEMPORARILY_UNAVAILABLE", "Too many requests are waiting; try again", RETRY_AFTER)

@@ -1,93 +1,220 @@
 """Requests that wait on each other share one `predict`; a lone request waits for nothing."""
 
 import asyncio
-import contextlib
-import logging
+import time
 from collections import deque
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any
 
-from promotion.serving.loading import Served
-from promotion.serving.scoring import Answer, Request
+from promotion.serving.events import event
+from promotion.serving.following import Served
+from promotion.serving.link import Link
+from promotion.serving.pool import Pool
 
-log = logging.getLogger("serve")
+HEAVY_BYTES = 1 << 18
+PATIENCE_SECONDS = 0.02
+MOST_TRIES = 2
 
-Result = tuple[Served | None, Answer]
+TIMED_OUT = (504, "application/json", b"Request processing time exceeded limit")
+BUG = (500, "text/plain", b"Internal Server Error")
+
+Done = Callable[[Served | None, int, str, bytes], None]
 
 
 class QueueFull(Exception):
     """More requests or bytes wait than the server will hold."""
 
 
-class Batcher:
-    """A bounded queue in front of one worker thread.
+@dataclass(slots=True)
+class Pending:
+    """A request that waits. done: called once with (version, status, media type, body). deadline: monotonic."""
 
-    While the worker predicts, requests queue; when it is free it takes all of them, at most `most`.
-    There is no timer. `current` is read in the worker at the start of a batch, so all requests of a
-    batch are answered by one version, and a barrier on `pool` outlasts every use of an older one.
+    body: bytes
+    content_type: str
+    done: Done
+    deadline: float
+    tries: int = 0
+    over: bool = field(default=False)
+
+    def finish(self, served: Served | None, status: int, media: str, body: bytes) -> None:
+        """Answer it, unless it was."""
+        if not self.over:
+            self.over = True
+            self.done(served, status, media, body)
+
+
+class Batcher:
+    """Two bounded queues, of quick and of heavy requests, in front of the workers of whichever version serves.
+
+    A free worker takes all that waits, at most `most`, if the model was shown to answer each row for itself,
+    else one request. While a batch is out, a second worker is asked only after PATIENCE_SECONDS, for one batch
+    of 64 costs less than two of 32. Heavy requests never hold the last worker where there are several. All
+    requests of a batch are answered by one version, the one that served when the batch began. When a worker
+    dies its requests are asked again one by one; what was there at two deaths is not asked a third time.
     """
 
     def __init__(
-        self, current: Callable[[], Served | None], *, limit: int = 256, limit_bytes: int = 1 << 28, most: int = 64
+        self,
+        *,
+        timeout: float,
+        limit: int = 256,
+        limit_bytes: int = 1 << 28,
+        most: int = 64,
+        observed: Callable[[Served, list[Pending], dict[str, Any], list[bytes]], None] = lambda *_: None,
     ) -> None:
-        self.current = current
+        self.timeout = timeout
         self.limit = limit
         self.limit_bytes = limit_bytes
         self.most = most
-        self.pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="predict")
+        self.observed = observed
+        self.served: Served | None = None
         self.batches = 0
         self.answered = 0
         self.refused = 0
-        self._queue: deque[tuple[Request, asyncio.Future[Result]]] = deque()
+        self._quick: deque[Pending] = deque()
+        self._heavy: deque[Pending] = deque()
         self._bytes = 0
-        self._wake = asyncio.Event()
+        self._timer: asyncio.TimerHandle | None = None
+        self._pools: dict[Pool, Served] = {}
 
-    def submit(self, request: Request) -> "asyncio.Future[Result]":
+    @property
+    def waiting(self) -> int:
+        """How many requests wait for a worker."""
+        return len(self._quick) + len(self._heavy)
+
+    def serve(self, served: Served) -> None:
+        """Let a version take over; the one before answers what it has begun, then its workers end."""
+        before, self.served = self.served, served
+        self.adopt(served)
+        if before is not None:
+            before.pool.close()
+        self._dispatch()
+
+    def adopt(self, served: Served) -> None:
+        """Take a pool's answers."""
+        pool = served.pool
+        self._pools[pool] = served
+        pool.answered, pool.gone, pool.freed = self._answered, self._gone, self._dispatch
+
+    def room(self) -> bool:
+        """Whether one more request may wait."""
+        if self.waiting < self.limit:
+            return True
+        self.refused += 1
+        return False
+
+    def submit(self, body: bytes, content_type: str, done: Done) -> Pending:
         """Queue a request; raise QueueFull when the queue has no room for it."""
-        size = len(request.body)
-        if len(self._queue) >= self.limit or (self._queue and self._bytes + size > self.limit_bytes):
+        if self.waiting >= self.limit or (self.waiting and self._bytes + len(body) > self.limit_bytes):
             self.refused += 1
             raise QueueFull
-        future: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
-        self._queue.append((request, future))
-        self._bytes += size
-        self._wake.set()
-        return future
+        pending = Pending(body, content_type, done, time.monotonic() + self.timeout)
+        self._bytes += len(body)
+        (self._heavy if len(body) > HEAVY_BYTES else self._quick).append(pending)
+        self._dispatch()
+        return pending
 
-    async def run(self) -> None:
-        """Answer what is queued, for ever."""
-        loop = asyncio.get_running_loop()
-        while True:
-            await self._wake.wait()
-            self._wake.clear()
-            while batch := self._take():
-                served, answers = await loop.run_in_executor(self.pool, self._answer, [r for r, _ in batch])
-                self.batches += 1
-                self.answered += len(batch) if served is not None else 0
-                for (_, future), answer in zip(batch, answers, strict=True):
-                    if not future.done():  # else it timed out meanwhile
-                        future.set_result((served, answer))
+    def sweep(self) -> None:
+        """Answer what is overdue with 504, and end workers that are still at it."""
+        now = time.monotonic()
+        for queue in (self._quick, self._heavy):
+            for pending in queue:
+                if now > pending.deadline:
+                    pending.finish(self.served, *TIMED_OUT)
+        for pool in list(self._pools):
+            if pool.closed and not pool.links:
+                del self._pools[pool]
+            for link in list(pool.links):
+                late = [pending for pending in link.batch if now > pending.deadline]
+                for pending in late:
+                    pending.finish(self._pools.get(pool), *TIMED_OUT)
+                if late and now - link.began > self.timeout:
+                    event("worker-stuck", model=pool.label, pid=link.pid, seconds=round(now - link.began, 1))
+                    link.end()
 
-    def after_use(self, action: Callable[[], None]) -> None:
-        """Run `action` once every batch that has begun is done."""
-        with contextlib.suppress(RuntimeError):  # the pool is shut down: the server's own clean-up follows
-            self.pool.submit(action)
+    def idle(self) -> bool:
+        """Whether nothing waits and nothing is being answered."""
+        return not self.waiting and not any(link.batch for pool in self._pools for link in pool.links)
 
-    def _take(self) -> list[tuple[Request, "asyncio.Future[Result]"]]:
-        batch = []
-        while self._queue and len(batch) < self.most:
-            request, future = self._queue.popleft()
-            self._bytes -= len(request.body)
-            if not future.done():  # else it timed out while it waited
-                batch.append((request, future))
+    def _dispatch(self) -> None:
+        served = self.served
+        if served is None:
+            return
+        while self._quick or self._heavy:
+            ready = served.pool.ready
+            free = [link for link in ready if link.free]
+            if not free:
+                return
+            batch, heavy = self._choose(ready, free)
+            if not batch:
+                if heavy is None:
+                    return
+                continue
+            free[0].ask(batch, heavy=heavy)
+
+    def _choose(self, ready: list[Link], free: list[Link]) -> tuple[list[Pending], bool | None]:
+        """Return what a free worker shall do now: (batch, whether it is heavy); heavy None: nothing for now."""
+        if self._heavy:
+            alone = len(ready) == 1
+            running = sum(link.heavy and bool(link.batch) for link in ready)
+            older = not self._quick or self._heavy[0].deadline < self._quick[0].deadline
+            if (older or not alone) and (running < len(ready) - 1 or alone):
+                return self._take(self._heavy, 1), True
+        if not self._quick:
+            return [], None
+        together = bool(free[0].proof.get("batching"))
+        if together:
+            now = time.monotonic()
+            out = [link.began for link in ready if link.batch and not link.heavy]
+            recent = [began for began in out if now - began < PATIENCE_SECONDS]
+            if recent and len(self._quick) < self.most:
+                self._look_again(PATIENCE_SECONDS - (now - min(recent)))
+                return [], None
+        return self._take(self._quick, self.most if together else 1), False
+
+    def _take(self, queue: deque[Pending], most: int) -> list[Pending]:
+        batch: list[Pending] = []
+        while queue and len(batch) < most:
+            if batch and (queue[0].tries or batch[0].tries):
+                break  # one that was there when a worker died is asked by itself
+            pending = queue.popleft()
+            self._bytes -= len(pending.body)
+            if not pending.over:
+                batch.append(pending)
         return batch
 
-    def _answer(self, requests: list[Request]) -> tuple[Served | None, list[Answer]]:
-        served = self.current()
-        if served is None:
-            return None, [Answer("", 503)] * len(requests)
-        try:
-            return served, served.scorer.answers(requests)
-        except Exception:
-            log.exception("event=error what=batch")
-            return served, [Answer("Internal Server Error", 500, "text/plain")] * len(requests)
+    def _look_again(self, seconds: float) -> None:
+        if self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(max(seconds, 0.001), self._on_timer)
+
+    def _on_timer(self) -> None:
+        self._timer = None
+        self._dispatch()
+
+    def _answered(self, link: Link, meta: dict[str, Any], bodies: list[bytes]) -> None:
+        batch, link.batch = link.batch, []
+        pool = link.owner
+        served = self._pools.get(pool, self.served)
+        self.batches += 1
+        for pending, (status, media), body in zip(batch, meta["answers"], bodies, strict=True):
+            if not pending.over:
+                self.answered += 1
+                pending.finish(served, status, media, body)
+        pool.done(link)
+        self._dispatch()
+        self.observed(served, batch, meta, bodies)
+
+    def _gone(self, link: Link) -> None:
+        batch, link.batch = link.batch, []
+        for pending in reversed(batch):
+            pending.tries += 1
+            if pending.over:
+                continue
+            if pending.tries >= MOST_TRIES:
+                event("request-failed", what="worker died twice", bytes=len(pending.body))
+                pending.finish(self.served, *BUG)
+                continue
+            self._bytes += len(pending.body)
+            (self._heavy if link.heavy else self._quick).appendleft(pending)
+        self._dispatch()

@@ -1,50 +1,65 @@
-"""Follow an alias of the registry: poll, load beside what serves, swap; and say what is the matter."""
+"""Follow an alias of the registry: poll, fetch, let the new version load beside what serves; say what is the matter."""
 
-import logging
-import random
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from promotion.errors import PromotionError
 from promotion.registry.client import Registry
-from promotion.serving.loading import Served, load, now
+from promotion.serving.backoff import backoff
+from promotion.serving.events import event
+from promotion.serving.loading import fetch, now
+from promotion.serving.pool import Pool
+from promotion.serving.store import Local, Store
+from promotion.text.escape import without_secrets
 
-log = logging.getLogger("serve")
 
-LONGEST_WAIT = 60.0
+@dataclass(frozen=True)
+class Served:
+    """A version that is loaded, warm and known to answer."""
 
+    local: Local
+    pool: Pool
+    loaded_at: str
 
-def backoff(
-    failures: int, base: float, *, cap: float = LONGEST_WAIT, draw: Callable[[], float] = random.random
-) -> float:
-    """Seconds to wait after `failures` failures in a row: base doubled each time, at most `cap`, half of it random."""
-    longest = min(max(cap, base), base * 2.0 ** min(failures, 30))
-    return longest * (0.5 + 0.5 * draw())
+    @property
+    def version(self) -> int:
+        """Its number."""
+        return self.local.version
 
 
 class Follower(threading.Thread):
     """Keeps `current` at the version that `name`@`alias` names; requests never wait for it.
 
-    retire: called with a function that removes the files of a version which no longer serves.
-    polled_once: called after the first poll, whatever it found.
+    install: loads a version beside what serves and lets it take over; blocks meanwhile, PromotionError when it
+    cannot. polled_once: called after the first poll, whatever it found. failed_loads, swaps: counts.
     """
 
-    def __init__(self, registry: Registry, name: str, alias: str, poll_seconds: float, root: Path) -> None:
-        super().__init__(name="follow", daemon=True)
+    def __init__(
+        self,
+        registry: Registry,
+        name: str,
+        alias: str,
+        poll_seconds: float,
+        store: Store,
+        install: Callable[[Local], Served],
+    ) -> None:
+        super().__init__(name=f"follow-{name}", daemon=True)
         self.registry = registry
         self.model = name
         self.alias = alias
         self.poll_seconds = poll_seconds
-        self.root = root
+        self.store = store
+        self.install = install
         self.current: Served | None = None
         self.since: str | None = None
         self.loading: int | None = None
         self.last_poll: str | None = None
         self.last_error: str | None = None
-        self.retire: Callable[[Callable[[], None]], None] = lambda action: action()
+        self.failed_loads = 0
+        self.swaps = 0
         self.polled_once: Callable[[], None] = lambda: None
         self._problems: dict[str, str] = {}
         self._failures = 0
@@ -52,10 +67,15 @@ class Follower(threading.Thread):
         self._stopping = threading.Event()
 
     def run(self) -> None:
-        """Poll until stopped."""
+        """Poll until stopped; whatever happens in one poll, the next one comes."""
         first = True
         while not self._stopping.is_set():
-            delay = self.step()
+            try:
+                delay = self.step()
+            except BaseException as error:
+                self._failures += 1
+                self._problem("registry", _sentence(error))
+                delay = backoff(self._failures, self.poll_seconds)
             if first:
                 self.polled_once()
                 first = False
@@ -83,6 +103,8 @@ class Follower(threading.Thread):
         except Exception as error:
             self._failures += 1
             self._problem("registry", _sentence(error))
+            if self.current is None:
+                self._from_store()
             return backoff(self._failures, self.poll_seconds)
         self._failures = 0
         self.last_poll = now()
@@ -90,8 +112,11 @@ class Follower(threading.Thread):
         if number is None or (self.current is not None and self.current.version == number):
             self._broken = None
             self._well("version")
+            if self.current is not None and not self.current.local.present():
+                self._fetch_again()
         elif self._broken is None or self._broken[0] != number or time.monotonic() >= self._broken[2]:
             self._take(number)
+            return 0.0  # loading takes a while: what does the alias name now?
         return self.poll_seconds
 
     def _named(self) -> int | None:
@@ -113,34 +138,74 @@ class Follower(threading.Thread):
     def _take(self, number: int) -> None:
         """Load version `number` and put it in service, or keep what serves and say why."""
         self.loading = number
-        began = time.monotonic()
         try:
-            version = self.registry.version(self.model, number)
-            if version is None:
-                raise PromotionError(f"@{self.alias} names version {number}, which the registry does not have")
-            served = load(self.registry, version, self.root)
-        except Exception as error:
+            local = self._fetched(number)
+            if self._moved_on(number):
+                return
+            self._install(local)
+        except BaseException as error:  # whatever a model raises while it is loaded, following goes on
             failures = self._broken[1] + 1 if self._broken is not None and self._broken[0] == number else 1
             self._broken = (number, failures, time.monotonic() + backoff(failures, self.poll_seconds))
+            self.failed_loads += 1
             stays = "" if self.current is None else f"; version {self.current.version} stays in service"
             self._problem("version", f"version {number} cannot be served: {_sentence(error)}{stays}")
-            return
         finally:
             self.loading = None
-        if self._moved_on(number):
-            served.close()
-            return
-        before, self.current, self.since = self.current, served, now()
+
+    def _fetched(self, number: int) -> Local:
+        version = self.registry.version(self.model, number)
+        if version is None:
+            raise PromotionError(f"@{self.alias} names version {number}, which the registry does not have")
+        return fetch(self.registry, version, self.store)
+
+    def _install(self, local: Local) -> None:
+        began = time.monotonic()
+        before = self.current
+        self.current = self.install(local)
+        self.since = now()
+        self.swaps += before is not None
         self._broken = None
         self._well("version")
-        _event("swap", model=self.model, old=before.version if before else None, new=number, ms=_ms(began))
-        for note in served.notes:
-            _event("note", model=self.model, version=number, text=note)
-        if before is not None:
-            self.retire(before.close)
+        self._well("files")
+        milliseconds = round((time.monotonic() - began) * 1000)
+        old = before.version if before else None
+        event("swap", model=self.model, old=old, new=local.version, ms=milliseconds)
+        for note in self.current.pool.notes:
+            event("note", model=self.model, version=local.version, text=note)
+        self.store.remember(self._registry_name(), self.alias, local)
+
+    def _from_store(self) -> None:
+        """While the registry does not answer, serve what served last here, if its files are whole."""
+        local = self.store.recall(self._registry_name(), self.model, self.alias)
+        if local is None:
+            return
+        try:
+            self._install(local)
+        except Exception as error:
+            self._problem("version", f"version {local.version}, the local copy, cannot be served: {_sentence(error)}")
+            return
+        event("local-copy", model=self.model, version=local.version, digest=local.digest)
+
+    def _fetch_again(self) -> None:
+        """The files of what serves have vanished: the model is in memory, but a restart would need them."""
+        local = self.current.local
+        self._problem("files", f"the files of version {local.version} have vanished from {local.folder}")
+        try:
+            self._fetched(local.version)
+        except Exception as error:
+            self._problem(
+                "files",
+                f"the files of version {local.version} have vanished from {local.folder} "
+                f"and could not be fetched again: {_sentence(error)}",
+            )
+            return
+        self._well("files")
+
+    def _registry_name(self) -> str:
+        return without_secrets(self.registry.uri)
 
     def _moved_on(self, number: int) -> bool:
-        """Whether the alias has left `number` while it was loading; the next poll then takes the newer one."""
+        """Whether the alias has left `number` while it was fetched; the next poll then takes the newer one."""
         try:
             return self._named() != number
         except Exception:
@@ -150,33 +215,14 @@ class Follower(threading.Thread):
         self.last_error = f"{now()} {text}"
         if self._problems.get(topic) != text:
             self._problems = {**self._problems, topic: text}
-            _event("problem", model=self.model, topic=topic, text=text)
+            event("problem", model=self.model, topic=topic, text=text)
 
     def _well(self, topic: str) -> None:
         if topic in self._problems:
             self._problems = {key: value for key, value in self._problems.items() if key != topic}
-            _event("well", model=self.model, topic=topic)
+            event("well", model=self.model, topic=topic)
 
 
-def _sentence(error: Exception) -> str:
+def _sentence(error: BaseException) -> str:
     text = " ".join(str(error).split())[:500]
     return text if isinstance(error, PromotionError) else f"{type(error).__name__}: {text}"
-
-
-def _ms(began: float) -> int:
-    return round((time.monotonic() - began) * 1000)
-
-
-def _event(event: str, **fields: Any) -> None:
-    """One line of key=value pairs, quoted where they hold spaces."""
-    pairs = [f"{key}={_value(value)}" for key, value in {"event": event, **fields}.items() if value is not None]
-    log.info(" ".join(pairs))
-
-
-def _value(value: Any) -> str:
-    text = str(value)
-    if text and not any(char in text for char in ' "=') and text.isprintable():
-        return text
-    import json
-
-    return json.dumps(text, ensure_ascii=False)

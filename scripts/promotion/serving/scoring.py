@@ -2,21 +2,28 @@
 
 Anything unusual about a request (bad JSON, params, tensors, a wrong type) is left whole to
 `mlflow.pyfunc.scoring_server.invocations`, so its answers are MLflow's own. Only well-formed tables
-whose types the schema takes as they are, are put together; for these MLflow's enforcement looks at
-names and types and never at values, so the table of all rows is treated as each part would be.
+whose types the schema takes as they are, are put together, and only for a model of which proof.py
+showed that it answers each row for itself; for these MLflow's enforcement looks at names and types and
+never at values, so the table of all rows is treated as each part would be. This runs in the worker.
 """
 
 import io
+import json
 import logging
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from promotion.serving.tables import frame_of, number_columns, plain_rows
+from promotion.serving.media import canonical, plain
+from promotion.serving.proof import MOST_ROWS, Proof, Recorded, texts_of
+from promotion.serving.tables import Rows, array_of, exact_as_doubles, frame_of, number_columns, read_rows
 
 log = logging.getLogger("serve")
 
+JSON, CSV = "application/json", "text/csv"
 TABLE_KEYS = ("dataframe_split", "dataframe_records")
+MOST_ERROR = 10_000  # characters of an error's text: MLflow repeats the whole request in it
+RECORD_BYTES = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -36,77 +43,121 @@ class Answer:
     media_type: str = "application/json"
 
 
+BUG = Answer("Internal Server Error", 500, "text/plain")
+
+
 @dataclass(frozen=True)
 class Table:
-    """A request's rows: `frame`, or `rows` (column by column) of plain numbers. Equal keys may be joined."""
+    """A request's rows: `frame`, or `rows` of plain numbers. Equal keys may be joined."""
 
     key: Hashable
     length: int
     frame: Any = None
-    rows: list[list[Any]] | None = None
+    rows: Rows | None = None
+
+
+class Asked:
+    """The model, and whether it was asked: what fails before is the request's fault."""
+
+    def __init__(self, model: Any) -> None:
+        self.model = model
+        self.metadata = model.metadata
+        self.yes = False
+
+    def predict(self, data: Any, params: Any = None) -> Any:
+        """Note it, and pass it on."""
+        self.yes = True
+        return self.model.predict(data, params=params)
 
 
 class Scorer:
-    """One loaded pyfunc model; `batching` says whether requests may share a `predict`."""
+    """One loaded pyfunc model. `proof` says whether requests may share a `predict`, and go to it as arrays."""
 
-    def __init__(self, model: Any, *, batching: bool) -> None:
+    def __init__(self, model: Any, proof: Proof | None = None) -> None:
         self.model = model
         self.schema = model.metadata.get_input_schema()
         by_example = getattr(model.metadata, "_is_type_hint_from_example", lambda: False)()
         by_type_hint = getattr(model.metadata, "_is_signature_from_type_hint", lambda: False)()
         tensors = self.schema is not None and (self.schema.is_tensor_spec() or not self.schema.has_input_names())
-        self.batching = batching and not (by_example or by_type_hint or tensors)
-        self.numbers = number_columns(self.schema) if self.batching else None
+        self.tables = not (by_example or by_type_hint or tensors)
+        self.numbers = number_columns(self.schema) if self.tables else None
+        self.as_array = getattr(model, "_predict_fn", None) if self.numbers is not None else None
+        self.recorded = Recorded()
+        self.proof = proof or Proof()
+
+    @property
+    def batching(self) -> bool:
+        """Whether requests may share a `predict`."""
+        return self.tables and self.proof.batching
 
     def alone(self, request: Request) -> Answer:
-        """Answer one request exactly as `mlflow models serve` does."""
+        """Answer one request exactly as `mlflow models serve` does; whatever is raised becomes an answer."""
         from mlflow.exceptions import MlflowException
-        from mlflow.pyfunc.scoring_server import invocations
+        from mlflow.pyfunc.scoring_server import _decode_json_input, invocations
 
+        model = Asked(self.model)
+        media = canonical(request.content_type)
         try:
-            done = invocations(request.body, request.content_type, self.model, self.schema)
+            body = _decode_json_input(request.body) if plain(media, JSON) else request.body
+            done = invocations(body, media, model, self.schema)
+            return Answer(done.response, done.status, done.mimetype)
         except MlflowException as error:
-            return Answer(error.serialize_as_json(), error.get_http_status_code())
-        except Exception:
-            log.exception("event=error what=invocations")
-            return Answer("Internal Server Error", 500, "text/plain")
-        return Answer(done.response, done.status, done.mimetype)
+            if isinstance(error.__context__, MemoryError):
+                log.error("event=error what=predict text=%s", json.dumps(repr(error.__context__)))
+                return BUG
+            return _told(error)
+        except BaseException as error:  # a Rust panic and sys.exit are no Exception
+            if model.yes or not isinstance(error, Exception):
+                log.error("event=error what=predict", exc_info=True)
+                return BUG
+            return _told(MlflowException.invalid_parameter_value(f"The request cannot be read: {_short(error)}"))
 
     def answers(self, requests: Sequence[Request]) -> list[Answer]:
         """Answer requests in their order; tables of the same columns and types share one `predict`."""
+        tables = [self._table(request, lone=len(requests) == 1) for request in requests]
         if not self.batching:
-            return [self.alone(request) for request in requests]
+            return [self._one(*pair) for pair in zip(requests, tables, strict=True)]
         groups: dict[Hashable, list[int]] = {}
-        tables: dict[int, Table] = {}
-        for index, request in enumerate(requests):
-            table = self._table(request, lone=len(requests) == 1)
-            if table is not None:
-                tables[index] = table
+        for index, table in enumerate(tables):
             groups.setdefault(index if table is None else table.key, []).append(index)
         found: dict[int, Answer] = {}
         for members in groups.values():
-            first = tables.get(members[0])
-            worth = first is not None and (len(members) > 1 or first.rows is not None)
-            together = self._together([tables[i] for i in members]) if worth else None
-            for place, index in enumerate(members):
-                found[index] = self.alone(requests[index]) if together is None else together[place]
+            for part in _parts(members, tables):
+                shared = len(part) > 1 and self._together([tables[i] for i in part])
+                for place, index in enumerate(part):
+                    found[index] = shared[place] if shared else self._one(requests[index], tables[index])
         return [found[index] for index in range(len(requests))]
+
+    def _one(self, request: Request, table: Table | None) -> Answer:
+        """Answer one request by itself: numbers as an array where that is proven, all else as MLflow does."""
+        if table is not None and table.rows is not None and self.proof.array:
+            found = self._together([table])
+            if found is not None:
+                return found[0]
+        answer = self.alone(request)
+        if table is not None and table.length == 1 and answer.status == 200 and not self.proof.batching:
+            frame = table.frame if table.rows is None else frame_of(table.rows, self.numbers)
+            self.recorded.keep(frame, answer.text)
+        return answer
 
     def _table(self, request: Request, *, lone: bool) -> Table | None:
         """Return the request's rows if they may be put beside others', else None; `lone`: there are no others."""
         from mlflow.pyfunc import scoring_server
 
+        if not self.tables:
+            return None
         try:
-            media = request.content_type.replace(" ", "").lower().removesuffix(";charset=utf-8")
-            if media == "application/json":
-                data = scoring_server._decode_json_input(request.body)
+            media = canonical(request.content_type)
+            if plain(media, JSON):
+                rows = None if self.numbers is None else read_rows(request.body, self.numbers)
+                if rows is not None:
+                    return Table("numbers", len(rows), rows=rows)
+                wanted = not lone or (not self.proof.batching and len(request.body) < RECORD_BYTES)
+                data = scoring_server._decode_json_input(request.body) if wanted else {}
                 if len(data) != 1 or next(iter(data)) not in TABLE_KEYS:
                     return None
-                rows = plain_rows(data, self.numbers) if self.numbers is not None else None
-                if rows is not None:
-                    return Table("numbers", len(rows[0]), rows=rows)
-                frame = None if lone else scoring_server.infer_and_parse_data(data, self.schema)
-            elif media == "text/csv" and not lone:
+                frame = scoring_server.infer_and_parse_data(data, self.schema)
+            elif plain(media, CSV) and not lone:
                 frame = scoring_server.parse_csv_input(io.StringIO(request.body.decode()), self.schema)
             else:
                 return None
@@ -141,33 +192,44 @@ class Scorer:
     def _together(self, tables: list[Table]) -> list[Answer] | None:
         """Answer several tables by one `predict`, or None where that fails: then each is asked alone."""
         import pandas as pd
-        from mlflow.pyfunc.scoring_server import predictions_to_json
 
         try:
             if tables[0].rows is not None:
-                frame = frame_of([table.rows for table in tables], self.numbers)
+                rows = tables[0].rows if len(tables) == 1 else [row for table in tables for row in table.rows]
+                as_array = self.proof.array and exact_as_doubles(rows, self.numbers)
+                predictions = (
+                    self.as_array(array_of(rows, self.numbers))
+                    if as_array
+                    else self.model.predict(frame_of(rows, self.numbers))
+                )
             else:
-                frame = pd.concat([table.frame for table in tables], ignore_index=True)
-            predictions = self.model.predict(frame)
-            found = []
-            for part in split(predictions, [table.length for table in tables]):
-                text = io.StringIO()
-                predictions_to_json(part, text)
-                found.append(Answer(text.getvalue(), 200))
-            return found
-        except Exception:
+                predictions = self.model.predict(pd.concat([table.frame for table in tables], ignore_index=True))
+            return [Answer(text, 200) for text in texts_of(predictions, [table.length for table in tables])]
+        except BaseException:
             return None  # one of them is at fault, and only that one shall hear of it
 
 
-def split(predictions: Any, lengths: Sequence[int]) -> list[Any]:
-    """Cut predictions of sum(lengths) rows into parts of `lengths`; ValueError if they are not one a row."""
-    import numpy as np
-    import pandas as pd
+def _parts(members: list[int], tables: list[Table | None]) -> list[list[int]]:
+    """Cut requests of one kind into runs of at most as many rows as were shown not to depend on each other."""
+    parts: list[list[int]] = []
+    rows = 0
+    for index in members:
+        length = 0 if (table := tables[index]) is None else table.length
+        if not parts or rows + length > MOST_ROWS:
+            parts.append([])
+            rows = 0
+        parts[-1].append(index)
+        rows += length
+    return parts
 
-    known = isinstance(predictions, np.ndarray | pd.DataFrame | pd.Series | list)
-    rows = len(predictions) if known and np.ndim(predictions) > 0 else None
-    if rows != sum(lengths):
-        raise ValueError(f"{rows} predictions for {sum(lengths)} rows")
-    sliced = predictions.iloc if isinstance(predictions, pd.DataFrame | pd.Series) else predictions
-    ends = np.cumsum(lengths).tolist()
-    return [sliced[end - length : end] for end, length in zip(ends, lengths, strict=True)]
+
+def _short(error: BaseException) -> str:
+    return f"{type(error).__name__}: {' '.join(str(error)[:MOST_ERROR].split())}"
+
+
+def _told(error: Any) -> Answer:
+    """MLflow's answer to its own error, cut where it repeats a long request."""
+    message = error.message
+    if len(message) > MOST_ERROR:
+        error.message = f"{message[: MOST_ERROR // 2]} ... {message[-MOST_ERROR // 2 :]}"
+    return Answer(error.serialize_as_json(), error.get_http_status_code())

@@ -2,13 +2,20 @@
 
 MLflow turns every request into a data frame and casts column by column, which costs more than the
 prediction of a small model. Where each value is a number that its column's type holds exactly, the
-result is known beforehand, so the values of many requests go into one frame. All else is None here.
+result is known beforehand, so the values of many requests go into one array. All else is None here.
 """
 
+from collections.abc import Sequence
+from itertools import chain
 from typing import Any
+
+import numpy as np
+import orjson
 
 EXACT = 2**53  # whole numbers up to here are the same as a double
 LONG = 2**63
+
+Rows = list[list[Any]]
 
 
 def number_columns(schema: Any) -> dict[str, type] | None:
@@ -23,8 +30,21 @@ def number_columns(schema: Any) -> dict[str, type] | None:
     return found if usable and not schema.optional_input_names() else None
 
 
-def plain_rows(content: dict[str, Any], columns: dict[str, type]) -> list[list[Any]] | None:
-    """Return the values of a decoded request, column by column in the schema's order, or None.
+def read_rows(body: bytes, columns: dict[str, type]) -> Rows | None:
+    """Return the rows of a body in the schema's order of columns, or None where it is not a table of plain numbers.
+
+    orjson refuses what Python's reader takes beyond JSON (NaN, Infinity, other encodings, great depth) and reads
+    whole numbers from 2**64 on as doubles: all of these are left to MLflow.
+    """
+    try:
+        content = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return None
+    return plain_rows(content, columns) if isinstance(content, dict) and len(content) == 1 else None
+
+
+def plain_rows(content: dict[str, Any], columns: dict[str, type]) -> Rows | None:
+    """Return the rows of a decoded request in the schema's order, or None.
 
     content: `{"dataframe_split": ...}` or `{"dataframe_records": ...}`, with exactly the schema's columns.
     """
@@ -40,16 +60,18 @@ def plain_rows(content: dict[str, Any], columns: dict[str, type]) -> list[list[A
         rows = [[record[name] for name in names] for record in records]
     else:
         return None
-    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+    if not isinstance(names, list) or not isinstance(rows, list) or not rows:
         return None
-    if len(names) != len(columns) or set(names) != columns.keys() or not isinstance(rows, list) or not rows:
+    width = len(columns)
+    if not all(type(row) is list and len(row) == width for row in rows):
         return None
-    if not all(isinstance(row, list) and len(row) == len(names) for row in rows):
-        return None
-    by_name = dict(zip(names, zip(*rows, strict=True), strict=True))
-    if not all(_holds(kind, by_name[name]) for name, kind in columns.items()):
-        return None
-    return [list(by_name[name]) for name in columns]
+    wanted = list(columns)
+    if names != wanted:
+        if len(names) != width or not all(type(name) is str for name in names) or set(names) != columns.keys():
+            return None
+        places = [names.index(name) for name in wanted]
+        rows = [[row[place] for place in places] for row in rows]
+    return rows if _fit(rows, list(columns.values())) else None
 
 
 def _labels(index: Any, rows: Any) -> bool:
@@ -59,22 +81,40 @@ def _labels(index: Any, rows: Any) -> bool:
     return all(type(label) is int and -LONG <= label < LONG for label in index)
 
 
+def _fit(rows: Rows, kinds: list[type]) -> bool:
+    """Whether every value is a number (a bool is none) that its column's double or long holds exactly."""
+    types = set(map(type, chain.from_iterable(rows)))
+    if not types <= {float, int}:
+        return False
+    if types == {float} and int not in kinds:
+        return all(-LONG < v < LONG for v in chain.from_iterable(rows))
+    return all(_holds(kind, values) for kind, values in zip(kinds, zip(*rows, strict=True), strict=True))
+
+
 def _holds(kind: type, values: tuple[Any, ...]) -> bool:
-    """Whether every value is a number (a bool is none) that a double or a long holds exactly."""
     if kind is float:
-        return all(type(v) is float or (type(v) is int and -EXACT <= v <= EXACT) for v in values)
+        return all(-LONG < v < LONG if type(v) is float else -EXACT <= v <= EXACT for v in values)
     return all(type(v) is int and -LONG <= v < LONG for v in values)
 
 
-def frame_of(parts: list[list[list[Any]]], columns: dict[str, type]) -> Any:
-    """Return one data frame of the rows of all `parts`, as `plain_rows` gave them."""
-    import numpy as np
+def array_of(rows: Rows, columns: dict[str, type]) -> np.ndarray:
+    """Return the rows as one array, (rows, columns): of longs where all columns are, else of doubles."""
+    return np.array(rows, dtype=np.int64 if float not in columns.values() else np.float64)
+
+
+def frame_of(rows: Rows, columns: dict[str, type]) -> Any:
+    """Return the rows as one data frame with the types of the schema."""
     import pandas as pd
 
     dtypes = {float: np.float64, int: np.int64}
+    values: Sequence[Any] = list(zip(*rows, strict=True))
     return pd.DataFrame(
-        {
-            name: np.array([value for part in parts for value in part[place]], dtype=dtypes[kind])
-            for place, (name, kind) in enumerate(columns.items())
-        }
+        {name: np.array(values[place], dtype=dtypes[kind]) for place, (name, kind) in enumerate(columns.items())}
     )
+
+
+def exact_as_doubles(rows: Rows, columns: dict[str, type]) -> bool:
+    """Whether `array_of` keeps every value: longs beside doubles must fit into a double."""
+    if float not in columns.values() or int not in columns.values():
+        return True
+    return all(-EXACT <= v <= EXACT for v in chain.from_iterable(rows) if type(v) is int)

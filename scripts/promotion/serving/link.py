@@ -1,0 +1,137 @@
+"""The server's end of one worker: a message out, a message back, and the news of its end."""
+
+import asyncio
+import contextlib
+import socket
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from promotion.errors import PromotionError
+from promotion.serving.frames import Reader, frame
+from promotion.serving.nursery import Nursery, cause, kill
+
+
+class Link(asyncio.Protocol):
+    """One worker. `batch` is what it is answering; it is free when it is ready and answers nothing.
+
+    owner: the pool; its `answered` is called with (link, meta, bodies) for every answer. gone: called with
+    (link, reason) once, when the process is gone.
+    """
+
+    def __init__(self, owner: Any, gone: Callable[["Link", str], None]) -> None:
+        self.owner = owner
+        self.gone = gone
+        self.pid: int | None = None
+        self.ready = False
+        self.closing = False
+        self.batch: list[Any] = []
+        self.heavy = False
+        self.began = 0.0  # when it was given its batch
+        self.loaded_at = 0.0
+        self.proof: dict[str, Any] = {}
+        self.notes: list[str] = []
+        self._reader = Reader()
+        self._transport: asyncio.Transport | None = None
+        self._loaded: asyncio.Future[None] | None = None
+        self._code: int | None = None
+        self._ended = asyncio.Event()
+
+    @property
+    def free(self) -> bool:
+        """Whether it waits for work."""
+        return self.ready and not self.batch and not self.closing
+
+    async def start(self, nursery: Nursery, order: dict[str, Any], seconds: float) -> None:
+        """Fork the worker and let it load; raise PromotionError when it cannot, or dies, or takes over `seconds`."""
+        loop = asyncio.get_running_loop()
+        self._loaded = loop.create_future()
+        ours, theirs = socket.socketpair()
+
+        def ended(code: int) -> None:
+            self._code = code
+            with contextlib.suppress(RuntimeError):  # the loop is closed
+                loop.call_soon_threadsafe(self._ended.set)
+
+        try:
+            with theirs:
+                future = nursery.spawn(theirs, ended)
+                self.pid = await asyncio.wait_for(asyncio.wrap_future(future), seconds)
+            await loop.create_unix_connection(lambda: self, sock=ours)
+            self._send({"load": True, **order})
+            await asyncio.wait_for(asyncio.shield(self._loaded), seconds)
+        except (ConnectionError, OSError) as error:
+            self.end()
+            raise PromotionError(f"no process for it could be started ({error})") from None
+        except TimeoutError:
+            self.end()
+            raise PromotionError(f"it did not load and answer within {seconds:g} s") from None
+        finally:
+            if self._transport is None:
+                ours.close()  # which ends the worker
+
+    def ask(self, batch: list[Any], *, heavy: bool) -> None:
+        """Send a batch of pending requests; the answer goes to the owner."""
+        self.batch, self.heavy, self.began = batch, heavy, time.monotonic()
+        self._send({"types": [pending.content_type for pending in batch]}, [pending.body for pending in batch])
+
+    def close(self) -> None:
+        """Let the worker end; it has nothing to do."""
+        self.closing = True
+        if self._transport is not None:
+            self._transport.close()
+
+    def end(self) -> None:
+        """End the worker at once."""
+        kill(None if self._code is not None else self.pid)
+
+    def _send(self, meta: dict[str, Any], bodies: Sequence[bytes] = ()) -> None:
+        pieces = frame(meta, bodies)
+        if sum(map(len, bodies)) <= 1 << 16:
+            self._transport.write(b"".join(pieces))
+        else:
+            for piece in pieces:
+                self._transport.write(piece)
+
+    # asyncio.Protocol
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Keep the transport."""
+        self._transport = transport  # type: ignore[assignment]
+
+    def data_received(self, data: bytes) -> None:
+        """Act on every message that is complete."""
+        try:
+            messages = self._reader.feed(data)
+        except ValueError:
+            self.end()
+            return
+        for meta, bodies in messages:
+            if "answers" in meta:
+                self.proof["batching"] = meta["batching"]
+                self.owner.answered(self, meta, bodies)
+            elif "proved" in meta:
+                self.proof = meta["proved"]
+            elif "loaded" in meta:
+                self.proof, self.notes, self.ready = meta["loaded"], meta["notes"], True
+                self.loaded_at = time.monotonic()
+                if not self._loaded.done():
+                    self._loaded.set_result(None)
+            elif "failed" in meta and not self._loaded.done():
+                self._loaded.set_exception(PromotionError(meta["failed"]))
+
+    def connection_lost(self, error: Exception | None) -> None:
+        """The process has ended, or is ending: wait for its exit code a little, then say so."""
+        self.ready = False
+        if self.closing and not self.batch and self._loaded.done():
+            return
+        asyncio.get_running_loop().create_task(self._tell_end())
+
+    async def _tell_end(self) -> None:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._ended.wait(), 1.0)
+        reason = cause(self._code)
+        if not self._loaded.done():
+            self._loaded.set_exception(PromotionError(f"the process that loaded it died: {reason}"))
+        elif self._loaded.exception() is None:
+            self.gone(self, reason)

@@ -1,0 +1,133 @@
+"""The workers of one version: started, watched, started again when they die, closed when the version leaves."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from promotion.errors import PromotionError
+from promotion.serving.backoff import backoff
+from promotion.serving.events import event
+from promotion.serving.link import Link
+from promotion.serving.nursery import Nursery
+
+LOAD_SECONDS = 300.0
+RESTART_SECONDS, LONGEST_RESTART = 0.25, 5.0
+CALM_SECONDS = 30.0  # a worker that lived so long did not die of its loading
+
+
+class Pool:
+    """`count` workers that hold the model in `folder`. label: the version's name in sentences.
+
+    answered, gone: what the batcher does with a link's answers, and with its batch when it died.
+    """
+
+    def __init__(self, folder: Path, label: str, nursery: Nursery, count: int) -> None:
+        self.folder = folder
+        self.label = label
+        self.nursery = nursery
+        self.count = count
+        self.links: list[Link] = []
+        self.answered: Callable[..., None] = lambda *_: None
+        self.gone: Callable[[Link], None] = lambda _: None
+        self.freed: Callable[[], None] = lambda: None
+        self.problem: str | None = None
+        self.restarts = 0
+        self.closed = False
+        self._failures = 0
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    @property
+    def ready(self) -> list[Link]:
+        """The workers that have loaded."""
+        return [link for link in self.links if link.ready]
+
+    @property
+    def proof(self) -> dict[str, Any]:
+        """What was shown about the model, by whichever worker has shown most."""
+        return max((link.proof for link in self.links if link.proof), key=lambda p: bool(p.get("batching")), default={})
+
+    @property
+    def notes(self) -> list[str]:
+        """What is worth knowing, for /health."""
+        notes = list(next((link.notes for link in self.links if link.ready), []))
+        note = self.proof.get("note")
+        return notes if note is None else [*notes, note]
+
+    async def start(self) -> None:
+        """Start the first worker, which proves; the others follow by themselves. PromotionError: it cannot serve."""
+        link = await self._load(None)
+        proof = dict(link.proof)
+        for _ in range(self.count - 1):
+            self._later(self._again(0.0, proof))
+
+    def close(self) -> None:
+        """Let the workers end: those that answer, after their answer."""
+        self.closed = True
+        for task in self._tasks:
+            task.cancel()
+        for link in list(self.links):
+            self._retire(link)
+
+    def done(self, link: Link) -> None:
+        """A worker has answered its batch."""
+        if self.closed:
+            self._retire(link)
+
+    def _retire(self, link: Link) -> None:
+        if not link.batch:
+            link.close()
+            if link in self.links:
+                self.links.remove(link)
+
+    async def _load(self, proof: dict[str, Any] | None) -> Link:
+        link = Link(self, self._died)
+        self.links.append(link)
+        order = {"folder": str(self.folder), "label": self.label, "proof": proof}
+        try:
+            await link.start(self.nursery, order, LOAD_SECONDS)
+        except BaseException:
+            if link in self.links:
+                self.links.remove(link)
+            link.close()
+            link.end()
+            raise
+        if self.closed:
+            self._retire(link)
+        return link
+
+    def _later(self, work: Any) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _again(self, delay: float, proof: dict[str, Any] | None) -> None:
+        """Start one more worker, as often as it takes."""
+        await asyncio.sleep(delay)
+        while not self.closed:
+            try:
+                await self._load(proof)
+            except PromotionError as error:
+                self._failures += 1
+                self.problem = f"a worker of {self.label} could not be started: {error}"
+                event("worker-failed", level=logging.ERROR, model=self.label, text=str(error))
+                await asyncio.sleep(backoff(self._failures, RESTART_SECONDS, cap=LONGEST_RESTART))
+                continue
+            self.problem = None
+            self.freed()
+            return
+
+    def _died(self, link: Link, reason: str) -> None:
+        if link in self.links:
+            self.links.remove(link)
+        if self.closed and not link.batch:
+            return
+        event("worker-died", level=logging.ERROR, model=self.label, pid=link.pid, text=reason)
+        self.restarts += 1
+        self._failures = 0 if time.monotonic() - link.loaded_at > CALM_SECONDS else self._failures + 1
+        if not self.closed:
+            wait = 0.0 if self._failures < 2 else backoff(self._failures, RESTART_SECONDS, cap=LONGEST_RESTART)
+            self._later(self._again(wait, link.proof))
+        self.gone(link)

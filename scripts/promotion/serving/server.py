@@ -1,0 +1,164 @@
+"""The server: one event loop that holds connections, models and their workers, from first poll to last answer."""
+
+import asyncio
+import contextlib
+import resource
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from promotion.errors import PromotionError
+from promotion.registry.client import Registry
+from promotion.serving.app import App, Model
+from promotion.serving.batching import Batcher
+from promotion.serving.connection import Connection, Gate, Limits
+from promotion.serving.events import event
+from promotion.serving.following import Follower
+from promotion.serving.nursery import Nursery
+from promotion.serving.store import Store
+
+GRACE_SECONDS = 30.0
+SWEEP_SECONDS = 0.25
+SPARE_FILES = 64
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a server is told. workers: processes a model. timeout: seconds until 504. batch: limits of the queue."""
+
+    alias: str = "champion"
+    poll_seconds: float = 2.0
+    workers: int = 2
+    timeout: float = 60.0
+    limits: Limits = field(default_factory=Limits)
+    batch: dict[str, Any] = field(default_factory=dict)
+
+
+class Server:
+    """Serves `names` on a bound listener. announce: called once a model was polled for the first time."""
+
+    def __init__(
+        self,
+        names: Sequence[str],
+        *,
+        listener: socket.socket,
+        registry: Registry,
+        store: Store,
+        settings: Settings,
+        nursery: Nursery | None = None,
+        announce: Callable[[Model], None] = lambda _: None,
+    ) -> None:
+        self.listener = listener
+        self.settings = settings
+        self.store = store
+        self.own_nursery = nursery is None
+        self.nursery = nursery or Nursery()
+        self.gate = Gate(settings.limits)
+        self.models = []
+        for name in names:
+            batcher = Batcher(timeout=settings.timeout, **settings.batch)
+            model = Model(name, batcher, self.nursery, settings.workers)
+            model.follower = Follower(registry, name, settings.alias, settings.poll_seconds, store, model.install)
+            model.follower.polled_once = lambda model=model: announce(model)
+            self.models.append(model)
+        self.app = App(self.models, self.gate)
+        self.started = threading.Event()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._stopping: asyncio.Event | None = None
+
+    def run(self) -> None:
+        """Serve until `stop`, or SIGTERM or SIGINT where this is the main thread; then finish what is in flight."""
+        sys.setswitchinterval(0.001)  # a poll in its thread must not hold up requests for 5 ms at a time
+        allow_files(self.settings.limits.connections)
+        try:
+            asyncio.run(self._run())
+        finally:
+            if self.own_nursery:
+                self.nursery.close()
+
+    def stop(self) -> None:
+        """Ask it to drain and end, from any thread."""
+        if self._loop is not None:
+            with contextlib.suppress(RuntimeError):
+                self._loop.call_soon_threadsafe(self._stopping.set)
+
+    async def _run(self) -> None:
+        loop = self._loop = asyncio.get_running_loop()
+        self._stopping = asyncio.Event()
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGTERM, signal.SIGINT):
+                loop.add_signal_handler(number, self._stopping.set)
+        self.nursery.start()
+        server = await loop.create_server(lambda: Connection(self.gate), sock=self.listener, backlog=2048)
+        for model in self.models:
+            model.loop = loop
+            model.follower.start()
+        sweeper = loop.create_task(self._sweep())
+        self.started.set()
+        await self._stopping.wait()
+        event("drain", connections=len(self.gate.connections))
+        server.close()
+        self.gate.drain()
+        await self._drained()
+        sweeper.cancel()
+        for model in self.models:
+            model.follower.stop()
+            if model.served is not None:
+                model.served.pool.close()
+        for connection in list(self.gate.connections):
+            connection.abort()
+        await asyncio.sleep(0)
+
+    async def _drained(self) -> None:
+        """Wait until everything that was asked is answered and sent, at most GRACE_SECONDS."""
+        loop = asyncio.get_running_loop()
+        end = loop.time() + GRACE_SECONDS
+        while loop.time() < end and self.gate.connections:
+            await asyncio.sleep(0.01)
+
+    async def _sweep(self) -> None:
+        while True:
+            await asyncio.sleep(SWEEP_SECONDS)
+            try:
+                self.gate.sweep()
+                for model in self.models:
+                    model.batcher.sweep()
+            except Exception as error:
+                event("error", what="sweep", text=repr(error))
+
+
+def allow_files(connections: int) -> None:
+    """Let the process have as many open files as it may take connections, as far as the system permits."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = connections + SPARE_FILES
+    if soft < wanted:
+        with contextlib.suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted if hard < 0 else min(wanted, hard), hard))
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Return a socket that listens on host:port (port 0: a free one); PromotionError when it cannot be had."""
+    try:
+        family, kind, proto, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        listener = socket.socket(family, kind, proto)
+        try:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind(address)
+            listener.listen(2048)
+        except OSError:
+            listener.close()
+            raise
+    except OSError as error:
+        reason = error.strerror or error
+        raise PromotionError(f"cannot listen on {host}:{port} ({reason}); choose another --host or --port") from None
+    return listener
+
+
+def address(listener: socket.socket) -> str:
+    """The URL of a listening socket."""
+    host, port = listener.getsockname()[:2]
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}"

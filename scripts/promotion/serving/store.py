@@ -1,0 +1,136 @@
+"""Local copies of what served, by digest: a restart needs no registry, a rollback no download.
+
+Below the folder: `models/DIGEST/` holds a version's files, `NAME.json` what served last under a name. It is
+no temporary folder, so what empties those leaves it alone; if files vanish all the same, the follower says so
+and fetches them again.
+"""
+
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from promotion.errors import PromotionError
+from promotion.records import digest_files
+
+KEPT = 3  # versions of a model whose files stay: what serves, what served before, what is being loaded
+
+
+@dataclass(frozen=True)
+class Local:
+    """A version whose files are here. digest: of the files, computed. note: what /health should say about it."""
+
+    model: str
+    version: int
+    run_id: str | None
+    digest: str
+    folder: Path
+    note: str | None = None
+
+    @property
+    def label(self) -> str:
+        """The version in sentences."""
+        return f"{self.model} version {self.version}"
+
+    def present(self) -> bool:
+        """Whether the files still seem to be there."""
+        return (self.folder / "MLmodel").is_file()
+
+
+class Store:
+    """The folder of local copies; PromotionError when it cannot be written."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root.absolute()
+        self.prepare()
+
+    def prepare(self) -> None:
+        """Make the folder, also when somebody removed it meanwhile."""
+        try:
+            self.root.mkdir(parents=True, exist_ok=True, mode=0o700)
+            (self.root / "models").mkdir(exist_ok=True, mode=0o700)
+            with tempfile.TemporaryFile(dir=self.root):
+                pass
+        except OSError as error:
+            reason = error.strerror or error
+            raise PromotionError(
+                f"cannot write into {self.root} ({reason}), where the server keeps model files; choose another --store"
+            ) from None
+
+    @contextlib.contextmanager
+    def incoming(self) -> Iterator[Path]:
+        """A private folder to download into, removed at the end."""
+        self.prepare()
+        folder = Path(tempfile.mkdtemp(prefix="incoming-", dir=self.root))
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def find(self, digest: str | None) -> Path | None:
+        """Return the folder with the files of `digest`, computed again now; None where they are not, or not whole."""
+        if digest is None:
+            return None
+        folder = self._folder(digest)
+        try:
+            return folder if folder.is_dir() and digest_files(folder) == digest else None
+        except (OSError, PromotionError):
+            return None
+
+    def keep(self, path: Path, digest: str) -> Path:
+        """Move downloaded files to where they are found by their digest; return that folder."""
+        folder = self._folder(digest)
+        if self.find(digest) is None:
+            shutil.rmtree(folder, ignore_errors=True)
+            with contextlib.suppress(OSError):  # another server was quicker
+                os.rename(path, folder)
+        if self.find(digest) is None:
+            raise PromotionError(f"the files in {folder} do not stay what they are; choose another --store")
+        return folder
+
+    def remember(self, registry: str, alias: str, local: Local) -> None:
+        """Note what serves, and remove the files of what served long ago."""
+        file = self._record(registry, local.model, alias)
+        recent = [local.digest, *(d for d in _read(file).get("recent", []) if d != local.digest)]
+        fields = {**asdict(local), "folder": None, "note": None, "recent": recent[:KEPT]}
+        part = file.with_suffix(".part")
+        part.write_text(json.dumps(fields), encoding="utf-8")
+        part.replace(file)
+        used = {digest for other in self.root.glob("*.json") for digest in _read(other).get("recent", [])}
+        for digest in recent[KEPT:]:
+            if digest not in used:
+                shutil.rmtree(self._folder(digest), ignore_errors=True)
+
+    def recall(self, registry: str, model: str, alias: str) -> Local | None:
+        """Return what served last, if its files are here and whole."""
+        fields = _read(self._record(registry, model, alias))
+        folder = self.find(fields.get("digest"))
+        if folder is None or not isinstance(fields.get("version"), int):
+            return None
+        return Local(model, fields["version"], fields.get("run_id"), fields["digest"], folder)
+
+    def _folder(self, digest: str) -> Path:
+        return self.root / "models" / hashlib.sha256(digest.encode()).hexdigest()[:40]
+
+    def _record(self, registry: str, model: str, alias: str) -> Path:
+        key = json.dumps([registry, model, alias]).encode()
+        return self.root / f"{hashlib.sha256(key).hexdigest()[:40]}.json"
+
+
+def _read(file: Path) -> dict[str, object]:
+    try:
+        found = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def default_store() -> Path:
+    """Where local copies are kept unless --store says otherwise: the user's state, which no cleaner empties."""
+    state = os.environ.get("XDG_STATE_HOME")
+    return (Path(state) if state else Path.home() / ".local" / "state") / "promotion" / "serve"

@@ -1,0 +1,192 @@
+"""The process that holds one model and answers for it: it loads, warms, proves, then answers batch after batch.
+
+Forked by zygote.py, it has neither credentials nor the model's source nor scripts/ on its path. It ends when
+the server is gone, and whatever the model does to it, the server notices and starts another.
+"""
+
+import contextlib
+import importlib
+import logging
+import os
+import select
+import signal
+import socket
+import sys
+import threading
+import time
+import warnings
+from pathlib import Path
+from typing import Any
+
+import joblib
+import numpy as np
+import pandas as pd
+
+from promotion.errors import PromotionError
+from promotion.serving.frames import receive, send
+from promotion.serving.proof import Proof, Steps, finish, prove
+from promotion.serving.scoring import BUG, Request, Scorer
+
+log = logging.getLogger("serve")
+
+PRELOADED = ("mlflow.pyfunc.scoring_server", "mlflow.sklearn", "sklearn.ensemble", "sklearn.linear_model", "skops.io")
+PROOF_SECONDS = 20.0
+NICE = 10
+
+
+def preload() -> None:
+    """Import what every model needs, before the fork."""
+    for name in PRELOADED:
+        importlib.import_module(name)
+
+
+def run(connection: socket.socket) -> None:
+    """Answer the server's messages until it is gone."""
+    logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(asctime)s %(message)s", force=True)
+    for name in ("mlflow", "alembic"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", message="X does not have valid feature names")  # arrays, where that was proven
+    with joblib.parallel_config("sequential"):  # n_jobs=2 makes one row three times slower
+        message = receive(connection)
+        if message is None:
+            return
+        scorer = _started(connection, message[0])
+        if scorer is not None:
+            Worker(connection, scorer).run()
+
+
+def _started(connection: socket.socket, order: dict[str, Any]) -> Scorer | None:
+    """Load as the server asked, in a thread that gives way to whatever serves; report, and return the scorer."""
+    found: dict[str, Any] = {}
+
+    def work() -> None:
+        with contextlib.suppress(OSError, AttributeError):
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICE)
+        try:
+            with joblib.parallel_config("sequential"):
+                found["scorer"], found["notes"] = load(order)
+        except BaseException as error:  # a Rust panic and sys.exit are no Exception
+            text = " ".join(str(error).split())[:500]
+            found["error"] = text if isinstance(error, PromotionError) else f"{type(error).__name__}: {text}"
+
+    thread = threading.Thread(target=work, name="load")
+    thread.start()
+    thread.join()
+    if "error" in found:
+        send(connection, {"failed": found["error"]})
+        return None
+    scorer: Scorer = found["scorer"]
+    proof = {"batching": scorer.batching, "array": scorer.proof.array, "note": scorer.proof.note}
+    send(connection, {"loaded": proof, "notes": found["notes"], "pid": os.getpid()})
+    return scorer
+
+
+def load(order: dict[str, Any]) -> tuple[Scorer, list[str]]:
+    """Load, warm and, unless the order brings a proof, prove; return the scorer and notes for /health."""
+    import mlflow.pyfunc
+
+    model = mlflow.pyfunc.load_model(order["folder"])
+    notes = warm(model, order["label"])
+    scorer = Scorer(model, Proof(**order["proof"]) if order.get("proof") else None)
+    if not order.get("proof"):
+        if scorer.tables:
+            scorer.proof = finish(prove(model, model.input_example, [], scorer.as_array), PROOF_SECONDS)
+        else:
+            scorer.proof = Proof(note="requests are answered one by one: they are not tables")
+    return scorer, notes
+
+
+def warm(model: Any, label: str) -> list[str]:
+    """Ask `model` for its own input example, and check length and finiteness; return notes for /health.
+
+    Raises PromotionError when an answer is not one finite value a row.
+    """
+    example = model.input_example
+    if example is None:
+        return ["the model has no input example, so it was not warmed before it took over"]
+    answer = model.predict(example)
+    if isinstance(example, pd.DataFrame) and (not hasattr(answer, "__len__") or len(answer) != len(example)):
+        found = len(answer) if hasattr(answer, "__len__") else "no"
+        raise PromotionError(f"{label} gave {found} answers to the {len(example)} rows of its input example")
+    if isinstance(answer, pd.DataFrame | pd.Series | np.ndarray | list):
+        numbers = pd.DataFrame(answer).select_dtypes("number").to_numpy()
+        if not np.isfinite(numbers.astype(float)).all():
+            raise PromotionError(f"{label} gave an answer that is not a finite number to its own input example")
+    return []
+
+
+class Worker:
+    """The loop: a message in, answers out; between messages, one step at a time, a proof by recorded rows."""
+
+    def __init__(self, connection: socket.socket, scorer: Scorer) -> None:
+        self.connection = connection
+        self.scorer = scorer
+        self.steps: Steps | None = None
+
+    def run(self) -> None:
+        """Answer until the server is gone."""
+        while True:
+            if self.steps is not None and not select.select([self.connection], [], [], 0)[0]:
+                self._step()
+                continue
+            message = receive(self.connection)
+            if message is None:
+                return
+            self._answer(*message)
+
+    def _answer(self, meta: dict[str, Any], bodies: list[bytes]) -> None:
+        began = time.perf_counter()
+        requests = [Request(body, kind) for body, kind in zip(bodies, meta["types"], strict=True)]
+        try:
+            answers = self.scorer.answers(requests)
+        except BaseException:
+            log.error("event=error what=batch", exc_info=True)
+            answers = [BUG] * len(requests)
+        reply = {
+            "answers": [(answer.status, answer.media_type) for answer in answers],
+            "batching": self.scorer.batching,
+            "seconds": time.perf_counter() - began,
+        }
+        send(self.connection, reply, [_encoded(answer.text) for answer in answers])
+        recorded = self.scorer.recorded
+        if self.scorer.tables and not self.scorer.batching and self.steps is None and recorded.enough():
+            model = self.scorer.model
+            self.steps = prove(model, model.input_example, recorded.take(), self.scorer.as_array)
+
+    def _step(self) -> None:
+        try:
+            next(self.steps)
+        except StopIteration as stop:
+            self.steps = None
+            self.scorer.proof = stop.value
+            proof = {"batching": self.scorer.batching, "array": stop.value.array, "note": stop.value.note}
+            send(self.connection, {"proved": proof})
+
+
+def _encoded(text: str) -> bytes:
+    return text.encode("utf-8", "surrogatepass" if not text.isascii() else "strict")
+
+
+def begin(descriptor: int) -> None:
+    """In the forked child: serve on a socket, then end without what the parent has registered."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)  # the server ends us, by closing the socket, when it has drained
+    code = 0
+    try:
+        with socket.socket(fileno=descriptor) as connection:
+            run(connection)
+    except (BrokenPipeError, ConnectionResetError):
+        pass
+    except BaseException:
+        log.error("event=error what=worker", exc_info=True)
+        code = 1
+    finally:
+        sys.stderr.flush()
+        os._exit(code)
+
+
+def forget(scripts: Path) -> None:
+    """Take this project's modules out of the reach of model code; what is loaded goes on working."""
+    sys.path[:] = [entry for entry in sys.path if Path(entry or ".").resolve() != scripts]
+    for name in [name for name in sys.modules if name.split(".")[0] == "promotion"]:
+        del sys.modules[name]
