@@ -24,13 +24,14 @@ GETS = ("ping", "health", "version")
 class Model:
     """One model of the server: what follows it, what answers for it, what is sent with every answer."""
 
+    follower: Follower  # given by the server, as the loop is
+    loop: asyncio.AbstractEventLoop
+
     def __init__(self, name: str, batcher: Batcher, nursery: Nursery, workers: int) -> None:
         self.name = name
         self.batcher = batcher
         self.nursery = nursery
         self.workers = workers
-        self.follower: Follower | None = None
-        self.loop: asyncio.AbstractEventLoop | None = None
         self._headers: dict[int | None, str] = {}
 
     @property
@@ -93,15 +94,15 @@ class Model:
             "notes": [] if served is None else served.pool.notes,
         }
 
-    def version(self) -> dict[str, Any]:
-        """The version that serves, for /version."""
-        local = self.served.local
+    def version(self, served: Served) -> dict[str, Any]:
+        """What /version says."""
+        local = served.local
         return {
             "name": local.model,
             "version": local.version,
             "run_id": local.run_id,
             "digest": local.digest,
-            "loaded_at": self.served.loaded_at,
+            "loaded_at": served.loaded_at,
         }
 
     def unavailable(self) -> Refusal:
@@ -139,7 +140,7 @@ class App:
         allowed = "POST" if what == "invocations" else "GET, HEAD"
         if request.method not in allowed.split(", "):
             return 405, JSON, b'{"detail":"Method Not Allowed"}', (("Allow", allowed),)
-        if what != "invocations":
+        if model is None or what != "invocations":
             return None
         if model.served is None:
             return model.unavailable()
@@ -156,7 +157,7 @@ class App:
         model, what = self.route(request.path)
         if request.refused is not None:
             self._send(connection, request, request.refused, model or self.only)
-        elif what == "invocations":
+        elif what == "invocations" and model is not None:
             self._invoke(request, connection, model)
         elif what in self.pages and model is None:
             media, body = self.pages[what]()
@@ -208,9 +209,10 @@ def _about(model: Model, what: str) -> Refusal:
     """GET /ping, /health, /version of one model."""
     if what == "health":
         return 503 if model.served is None else 200, JSON, encoded(model.health()), ()
-    if model.served is None:
+    served = model.served
+    if served is None:
         return model.unavailable()
-    return 200, JSON, b"\n" if what == "ping" else encoded(model.version()), ()
+    return 200, JSON, b"\n" if what == "ping" else encoded(model.version(served)), ()
 
 
 def encoded(content: Any) -> bytes:

@@ -115,7 +115,7 @@ class Connection(asyncio.Protocol):
         self.deadline: float | None = self.heard + gate.limits.head
         self.received = self.unread = 0  # bytes of an unfinished body, of answers that the client does not read
         self.asked: Any = None  # what the application waits for; `over` is set when the client leaves
-        self._transport: asyncio.Transport | None = None
+        self._transport: Any = None  # an asyncio.Transport, from connection_made on
         self._parser = httptools.HttpRequestParser(self)
         self._request: HttpRequest | None = None
         self._waiting: deque[HttpRequest] = deque()
@@ -141,7 +141,7 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Count it, and make room for it."""
-        self._transport = transport  # type: ignore[assignment]
+        self._transport = transport
         self.gate.connections[self] = None
         if len(self.gate.connections) > self.gate.limits.connections:
             self.gate.make_room(self)

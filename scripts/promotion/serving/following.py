@@ -113,7 +113,7 @@ class Follower(threading.Thread):
             self._broken = None
             self._well("version")
             if self.current is not None and not self.current.local.present():
-                self._fetch_again()
+                self._fetch_again(self.current.local)
         elif self._broken is None or self._broken[0] != number or time.monotonic() >= self._broken[2]:
             self._take(number)
             return 0.0  # loading takes a while: what does the alias name now?
@@ -186,9 +186,8 @@ class Follower(threading.Thread):
             return
         event("local-copy", model=self.model, version=local.version, digest=local.digest)
 
-    def _fetch_again(self) -> None:
+    def _fetch_again(self, local: Local) -> None:
         """The files of what serves have vanished: the model is in memory, but a restart would need them."""
-        local = self.current.local
         self._problem("files", f"the files of version {local.version} have vanished from {local.folder}")
         try:
             self._fetched(local.version)

@@ -32,8 +32,8 @@ class Link(asyncio.Protocol):
         self.proof: dict[str, Any] = {}
         self.notes: list[str] = []
         self._reader = Reader()
-        self._transport: asyncio.Transport | None = None
-        self._loaded: asyncio.Future[None] | None = None
+        self._transport: Any = None  # an asyncio.Transport, from connection_made on
+        self._loaded: Any = None  # a future, from start on
         self._code: int | None = None
         self._ended = asyncio.Event()
 
@@ -97,7 +97,7 @@ class Link(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Keep the transport."""
-        self._transport = transport  # type: ignore[assignment]
+        self._transport = transport
 
     def data_received(self, data: bytes) -> None:
         """Act on every message that is complete."""

@@ -25,7 +25,8 @@ def fetch(registry: Registry, version: Version, store: Store) -> Local:
         raise PromotionError(f"{label} is not READY in the registry")
     wanted = version.tags.get("digest")
     folder = store.find(wanted)
-    if folder is None:
+    digest = wanted
+    if folder is None or digest is None:
         with store.incoming() as incoming:
             path, digest = registry.fetch_version(version, incoming)
             if wanted is not None and wanted != digest:
@@ -33,6 +34,4 @@ def fetch(registry: Registry, version: Version, store: Store) -> Local:
                     f"the files of {label} hash to {digest}, not to the {wanted} they were registered with"
                 )
             folder = store.keep(path, digest)
-    else:
-        digest = wanted
     return Local(version.model, version.version, version.run_id, digest, folder)

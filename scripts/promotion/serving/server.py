@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import functools
 import resource
 import signal
 import socket
@@ -63,12 +64,12 @@ class Server:
             batcher = Batcher(timeout=settings.timeout, **settings.batch)
             model = Model(name, batcher, self.nursery, settings.workers)
             model.follower = Follower(registry, name, settings.alias, settings.poll_seconds, store, model.install)
-            model.follower.polled_once = lambda model=model: announce(model)
+            model.follower.polled_once = functools.partial(announce, model)
             self.models.append(model)
         self.app = App(self.models, self.gate)
         self.started = threading.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._stopping: asyncio.Event | None = None
+        self._stopping: Any = None  # an asyncio.Event of the loop
 
     def run(self) -> None:
         """Serve until `stop`, or SIGTERM or SIGINT where this is the main thread; then finish what is in flight."""

@@ -14,6 +14,7 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from promotion.errors import PromotionError
 from promotion.records import digest_files
@@ -110,7 +111,7 @@ class Store:
         """Return what served last, if its files are here and whole."""
         fields = _read(self._record(registry, model, alias))
         folder = self.find(fields.get("digest"))
-        if folder is None or not isinstance(fields.get("version"), int):
+        if folder is None:
             return None
         return Local(model, fields["version"], fields.get("run_id"), fields["digest"], folder)
 
@@ -122,12 +123,14 @@ class Store:
         return self.root / f"{hashlib.sha256(key).hexdigest()[:40]}.json"
 
 
-def _read(file: Path) -> dict[str, object]:
+def _read(file: Path) -> dict[str, Any]:
     try:
         found = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
-    return found if isinstance(found, dict) else {}
+    fine = isinstance(found, dict) and isinstance(found.get("digest"), str) and type(found.get("version")) is int
+    recent = found.get("recent") if fine else None
+    return found if isinstance(recent, list) and all(isinstance(digest, str) for digest in recent) else {}
 
 
 def default_store() -> Path:

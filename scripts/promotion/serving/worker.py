@@ -18,7 +18,7 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-import joblib
+import joblib  # type: ignore[import-untyped]
 import numpy as np
 import pandas as pd
 
@@ -127,7 +127,7 @@ class Worker:
         """Answer until the server is gone."""
         while True:
             if self.steps is not None and not select.select([self.connection], [], [], 0)[0]:
-                self._step()
+                self._step(self.steps)
                 continue
             message = receive(self.connection)
             if message is None:
@@ -153,9 +153,9 @@ class Worker:
             model = self.scorer.model
             self.steps = prove(model, model.input_example, recorded.take(), self.scorer.as_array)
 
-    def _step(self) -> None:
+    def _step(self, steps: Steps) -> None:
         try:
-            next(self.steps)
+            next(steps)
         except StopIteration as stop:
             self.steps = None
             self.scorer.proof = stop.value

@@ -36,11 +36,11 @@ def main(descriptor: int) -> None:
     children: set[int] = set()
     _tell(control, {"ready": os.getpid()})
     while True:
-        ready = select.select([control, woken], [], [])[0]
+        ready = select.select([control.fileno(), woken], [], [])[0]
         if woken in ready:
             os.read(woken, 4096)
             _reap(control, children)
-        if control in ready:
+        if control.fileno() in ready:
             data, ancillary, _, _ = control.recvmsg(1, socket.CMSG_SPACE(array.array("i").itemsize))
             if not data:
                 break

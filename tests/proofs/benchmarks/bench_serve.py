@@ -106,9 +106,9 @@ def measure(port: int, body: str, clients: int, seconds: float) -> tuple[float, 
 
 def free_port() -> int:
     """A port that is free now."""
-    import serve
+    from promotion.serving.server import listen
 
-    with contextlib.closing(serve.listen("127.0.0.1", 0)) as listener:
+    with contextlib.closing(listen("127.0.0.1", 0)) as listener:
         return listener.getsockname()[1]
 
 
