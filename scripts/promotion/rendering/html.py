@@ -1,5 +1,10 @@
-"""The report as one HTML page: no script, nothing from outside, readable on a phone, in the dark and on paper."""
+"""The report as one HTML page: nothing from outside, readable without scripts, on a phone, in the dark and on paper.
 
+Its one script sorts tables; the page's own policy lets no other run, whatever text a record brings.
+"""
+
+import base64
+import hashlib
 from collections.abc import Sequence
 from functools import cache
 
@@ -24,6 +29,7 @@ def report_html(
 @cache
 def _environment() -> Environment:
     environment = media.html().overlay()
+    script = (media.TEMPLATES / "report.js").read_text(encoding="utf-8")
     environment.globals = {
         **environment.globals,
         "rule_strip": rule_strip,
@@ -31,6 +37,9 @@ def _environment() -> Environment:
         "slice_groups": slice_groups,
         "day_bars": day_bars,
         "chance": charts.chance,
+        "flip_bars": flip_bars,
+        "script": Markup(script),
+        "script_hash": Markup("sha256-" + base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()),
         "css": Markup((media.TEMPLATES / "report.css").read_text(encoding="utf-8")),
     }
     return environment
@@ -84,3 +93,11 @@ def day_bars(model: ModelView) -> list[Markup]:
     largest = max((abs(row.delta) for row in model.days if row.delta is not None), default=0.0)
     better = 1 if model.day_better == "higher" else -1
     return [charts.diverging(row.delta, largest, gain=(row.delta or 0) * better > 0) for row in model.days]
+
+
+def flip_bars(model: ModelView) -> list[Markup]:
+    """One bar a kind of changed decision, by what it is worth, else by its rows; all to one scale."""
+    sizes = [flip.flip.rows if flip.flip.dollars is None else abs(flip.flip.dollars) for flip in model.flips]
+    largest = max(sizes, default=0.0)
+    gains = [f.tone == "gain" if f.flip.dollars is None else f.flip.dollars > 0 for f in model.flips]
+    return [charts.diverging(size, largest, gain=gain) for size, gain in zip(sizes, gains, strict=True)]

@@ -158,6 +158,7 @@ def versions(reported: Reported) -> tuple[int | None, int | None]:
     evaluation, gate = reported.evaluation, reported.gate
     new = evaluation.candidate.version if evaluation is not None else None
     new = new or (gate.version if gate is not None else None) or reported.plan.version
+    new = None if reported.plan.gate_alone else new  # of a throwaway tracker
     return None if old is None else old.version, new
 
 
