@@ -1,5 +1,7 @@
 """report.html stands alone: one file, nothing loaded, the figures and pictures of the records."""
 
+import base64
+import hashlib
 import re
 from xml.etree import ElementTree
 
@@ -12,12 +14,15 @@ from tests.support import samples
 
 
 @pytest.mark.parametrize("name", samples.every())
-def test_a_page_loads_nothing_and_runs_nothing(name: str) -> None:
-    """No script, no stylesheet, font or image from anywhere, and a policy that forbids them."""
+def test_a_page_loads_nothing_and_runs_its_own_script_alone(name: str) -> None:
+    """No stylesheet, font or image from anywhere, and a policy that forbids them and every script but the one."""
     page = report_html(samples.every()[name], plan=samples.PLAN)
+    scripts = re.findall(r"<script>(.*?)</script>", page, re.DOTALL)
+    digests = [base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in scripts]
 
-    assert "default-src 'none'" in page
-    assert not re.search(r"<script|<link|<img|@import|url\(|src=", page)
+    assert f"default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{digests[0]}'\"" in page
+    assert len(scripts) == page.count("<script") == 1
+    assert not re.search(r"<link|<img|@import|url\(|src=", page)
 
 
 def test_a_page_shows_the_figures_of_the_comment() -> None:

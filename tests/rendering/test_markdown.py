@@ -95,7 +95,7 @@ def plain(text: str) -> str:
 
 def test_a_metric_and_its_rules_are_one_row() -> None:
     """Both models, the difference, its interval and what all rules ask for."""
-    row = "| ✅ `f1` | 0.571 | 0.678 | **+0.107** | +0.076 to +0.138 | > 0.200, difference > −0.05 |"
+    row = "| ✅&nbsp;`f1` | 0.571 | 0.678 | **+0.107** | +0.076 to +0.138 | > 0.200, difference > −0.05 |"
 
     assert row.replace(">", "&gt;") in plain(comment(samples.promote()))
 
@@ -114,11 +114,12 @@ def test_the_comment_says_what_the_pull_request_changes() -> None:
     text = comment(samples.promote(), links=Links(pull="https://github.com/o/r/pull/7"))
 
     assert (
-        "- settings: `estimator` `logistic_regression` → `random_forest`, `settings.n_estimators` = `100` (new)" in text
+        "- settings: `estimator`: `logistic_regression` → `random_forest`; `settings.n_estimators`: `100` (new); "
+        in text
     )
     assert "tested on 2018-08-08 to 2018-08-14 (`as_of` was 2018-08-01)" in text
     digest = hashlib.sha256(b"models/fraud-detector/train.py").hexdigest()
-    assert f"[`train.py`](<https://github.com/o/r/pull/7/files#diff-{digest}>) +14 −2" in text
+    assert f"[`train.py`](<https://github.com/o/r/pull/7/files#diff-{digest}>) +14 −2" in plain(text)
 
 
 def test_many_changes_are_five_lines_at_most() -> None:
@@ -139,9 +140,9 @@ def test_many_changes_are_five_lines_at_most() -> None:
 def test_the_comment_says_which_decisions_flip() -> None:
     """How many rows of each kind, and what they are worth."""
     assert (
-        "**What flips:** 103 newly caught (+$6,210), 28 newly missed (−$2,950), 31 new false alarms (−$465), "
+        "**Decisions that flip:** 103 newly caught (+$6,210), 28 newly missed (−$2,950), 31 new false alarms (−$465), "
         "18 false alarms fewer (+$265)."
-    ) in comment(samples.promote())
+    ) in plain(comment(samples.promote()))
 
 
 def test_the_comment_says_what_was_not_judged_and_why() -> None:

@@ -270,6 +270,19 @@ def reoffered() -> Reported:
     )
 
 
+def warned() -> Reported:
+    """A rule that equal candidates would hardly ever pass, which takes a long sentence to say."""
+    whole = inconclusive()
+    warning = (
+        "with these rules a candidate that is exactly as good as the champion passes in 3.5% of all cases; a margin of "
+        "0.05 is small against a standard error of 0.0165: widen the margin, or measure on more days"
+    )
+    first, second = power()
+    told = (first.model_copy(update={"warning": warning}), second)
+    judged = whole.evaluation.model_copy(update={"power": told})
+    return Reported(whole.plan, judged, whole.gate, whole.candidate, whole.scores)
+
+
 def untouched() -> Reported:
     """A model that this pull request does not touch."""
     return Reported(model_plan(action="none", reason="neither its tree nor its pin differs from the base"))

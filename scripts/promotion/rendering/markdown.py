@@ -17,7 +17,6 @@ from promotion.rendering.cut import Block, fit
 from promotion.rendering.reported import NOWHERE, Links, Reported, names
 from promotion.rendering.view import ModelView, build
 from promotion.text import escape
-from promotion.text import figures as text
 
 MARKER = "<!-- promotion-report -->"
 COMMENT_LIMIT = 65_000
@@ -28,7 +27,6 @@ MOST_ROWS = 60
 MOST_SAID = 8
 MOST_PICTURES = 6
 NBSP = "\u00a0"
-JOINER = "\u2060"  # else a line may break between the minus and the figure
 NO_BAR = escape.Markdown("")
 CUT = re.compile("\x1e([0-9]+)\x1e")  # control characters never come out of the escaper
 
@@ -138,7 +136,7 @@ def _cell(words: str, limit: int = 120) -> escape.Markdown:
     safe = escape.markdown(words, limit)
     if len(words) > 30 or "<" in safe:
         return safe
-    return escape.Markdown(safe.replace(" ", NBSP).replace(text.MINUS, text.MINUS + JOINER))
+    return escape.Markdown(safe.replace(" ", NBSP))
 
 
 def _pictures(model: ModelView) -> escape.Markdown | None:

@@ -17,6 +17,8 @@ from markupsafe import escape as html_escape
 
 from promotion.text import escape
 
+NBSP = "\u00a0"
+LONG = 20  # characters of a figure with its unit
 TEMPLATES = Path(__file__).parent / "templates"
 
 
@@ -52,6 +54,7 @@ def html() -> Environment:
     environment = Environment(autoescape=True, finalize=_clean, **_common())
     environment.filters["inline"] = inline
     environment.filters["log"] = log
+    environment.filters["cell"] = cell
     return environment
 
 
@@ -90,8 +93,17 @@ def inline(text: object, limit: int = escape.INLINE_LIMIT) -> Markup:
     """`text` as safe HTML; what stands between backticks becomes `<code>`."""
     out = Markup()
     for kind, part in escape.pieces(text, limit):
-        out += Markup("<code>{}</code>").format(part) if kind == "code" else html_escape(part)
+        out += Markup("<code>{}</code>").format(part) if kind == "code" else html_escape(escape.unbroken(part))
     return out
+
+
+def cell(text: object) -> Markup:
+    """A table's figure: it breaks between the ends of an interval alone; what is long is words, and breaks anywhere."""
+    words = escape.clean(text, 200)
+    ends = words.split(" to ")
+    if any(len(end) > LONG for end in ends):
+        return Markup('<span class="long">{}</span>').format(inline(words))
+    return html_escape(" to ".join(escape.unbroken(end).replace(" ", NBSP) for end in ends))
 
 
 def log(text: str) -> Markup:

@@ -19,6 +19,7 @@ CODE_LIMIT = 120
 LOG_LINES = 40
 LOG_COLUMNS = 300
 ZWSP = "\u200b"
+JOINER = "\u2060"
 
 
 class Markdown(str):
@@ -34,6 +35,7 @@ class Terminal(str):
 
 
 _ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-_])")
+_MINUS = re.compile("−(?=[$€£0-9])")
 _MARKS = re.compile(r"`([^`]+)`|(@[A-Za-z0-9][A-Za-z0-9-]*)")
 _PLAIN_CODE = re.compile(r"(?:[^`|\\<]|<(?![!/?A-Za-z]))+")
 _ENTITIES = {c: f"&#{ord(c)};" for c in "\\`*[]|~^{}!"} | {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
@@ -71,6 +73,11 @@ def markdown(text: object, limit: int = INLINE_LIMIT) -> Markdown:
         touches = bool(out) and out[-1].endswith(("`", "</code>"))
         out.append((ZWSP if touches else "") + code(part))
     return Markdown("".join(out).strip() or "—")  # nothing between ** would be a rule
+
+
+def unbroken(text: str) -> str:
+    """Clean text in which no line breaks between a minus and its figure."""
+    return _MINUS.sub("−" + JOINER, text)
 
 
 def code(text: object, limit: int = CODE_LIMIT) -> Markdown:
@@ -177,7 +184,7 @@ def _no_references(part: str) -> str:
 
 
 def _prose(part: str, *, start: bool) -> str:
-    text = "".join(_ENTITIES.get(c, c) for c in _no_references(part))
+    text = "".join(_ENTITIES.get(c, c) for c in _no_references(unbroken(part)))
     text = re.sub(r"(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])", "&#95;", text)
     # GitHub reads $x$ as mathematics and honours no backslash; an amount ($5) never closes a formula
     text = re.sub(r"\$(?!\d)", "<span>$</span>", text)

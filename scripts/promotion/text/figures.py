@@ -5,6 +5,7 @@ from collections.abc import Iterable
 
 MINUS = "−"
 MISSING = "—"
+LONGEST_UNIT = 24  # characters
 LARGEST = 1e15  # from here on nobody counts the digits
 _RAISED = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 _SYMBOLS = {"$": "$", "dollars": "$", "dollar": "$", "usd": "$", "€": "€", "eur": "€", "£": "£", "gbp": "£"}
@@ -43,7 +44,7 @@ def figure(value: float | None, unit: str | None = None, *, signed: bool = False
     money = symbol(unit)
     if money is not None:
         return f"{sign}{money}{'0' if nothing else body}"
-    return f"{sign}{body}" + (f" {unit.strip()}" if unit and unit.strip() else "")
+    return f"{sign}{body}" + (f" {unit.strip()[:LONGEST_UNIT]}" if unit and unit.strip() else "")
 
 
 def _power_of_ten(value: float) -> str:
