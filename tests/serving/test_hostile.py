@@ -1,0 +1,318 @@
+"""Clients that mean harm, or are merely broken, cost their own connection: real sockets against a real server."""
+
+import contextlib
+import json
+import os
+import queue
+import resource
+import socket
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+import serve
+from promotion.serving.connection import Limits
+
+from tests.support.serving_world import (
+    COLUMNS,
+    JSON,
+    ONE_ROW,
+    ROWS,
+    Client,
+    Models,
+    make_server,
+    running_server,
+    wait_for,
+)
+
+HEAD = b"POST /invocations HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n"
+TIGHT = Limits(body=1_000_000, held=3_000_000, head=0.5, keep_alive=0.5, receive=1.0, send=1.0)
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory):
+    """A registry with a linear model as `m`@champion."""
+    from sklearn.linear_model import LogisticRegression
+
+    models = Models(tmp_path_factory.mktemp("registry"))
+    models.promote("m", models.register("m", models.save(LogisticRegression().fit(ROWS, ROWS.a > 0))))
+    return models
+
+
+@contextlib.contextmanager
+def serving_with(models, folder, limits, **options):
+    """A server with these limits, ready; yields (server, url)."""
+    server = make_server(models, ["m"], folder, limits=limits, **options)
+    with running_server(server) as url:
+        wait_for(lambda: Client(url).health()["workers"] == options.get("workers", 2))
+        yield server, url
+
+
+@pytest.fixture(scope="module")
+def tight(models, tmp_path_factory):
+    """A server with small limits and short patience; (server, url)."""
+    with serving_with(models, tmp_path_factory.mktemp("tight"), TIGHT) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def roomy(models, tmp_path_factory):
+    """A server with the limits of serve.py; (server, url)."""
+    with serving_with(models, tmp_path_factory.mktemp("roomy"), Limits()) as found:
+        yield found
+
+
+def dial(url, data=b"", *, small_window=False):
+    """A raw connection that has sent `data`."""
+    connection = socket.socket()
+    if small_window:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    connection.settimeout(30)
+    connection.connect(("127.0.0.1", urlsplit(url).port))
+    connection.sendall(data)
+    return connection
+
+
+def _sent(connection, data):
+    with contextlib.suppress(OSError):
+        connection.sendall(data)
+
+
+def everything(connection):
+    """What comes until the server closes."""
+    found = b""
+    with contextlib.suppress(ConnectionResetError):
+        while data := connection.recv(65536):
+            found += data
+    return found
+
+
+def post(body, *fields):
+    """A whole request."""
+    return HEAD + b"".join(field + b"\r\n" for field in fields) + b"content-length: %d\r\n\r\n" % len(body) + body
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"[" * 500_000,
+        b'{"a":' * 200_000,
+        b'{"dataframe_split": {"columns": ["a", "b", "c"], "data": ' + b"[" * 900 + b"]" * 900 + b"}}",
+        b'{"dataframe_split": {"columns": ["a", "b", "c"], "data": [[1, 2, ' + b"[" * 60 + b"]" * 60 + b"]]}}",
+        b'{"dataframe_records": [{"a": ' + b"9" * 5000 + b', "b": 1, "c": 2}]}',
+        b'{"dataframe_records": [{"a": 1' + b"0" * 400 + b', "b": 1, "c": 2}]}',
+        b'{"dataframe_split": {"columns": [["a"], "b", "c"], "data": [[1, 2, 3]]}}',
+        b'{"dataframe_split": {"columns": 3, "data": 4}}',
+        b'{"dataframe_split": 7}',
+        b'{"inputs": ' + b"[" * 100 + b"1" + b"]" * 100 + b"}",
+        b'{"instances": {"a": ' + b"[" * 900 + b"]" * 900 + b"}}",
+        b"\xef\xbb\xbf{}",
+        b"null",
+        b"",
+    ],
+    ids=range(14),
+)
+def test_hostile_json_is_400_and_short(tight, body):
+    """Depth, giant numbers and odd shapes are the client's mistake, said in a short answer."""
+    status, _, text = Client(tight[1]).ask(body=body)
+
+    assert status == 400, text[:300]
+    assert len(text) < 40_000
+    assert Client(tight[1]).ask()[0] == 200
+
+
+def test_what_is_no_http_is_400(tight):
+    """Noise, two lengths, a length beside chunks, and an upgrade are refused, and the connection closed."""
+    bad = [
+        b"\x16\x03\x01\x02\x00\x01\x00",
+        b"GET / HTTP/9.9\r\n\r\n",
+        HEAD + b"content-length: 3\r\ncontent-length: 4\r\n\r\nabc",
+        HEAD + b"content-length: 3\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n",
+        HEAD + b"content-length: -1\r\n\r\n",
+        HEAD + b"upgrade: websocket\r\nconnection: upgrade\r\ncontent-length: 400\r\n\r\n",
+    ]
+    answers = [everything(dial(tight[1], data)) for data in bad]
+
+    assert [answer[:12] for answer in answers] == [b"HTTP/1.1 400"] * len(bad)
+    assert all(b"connection: close" in answer for answer in answers)
+
+
+def test_heads_and_targets_have_a_size(tight):
+    """A head without end is 431, a target without end 414, both before they cost memory."""
+    assert everything(dial(tight[1], HEAD + b"x: " + b"y" * 400_000))[:12] in (b"HTTP/1.1 431", b"")
+    assert b" 414 " in everything(dial(tight[1], b"GET /" + b"x" * 9000 + b" HTTP/1.1\r\nconnection: close\r\n\r\n"))
+
+
+def test_a_declared_size_over_the_limit_is_413_before_it_is_sent(tight):
+    """A client that waits for 100 Continue hears of it at once; one that sends all the same is answered, too."""
+    head = HEAD + b"content-length: 1000001\r\n"
+    began = time.monotonic()
+    assert b" 413 " in everything(dial(tight[1], head + b"expect: 100-continue\r\n\r\n"))
+    assert time.monotonic() - began < 0.9
+    assert b" 413 " in everything(dial(tight[1], head + b"connection: close\r\n\r\n" + b"x" * 1_000_001))
+    chunk = b"%x\r\n" % 400_000 + b"x" * 400_000 + b"\r\n"
+    chunked = HEAD + b"connection: close\r\ntransfer-encoding: chunked\r\n\r\n" + chunk * 3 + b"0\r\n\r\n"
+    assert b" 413 " in everything(dial(tight[1], chunked))
+
+
+def test_a_polite_client_is_told_to_continue(tight):
+    """Expect: 100-continue, chunks and a half-closed connection get their answer."""
+    body = ONE_ROW.encode()
+    connection = dial(tight[1], HEAD + b"expect: 100-continue\r\ncontent-length: %d\r\n\r\n" % len(body))
+    assert connection.recv(1000) == b"HTTP/1.1 100 Continue\r\n\r\n"
+    connection.sendall(body)
+    connection.shutdown(socket.SHUT_WR)
+    assert b'{"predictions": [true]}' in everything(connection)
+    chunks = b"".join(b"1\r\n%c\r\n" % byte for byte in body) + b"0\r\n\r\n"
+    connection = dial(tight[1], HEAD + b"transfer-encoding: chunked\r\nconnection: close\r\n\r\n" + chunks)
+    assert b'{"predictions": [true]}' in everything(connection)
+
+
+def test_requests_in_a_row_are_answered_in_their_order(tight):
+    """Pipelined requests, thousands at once, each get their answer, in order."""
+    ping = b"GET /ping HTTP/1.1\r\n\r\n"
+    last = b"GET /version HTTP/1.1\r\nconnection: close\r\n\r\n"
+    answers = everything(dial(tight[1], ping * 3000 + post(ONE_ROW.encode()) + last))
+
+    assert answers.count(b"HTTP/1.1 200 OK") == 3002
+    assert answers.index(b"predictions") < answers.index(b'"name": "m"')
+
+
+def test_head_and_other_methods(tight):
+    """HEAD has the length of GET and no body; another method is 405 with what is allowed."""
+    answer = everything(dial(tight[1], b"HEAD /version HTTP/1.1\r\nconnection: close\r\n\r\n"))
+    assert b" 200 OK" in answer and answer.endswith(b"\r\n\r\n") and b"content-length: 0" not in answer
+    answer = everything(dial(tight[1], b"DELETE /invocations HTTP/1.1\r\nconnection: close\r\n\r\n"))
+    assert b" 405 " in answer and b"allow: POST" in answer
+
+
+def test_silent_connections_are_closed(tight):
+    """One that says nothing, half a head, a head without its body, and one that idles after an answer."""
+    server, url = tight
+    began = time.monotonic()
+    nothing, half_head = dial(url), dial(url, b"GET /ping HT")
+    half_body = dial(url, HEAD + b"content-length: 100\r\n\r\nabc")
+    idle = dial(url, b"GET /ping HTTP/1.1\r\n\r\n")
+    slow_head = dial(url, b"GET /ping HTTP/1.1\r\n")
+    answers = [everything(connection) for connection in (nothing, half_head, half_body, idle, slow_head)]
+
+    assert time.monotonic() - began < 5
+    assert answers[0] == b""
+    assert [answer[:12] for answer in answers[1:]] == [
+        b"HTTP/1.1 408",
+        b"HTTP/1.1 408",
+        b"HTTP/1.1 200",
+        b"HTTP/1.1 408",
+    ]
+    wait_for(lambda: server.gate.held == 0)
+
+
+def test_unfinished_bodies_are_bounded_in_all(tight):
+    """Twenty bodies that stop before their end never hold more than the limit, and an honest client is served."""
+    server, url = tight
+    most, stop = [0], threading.Event()
+
+    def watch():
+        while not stop.is_set():
+            most[0] = max(most[0], server.gate.held)
+            time.sleep(0.001)
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    connections = []
+    for _ in range(20):
+        with contextlib.suppress(OSError):
+            connections.append(dial(url, HEAD + b"content-length: 1000000\r\n\r\n" + b"x" * 900_000))
+    assert Client(url).ask()[0] == 200
+    answers = [everything(connection) for connection in connections]
+    stop.set()
+    watcher.join()
+
+    assert {answer[:12] for answer in answers} <= {b"HTTP/1.1 408", b""}
+    assert most[0] <= 3_300_000
+    wait_for(lambda: server.gate.held == 0)
+
+
+def test_a_client_that_does_not_read_is_closed(models, tmp_path):
+    """Answers that nobody takes are held for a while, within the same bound."""
+    limits = Limits(body=4_000_000, held=8_000_000, send=1.0)
+    rows = json.dumps({"dataframe_split": {"columns": COLUMNS, "data": [[1.0, 2.0, 3.0]] * 100_000}}).encode()
+    with serving_with(models, tmp_path, limits) as (server, url):
+        connection = dial(url, small_window=True)
+        threading.Thread(target=lambda: _sent(connection, post(rows) * 20), daemon=True).start()
+        wait_for(lambda: server.gate.held > 100_000)
+        wait_for(lambda: server.gate.held == 0 and not any(c.unread for c in server.gate.connections))
+        assert Client(url).ask()[0] == 200
+
+
+def test_the_connection_that_was_idle_longest_makes_room(models, tmp_path):
+    """Over the number of connections, the newcomer is served and the oldest idler goes."""
+    with serving_with(models, tmp_path, Limits(connections=5)) as (_, url):
+        idlers = [dial(url) for _ in range(8)]
+
+        assert Client(url).ask()[0] == 200
+        assert [everything(connection) for connection in idlers[:3]] == [b""] * 3
+
+
+def test_a_body_of_the_largest_size_holds_up_nobody(roomy):
+    """While 50 MB are read, parsed and answered, pings and one-row requests take less than a second."""
+    _, url = roomy
+    count = 50_000_000 // len("[1.25, 2.25, 3.25], ")
+    body = (
+        '{"dataframe_split": {"columns": ["a", "b", "c"], "data": [' + ", ".join(["[1.25, 2.25, 3.25]"] * count) + "]}}"
+    )
+    answers: queue.SimpleQueue = queue.SimpleQueue()
+    thread = threading.Thread(target=lambda: answers.put(Client(url).ask(body=body.encode())))
+    thread.start()
+    client, slowest, asked = Client(url), 0.0, 0
+    while thread.is_alive():
+        for path, content in (("/ping", None), ("/invocations", ONE_ROW)):
+            began = time.monotonic()
+            assert client.ask(path, content, JSON)[0] == 200
+            slowest, asked = max(slowest, time.monotonic() - began), asked + 1
+        time.sleep(0.01)
+    status, _, text = answers.get()
+
+    assert (status, text.count("true")) == (200, count)
+    assert slowest < 1.0 and asked > 20
+
+
+def test_four_thousand_connections_cost_little(models, tmp_path):
+    """They say nothing, half a head or half a body: memory stays bounded, and an honest client is served."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard < 9000:
+        pytest.skip(f"only {hard} open files are allowed here")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (9000, hard))
+    command = [sys.executable, str(Path(serve.__file__)), "m", "--port", "0", "--store", str(tmp_path / "store")]
+    environment = {**os.environ, "MLFLOW_TRACKING_URI": models.registry.uri}
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment, text=True)
+    connections = []
+    try:
+        url = process.stdout.readline().strip().rpartition(" ")[2]
+        assert Client(url).ask()[0] == 200
+        before = resident(process.pid)
+        starts = (b"", b"POST /invocations HTTP/1.1\r\nx: ", HEAD + b"content-length: 60000000\r\n\r\n" + b"x" * 10_000)
+        for number in range(4000):
+            connections.append(dial(url, starts[number % 3]))
+        began = time.monotonic()
+        assert Client(url).ask()[0] == 200
+        took, grown = time.monotonic() - began, resident(process.pid) - before
+
+        assert took < 1.0
+        assert grown < 150, f"{grown:.0f} MB for 4,000 connections"
+    finally:
+        for connection in connections:
+            connection.close()
+        process.kill()
+        process.wait()
+        process.stdout.close()
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def resident(pid):
+    """Megabytes of a process that are resident."""
+    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * resource.getpagesize() / 2**20
