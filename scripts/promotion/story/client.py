@@ -23,7 +23,10 @@ class Server:
         self.log = log.open("w", encoding="utf-8")
         self.url = ""  # once it is ready
         self.process = subprocess.Popen(
-            [sys.executable, str(scripts / "serve.py"), model, "--port", "0", "--poll-seconds", "0.5"],
+            [
+                *(sys.executable, str(scripts / "serve.py"), model, "--port", "0", "--poll-seconds", "0.5"),
+                *("--store", str(log.parent / "served")),
+            ],
             env=env,
             stdout=subprocess.PIPE,
             stderr=self.log,

@@ -1,0 +1,376 @@
+"""Models live in processes of their own: whatever one does to its process, every other request is answered."""
+
+import json
+import os
+import queue
+import shutil
+import threading
+import time
+from collections import Counter
+
+import pytest
+from promotion.serving.store import Store
+
+from tests.support.serving_world import (
+    COLUMNS,
+    Client,
+    Models,
+    constant,
+    make_server,
+    running_server,
+    save_module,
+    serving,
+    started,
+    wait_for,
+)
+
+# Its first column says what it does; the proof at load never asks for these.
+UNRULY = """
+import ctypes, os, signal, sys, time
+import numpy as np
+from sklearn.base import BaseEstimator
+
+class Panic(BaseException):
+    pass
+
+class Unruly(BaseEstimator):
+    def __init__(self, folder="", at_load=0):
+        self.folder = folder
+        self.at_load = at_load
+
+    def predict(self, X):
+        if self.at_load:
+            self._do(self.at_load)
+        X = np.asarray(X, dtype=float)
+        for what in X[:, 0]:
+            if what >= 100:
+                self._do(int(what))
+        return X[:, 0] + 2 * X[:, 1]
+
+    def _do(self, what):
+        if what == 101: raise Panic("a Rust panic")
+        if what == 102: sys.exit(3)
+        if what == 103: raise KeyboardInterrupt
+        if what == 104: raise MemoryError("no more")
+        if what == 105: raise GeneratorExit
+        if what == 111: os._exit(3)
+        if what == 112: os.kill(os.getpid(), signal.SIGKILL)
+        if what == 113: ctypes.string_at(0)
+        if what == 120:
+            open(self.folder + "/began", "w").close()
+            while os.path.exists(self.folder + "/hold"): time.sleep(0.01)
+        if what == 121: time.sleep(3600)
+        if what == 122 and not os.path.exists(self.folder + "/once"):
+            open(self.folder + "/once", "w").close()
+            os._exit(3)
+"""
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory):
+    """One registry for the file; each test uses a model name of its own."""
+    return Models(tmp_path_factory.mktemp("registry"))
+
+
+def unruly(models, folder, name, **parameters):
+    """Register an unruly model and make it champion; return its version."""
+    saved = save_module(models, folder / "code", "unrulymodule", UNRULY, "Unruly", folder=str(folder), **parameters)
+    version = models.register(name, saved)
+    models.promote(name, version)
+    return version
+
+
+def row(*values):
+    """The body of a one-row request."""
+    return json.dumps({"dataframe_split": {"columns": COLUMNS, "data": [list(map(float, values))]}})
+
+
+GOOD = row(1, 2, 3), '{"predictions": [5.0]}'
+
+
+@pytest.fixture(scope="module")
+def url(models, tmp_path_factory):
+    """A server of an unruly model with two workers."""
+    folder = tmp_path_factory.mktemp("unruly")
+    unruly(models, folder, "unruly")
+    with started(models, "unruly", folder / "store", timeout=20.0) as url:
+        wait_for(lambda: Client(url).health()["workers"] == 2)
+        yield url
+
+
+@pytest.mark.parametrize("what", [101, 102, 103, 104, 105])
+def test_whatever_a_model_raises_is_that_requests_500(url, what):
+    """A Rust panic, sys.exit and no memory fail one request; its neighbours in the batch are answered."""
+    answers: queue.SimpleQueue = queue.SimpleQueue()
+
+    def ask(body):
+        answers.put((body, Client(url).ask(body=body)[::2]))
+
+    threads = [
+        threading.Thread(target=ask, args=(body,)) for body in [GOOD[0]] * 10 + [row(what, 0, 0)] + [GOOD[0]] * 10
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    found = Counter(answers.get() for _ in threads)
+
+    assert found == {(GOOD[0], (200, GOOD[1])): 20, (row(what, 0, 0), (500, "Internal Server Error")): 1}
+    health = Client(url).health()
+    assert (health["status"], health["workers"], health["batching"]) == ("ok", 2, True)
+
+
+@pytest.mark.parametrize("what", [111, 112, 113])
+def test_a_request_that_kills_its_worker_fails_alone(url, what):
+    """The workers it killed are started again; what waited with it is answered, and it is not tried a third time."""
+    answers: queue.SimpleQueue = queue.SimpleQueue()
+
+    def ask(body):
+        answers.put((body, Client(url).ask(body=body)[::2]))
+
+    threads = [
+        threading.Thread(target=ask, args=(body,)) for body in [GOOD[0]] * 10 + [row(what, 0, 0)] + [GOOD[0]] * 10
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    found = Counter(answers.get() for _ in threads)
+
+    assert found == {(GOOD[0], (200, GOOD[1])): 20, (row(what, 0, 0), (500, "Internal Server Error")): 1}
+    wait_for(lambda: Client(url).health()["workers"] == 2)
+
+
+def test_a_worker_that_dies_once_costs_no_request(models, tmp_path):
+    """A request whose worker died is asked again, and answered."""
+    unruly(models, tmp_path, "once")
+    with started(models, "once", tmp_path / "store") as url:
+        wait_for(lambda: serving(url, 1))
+
+        assert Client(url).ask(body=row(122, 1, 0))[::2] == (200, '{"predictions": [124.0]}')
+
+
+def test_workers_killed_under_load_lose_no_request(models, tmp_path):
+    """Eight clients ask while every worker is killed, again and again: each answer is right."""
+    unruly(models, tmp_path, "killed")
+    server = make_server(models, ["killed"], tmp_path / "store")
+    with running_server(server) as url:
+        wait_for(lambda: serving(url, 1))
+        answers, stop = Counter(), threading.Event()
+
+        def ask():
+            client = Client(url)
+            while not stop.is_set():
+                answers[client.ask(body=GOOD[0])[::2]] += 1
+
+        threads = [threading.Thread(target=ask) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        for _ in range(3):
+            wait_for(lambda: len(server.models[0].served.pool.ready) == 2)
+            pids = [link.pid for link in server.models[0].served.pool.ready]
+            for pid in pids:
+                os.kill(pid, 9)
+            wait_for(lambda pids=pids: not {link.pid for link in server.models[0].served.pool.ready} & set(pids))
+            seen = answers.total()
+            wait_for(lambda seen=seen: answers.total() > seen + 20)
+        stop.set()
+        for thread in threads:
+            thread.join(30)
+        restarts = server.models[0].served.pool.restarts
+
+    assert set(answers) == {(200, GOOD[1])}
+    assert restarts >= 6
+
+
+def test_a_zygote_that_dies_is_started_again(models, tmp_path):
+    """Without it no worker could be forked; those that live go on, and a dead one is still replaced."""
+    from promotion.serving.nursery import Nursery
+
+    unruly(models, tmp_path, "orphans")
+    server = make_server(models, ["orphans"], tmp_path / "store")
+    server.nursery = server.models[0].nursery = Nursery()
+    server.own_nursery = True
+    with running_server(server) as url:
+        wait_for(lambda: Client(url).health()["workers"] == 2, 60)
+        server.nursery._process.kill()
+        assert Client(url).ask(body=GOOD[0])[::2] == (200, GOOD[1])
+        os.kill(server.models[0].served.pool.ready[0].pid, 9)
+        wait_for(lambda: server.models[0].served.pool.restarts == 1 and Client(url).health()["workers"] == 2, 60)
+
+
+def test_a_slow_request_does_not_hold_up_quick_ones(models, tmp_path):
+    """While one request is in its predict, others are answered by the second worker."""
+    unruly(models, tmp_path, "slow")
+    (tmp_path / "hold").touch()
+    with started(models, "slow", tmp_path / "store") as url:
+        wait_for(lambda: Client(url).health()["workers"] == 2)
+        answers: queue.SimpleQueue = queue.SimpleQueue()
+        thread = threading.Thread(target=lambda: answers.put(Client(url).ask(body=row(120, 0, 0))))
+        thread.start()
+        wait_for((tmp_path / "began").exists)
+        client = Client(url)
+        times = []
+        for _ in range(50):
+            began = time.monotonic()
+            assert client.ask(body=GOOD[0])[::2] == (200, GOOD[1])
+            times.append(time.monotonic() - began)
+        (tmp_path / "hold").unlink()
+        thread.join(20)
+
+    assert answers.get()[0] == 200
+    assert max(times) < 1.0
+
+
+def test_a_request_that_never_ends_is_504_and_its_worker_is_replaced(models, tmp_path):
+    """After the time limit the client hears of it, and the process that is still at it is ended."""
+    unruly(models, tmp_path, "stuck")
+    with started(models, "stuck", tmp_path / "store", timeout=1.0) as url:
+        wait_for(lambda: Client(url).health()["workers"] == 2)
+        status, _, text = Client(url).ask(body=row(121, 0, 0))
+
+        assert (status, text) == (504, "Request processing time exceeded limit")
+        wait_for(lambda: (h := Client(url).health())["restarts"] == 1 and h["workers"] == 2)
+        assert Client(url).ask(body=GOOD[0])[::2] == (200, GOOD[1])
+
+
+@pytest.mark.parametrize("what", [101, 102, 103, 104, 111, 112])
+def test_whatever_a_model_does_while_it_loads_is_a_failed_load(models, tmp_path, what):
+    """A panic, sys.exit or death in the warm-up leaves the old version, is told, and the next version is taken."""
+    name = f"loading-{what}"
+    models.promote(name, models.register(name, models.save(constant(1))))
+    with started(models, name, tmp_path / "store") as url:
+        wait_for(lambda: serving(url, 1))
+        unruly(models, tmp_path, name, at_load=what)
+        client = Client(url)
+        health = wait_for(lambda: (h := client.health())["status"] == "degraded" and h)
+        assert "version 2 cannot be served" in health["last_error"]
+        assert client.ask()[::2] == (200, '{"predictions": [1]}')
+        unruly(models, tmp_path, name)
+        wait_for(lambda: serving(url, 3))
+
+
+PEEK = """
+import os, sys
+import numpy as np
+from sklearn.base import BaseEstimator
+
+class Peek(BaseEstimator):
+    def predict(self, X):
+        try:
+            import promotion
+            found = ["promotion"]
+        except ImportError:
+            found = [name for name in os.environ if "SECRET" in name or "TRACKING" in name]
+        found += [path for path in sys.path if path.rstrip("/").endswith("scripts")]
+        return [" ".join(found)] * len(X)
+"""
+
+
+def test_a_worker_knows_no_secret_and_no_scripts(models, tmp_path, monkeypatch):
+    """The model sees neither the server's credentials nor this project's modules."""
+    from promotion.serving.nursery import Nursery
+
+    monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", "x")
+    monkeypatch.setenv("MY_SECRET", "x")
+    models.promote("peek", models.register("peek", save_module(models, tmp_path, "peekmodule", PEEK, "Peek")))
+    server = make_server(models, ["peek"], tmp_path / "store")
+    server.nursery = server.models[0].nursery = Nursery()
+    server.own_nursery = True
+    with running_server(server) as url:
+        wait_for(lambda: serving(url, 1), 60)
+
+        assert Client(url).ask()[2] == '{"predictions": [""]}'
+
+
+def test_several_models_in_one_server(models, tmp_path):
+    """Each has its own paths, version and health; the whole is well while each serves."""
+    for name, value in (("first", 0), ("second model", 1)):
+        models.promote(name, models.register(name, models.save(constant(value))))
+    server = make_server(models, ["first", "second model", "third"], tmp_path / "store", workers=1)
+    with running_server(server) as url:
+        client = Client(url)
+        wait_for(lambda: json.loads(client.ask("/models/first/health", None)[2])["version"] == 1)
+        wait_for(lambda: json.loads(client.ask("/models/second%20model/health", None)[2])["version"] == 1)
+        status, headers, text = client.ask("/models/second%20model/invocations")
+        assert (status, headers["X-Model-Name"], text) == (200, "second model", '{"predictions": [1]}')
+        assert client.ask("/models/first/invocations")[2] == '{"predictions": [0]}'
+        assert client.ask("/models/third/invocations")[0] == 503
+        assert client.ask("/ping", None)[0] == 503
+        whole = client.ask("/health", None)
+        assert (whole[0], json.loads(whole[2])["status"]) == (503, "waiting")
+        status, _, text = client.ask("/invocations")
+        assert status == 404 and "/models/first/invocations" in text
+        models.promote("third", models.register("third", models.save(constant(1))))
+        wait_for(lambda: client.ask("/ping", None)[0] == 200)
+        wait_for(lambda: json.loads(client.ask("/health", None)[2])["status"] == "ok")
+
+
+def test_a_server_starts_from_its_local_copy_while_the_registry_is_down(tmp_path):
+    """The last champion is served and /health says that the registry is away; then it follows again."""
+    models = Models(tmp_path)
+    models.promote("m", models.register("m", models.save(constant(1))))
+    with started(models, "m", tmp_path / "store") as url:
+        wait_for(lambda: serving(url, 1))
+    models.database.rename(tmp_path / "away.db")
+    with started(models, "m", tmp_path / "store") as url:
+        health = wait_for(lambda: (h := Client(url).health())["version"] == 1 and h)
+        assert health["status"] == "degraded" and "no MLflow database" in health["reason"]
+        assert Client(url).ask()[::2] == (200, '{"predictions": [1]}')
+        (tmp_path / "away.db").rename(models.database)
+        wait_for(lambda: serving(url, 1))
+    models.database.rename(tmp_path / "away.db")
+    for file in (tmp_path / "store" / "models").glob("*/MLmodel"):
+        file.write_text(file.read_text() + " ")
+    with started(models, "m", tmp_path / "store") as url:
+        wait_for(lambda: "no MLflow database" in (Client(url).health()["reason"] or ""))
+        assert Client(url).ask()[0] == 503, "a copy that is not what it was is not served"
+
+
+def test_files_that_vanish_are_told_and_fetched_again(models, tmp_path, caplog):
+    """An emptied folder costs nothing: the files come back, a rollback works, a dead worker is replaced."""
+    caplog.set_level("INFO", "serve")
+    name = "vanishing"
+    for value in (0, 1):
+        models.register(name, models.save(constant(value)))
+    models.promote(name, 2)
+    store = tmp_path / "store"
+    server = make_server(models, [name], store)
+    with running_server(server) as url:
+        wait_for(lambda: Client(url).health()["workers"] == 2)
+        shutil.rmtree(store)
+        wait_for(lambda: any("vanished from" in line for line in caplog.messages))
+        wait_for(lambda: list((store / "models").glob("*/MLmodel")) and serving(url, 2))
+        os.kill(server.models[0].served.pool.ready[0].pid, 9)
+        wait_for(lambda: server.models[0].served.pool.restarts == 1 and Client(url).health()["workers"] == 2)
+        shutil.rmtree(store)
+        models.promote(name, 1)
+        wait_for(lambda: serving(url, 1))
+        assert Client(url).ask()[2] == '{"predictions": [0]}'
+
+
+def test_a_store_that_cannot_be_written_is_one_sentence(tmp_path):
+    """A file where the folder should be: what is wrong and what to do."""
+    from promotion.errors import PromotionError
+
+    (tmp_path / "file").touch()
+    with pytest.raises(PromotionError, match=r"cannot write into .*file/store .*choose another --store"):
+        Store(tmp_path / "file" / "store")
+
+
+def test_sigterm_waits_for_what_is_in_flight(models, tmp_path):
+    """Draining answers what was asked, refuses new connections, and ends."""
+    unruly(models, tmp_path, "drain")
+    (tmp_path / "hold").touch()
+    with started(models, "drain", tmp_path / "store") as url:
+        wait_for(lambda: serving(url, 1))
+        answers: queue.SimpleQueue = queue.SimpleQueue()
+        thread = threading.Thread(target=lambda: answers.put(Client(url).ask(body=row(120, 0, 0))))
+        thread.start()
+        wait_for((tmp_path / "began").exists)
+        threading.Timer(0.5, (tmp_path / "hold").unlink).start()
+    thread.join(20)
+
+    assert answers.get()[::2] == (200, '{"predictions": [120.0]}')
+    with pytest.raises(OSError):
+        Client(url).ask()
