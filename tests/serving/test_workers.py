@@ -230,6 +230,10 @@ def test_a_request_that_never_ends_is_504_and_its_worker_is_replaced(models, tmp
         status, _, text = Client(url).ask(body=row(121, 0, 0))
 
         assert (status, text) == (504, "Request processing time exceeded limit")
+        assert (
+            'promotion_requests_total{model="stuck",status="504",version="1"} 1.0'
+            in Client(url).ask("/metrics", None)[2]
+        )
         wait_for(lambda: (h := Client(url).health())["restarts"] == 1 and h["workers"] == 2)
         assert Client(url).ask(body=GOOD[0])[::2] == (200, GOOD[1])
 

@@ -1,15 +1,19 @@
 """The application: MLflow's scoring protocol for one or several models, over their followers and batchers."""
 
 import asyncio
+import functools
 import json
+import time
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 from urllib.parse import quote, unquote
 
-from promotion.serving.batching import Batcher, QueueFull
+from promotion.serving.batching import Answered, Batcher, QueueFull
 from promotion.serving.connection import Connection, Gate, HttpRequest
 from promotion.serving.following import Follower, Served
 from promotion.serving.loading import now
+from promotion.serving.metrics import Metrics
 from promotion.serving.nursery import Nursery
 from promotion.serving.pool import Pool
 from promotion.serving.store import Local
@@ -33,6 +37,7 @@ class Model:
         self.nursery = nursery
         self.workers = workers
         self._headers: dict[int | None, str] = {}
+        self._restarts_before = 0
 
     @property
     def served(self) -> Served | None:
@@ -51,8 +56,13 @@ class Model:
             pool.close()
             raise
         served = Served(local, pool, now())
+        self._restarts_before = self.restarts()  # of the version before this one, from here on
         self.batcher.serve(served)
         return served
+
+    def restarts(self) -> int:
+        """How many workers died and were replaced."""
+        return self._restarts_before + (0 if self.served is None else self.served.pool.restarts)
 
     def headers(self, served: Served | None) -> str:
         """X-Model-Name and X-Model-Version as lines."""
@@ -88,7 +98,7 @@ class Model:
             "batches": self.batcher.batches,
             "refused": self.batcher.refused,
             "workers": 0 if served is None else len(served.pool.ready),
-            "restarts": 0 if served is None else served.pool.restarts,
+            "restarts": self.restarts(),
             "batching": None if served is None else bool(served.pool.proof.get("batching")),
             "array": None if served is None else bool(served.pool.proof.get("array")),
             "notes": [] if served is None else served.pool.notes,
@@ -117,7 +127,11 @@ class App:
         self.models = {model.name: model for model in models}
         self.only = models[0] if len(models) == 1 else None
         self.gate = gate
-        self.pages: dict[str, Callable[[], tuple[str, bytes]]] = {}
+        self.metrics = Metrics(SimpleNamespace(models=models, gate=gate))
+        self.pages: dict[str, Callable[[], tuple[str, bytes]]] = {"metrics": self.metrics.page}
+        for model in models:
+            model.batcher.observed = functools.partial(self._observed, model)
+            model.batcher.failed = functools.partial(self._failed, model)
         gate.admit = self.admit
         gate.handle = self.handle
 
@@ -184,9 +198,21 @@ class App:
 
     def _send(self, connection: Connection, request: HttpRequest, answer: Refusal, model: Model | None) -> None:
         status, media, body, more = answer
+        if model is not None and request.path.endswith("/invocations"):
+            self.metrics.refused(model.name, None if model.served is None else model.served.version, status)
         headers = "" if model is None else model.headers(model.served)
         headers += "".join(f"{name.lower()}: {value}\r\n" for name, value in more)
         connection.respond(status, media, body, headers, request=request)
+
+    def _observed(self, model: Model, served: Served | None, answered: list[Answered], seconds: float) -> None:
+        """Count what a worker has answered."""
+        begun = time.monotonic() + model.batcher.timeout
+        ages = [begun - pending.deadline for pending, _, _ in answered]
+        version = None if served is None else served.version
+        self.metrics.batch(model.name, version, ages, [status for _, (status, _), _ in answered], seconds)
+
+    def _failed(self, model: Model, served: Served | None, status: int) -> None:
+        self.metrics.refused(model.name, None if served is None else served.version, status)
 
     def _all(self, what: str) -> Refusal:
         """/ping and /health of a server of several models: well while each serves."""

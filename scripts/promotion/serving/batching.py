@@ -44,6 +44,9 @@ class Pending:
             self.done(served, status, media, body)
 
 
+Answered = tuple[Pending, tuple[int, str], bytes]  # (request, (status, media type), body)
+
+
 class Batcher:
     """Two bounded queues, of quick and of heavy requests, in front of the workers of whichever version serves.
 
@@ -52,6 +55,9 @@ class Batcher:
     of 64 costs less than two of 32. Heavy requests never hold the last worker where there are several. All
     requests of a batch are answered by one version, the one that served when the batch began. When a worker
     dies its requests are asked again one by one; what was there at two deaths is not asked a third time.
+
+    observed: called after every batch with (version, what was answered, seconds that the worker took).
+    failed: called with (version, status) for every request that no worker answered.
     """
 
     def __init__(
@@ -61,13 +67,13 @@ class Batcher:
         limit: int = 256,
         limit_bytes: int = 1 << 28,
         most: int = 64,
-        observed: Callable[[Served, list[Pending], dict[str, Any], list[bytes]], None] = lambda *_: None,
     ) -> None:
         self.timeout = timeout
         self.limit = limit
         self.limit_bytes = limit_bytes
         self.most = most
-        self.observed = observed
+        self.observed: Callable[[Served | None, list[Answered], float], None] = lambda *_: None
+        self.failed: Callable[[Served | None, int], None] = lambda *_: None
         self.served: Served | None = None
         self.batches = 0
         self.answered = 0
@@ -120,22 +126,23 @@ class Batcher:
         now = time.monotonic()
         for queue in (self._quick, self._heavy):
             for pending in queue:
-                if now > pending.deadline:
-                    pending.finish(self.served, *TIMED_OUT)
+                if now > pending.deadline and not pending.over:
+                    self._fail(pending, self.served, TIMED_OUT)
         for pool in list(self._pools):
             if pool.closed and not pool.links:
                 del self._pools[pool]
             for link in list(pool.links):
                 late = [pending for pending in link.batch if now > pending.deadline]
                 for pending in late:
-                    pending.finish(self._pools.get(pool), *TIMED_OUT)
+                    if not pending.over:
+                        self._fail(pending, self._pools.get(pool), TIMED_OUT)
                 if late and now - link.began > self.timeout:
                     event("worker-stuck", model=pool.label, pid=link.pid, seconds=round(now - link.began, 1))
                     link.end()
 
-    def idle(self) -> bool:
-        """Whether nothing waits and nothing is being answered."""
-        return not self.waiting and not any(link.batch for pool in self._pools for link in pool.links)
+    def _fail(self, pending: Pending, served: Served | None, answer: tuple[int, str, bytes]) -> None:
+        pending.finish(served, *answer)
+        self.failed(served, answer[0])
 
     def _dispatch(self) -> None:
         served = self.served
@@ -197,13 +204,17 @@ class Batcher:
         pool = link.owner
         served = self._pools.get(pool, self.served)
         self.batches += 1
-        for pending, (status, media), body in zip(batch, meta["answers"], bodies, strict=True):
-            if not pending.over:
-                self.answered += 1
-                pending.finish(served, status, media, body)
+        answered = [
+            (pending, answer, body)
+            for pending, answer, body in zip(batch, meta["answers"], bodies, strict=True)
+            if not pending.over
+        ]
+        self.answered += len(answered)
+        for pending, (status, media), body in answered:
+            pending.finish(served, status, media, body)
         pool.done(link)
         self._dispatch()
-        self.observed(served, batch, meta, bodies)
+        self.observed(served, answered, meta["seconds"])
 
     def _gone(self, link: Link) -> None:
         batch, link.batch = link.batch, []
@@ -213,7 +224,7 @@ class Batcher:
                 continue
             if pending.tries >= MOST_TRIES:
                 event("request-failed", what="worker died twice", bytes=len(pending.body))
-                pending.finish(self.served, *BUG)
+                self._fail(pending, self.served, BUG)
                 continue
             self._bytes += len(pending.body)
             (self._heavy if link.heavy else self._quick).appendleft(pending)

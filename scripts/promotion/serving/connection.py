@@ -63,6 +63,7 @@ class Gate:
         self.limits = limits
         self.connections: dict[Connection, None] = {}
         self.held = 0
+        self.evicted = 0
         self.draining = False
         self.admit: Callable[[HttpRequest], Any] = lambda _: None
         self.handle: Callable[[HttpRequest, Connection], None] = lambda *_: None
@@ -88,6 +89,7 @@ class Gate:
             if not holders:
                 return
             stalled = min(holders, key=lambda c: c.heard)
+            self.evicted += 1
             event("evicted", bytes=stalled.holding, what="unfinished body or unread answer")
             stalled.refuse(408, "Too many bytes are being received; yours came slowest")
             if stalled is asking:
@@ -95,6 +97,7 @@ class Gate:
 
     def make_room(self, newcomer: "Connection") -> None:
         """Close the connection that has been idle for longest when there are too many."""
+        self.evicted += 1
         idle = [c for c in self.connections if c.idle and c is not newcomer]
         (min(idle, key=lambda c: c.heard) if idle else newcomer).abort()
 

@@ -3,7 +3,7 @@
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from promotion.errors import PromotionError
@@ -23,6 +23,7 @@ class Served:
     local: Local
     pool: Pool
     loaded_at: str
+    since: float = field(default_factory=time.monotonic)
 
     @property
     def version(self) -> int:
