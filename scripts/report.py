@@ -1,13 +1,14 @@
 """Turn the records of a judgement into a comment, a job summary, a page, and one line: writes comment.md, report.html.
 
 Four renderings of the same records; nothing is computed here. With --github the comment and the status
-go to the pull request.
+go to the pull request, and a label that says how it came out.
 """
 
 import os
 import re
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
@@ -16,15 +17,18 @@ from promotion.errors import VERDICT_NO
 from promotion.github.actions import Annotation, command, write_output, write_summary
 from promotion.github.client import GitHub
 from promotion.github.comments import REPORT_MARKER, upsert_comment
-from promotion.github.event import Event, read_event
+from promotion.github.errors import GitHubError
+from promotion.github.event import read_event
+from promotion.github.labels import keep_labels
 from promotion.pullrequest.push_pins import Pushed
 from promotion.pullrequest.situation import Situation, situation
 from promotion.pullrequest.workdir import Work
 from promotion.records import Answered, Candidate, Evaluation, Gate, ModelPlan, Plan, Record, ScoresInfo
 from promotion.rendering.html import report_html
 from promotion.rendering.markdown import comment_markdown, job_summary, summary_line
-from promotion.rendering.reported import NOWHERE, Links, Reported, is_green
+from promotion.rendering.reported import NOWHERE, Links, Reported, every_label, is_green, labels
 from promotion.rendering.terminal import terminal_text
+from promotion.text.escape import log_text
 
 LOG_TAIL = 8_000
 R = TypeVar("R", bound=Record)
@@ -112,15 +116,30 @@ def gate_green(plan: Plan | None, models: Sequence[Reported]) -> bool:
     return passed and all(is_green(item) for item in models if item not in judged)
 
 
-def publish(
-    github: GitHub, event: Event, where: Situation, body: str, line: str, pushed: Pushed, url: str | None, *, ok: bool
-) -> None:
-    """Post the status on the commit that needs one, then the pull request's one comment."""
-    sha = pushed.commit or (github.pull(where.number).head_sha if where.dispatched and where.number else None)
+@dataclass(frozen=True)
+class Told:
+    """What a pull request is told. pin: the commit that this run pushed; url: where the status leads to."""
+
+    ok: bool
+    line: str
+    body: str
+    labels: tuple[str, ...]
+    pin: str | None
+    url: str | None
+
+
+def publish(github: GitHub, where: Situation, told: Told) -> None:
+    """Post the status on the commit that needs one, then the pull request's one comment, then its labels."""
+    sha = told.pin or (github.pull(where.number).head_sha if where.dispatched and where.number else None)
     if sha is not None:  # a push with the workflow's own token starts no run, so the check is posted here
-        github.set_status(sha, "success" if ok else "failure", line, target_url=url)
-    if where.number is not None:
-        upsert_comment(github, where.number, REPORT_MARKER, body)
+        github.set_status(sha, "success" if told.ok else "failure", told.line, target_url=told.url)
+    if where.number is None:
+        return
+    upsert_comment(github, where.number, REPORT_MARKER, told.body)
+    try:
+        keep_labels(github, where.number, told.labels, ours=every_label())
+    except GitHubError as error:  # they only help to find it, so a repository that forbids them is still judged
+        print(log_text(f"the labels were left as they are: {error}"))
 
 
 def links_of(run: str | None, report: str | None, env: Mapping[str, str] = os.environ) -> Links:
@@ -141,7 +160,7 @@ def main(argv: list[str] | None = None) -> int:
         "Turn the records of a judgement into a comment, a page and one line.",
         "work",
         epilog="Reads WORK/plan.json and every record below WORK/MODEL/. Writes WORK/comment.md, WORK/report.html and "
-        "WORK/status.txt; with --github the job summary, the commit status, the comment and the output `mergeable`.",
+        "WORK/status.txt; with --github the job summary, status, comment, label and the output `mergeable`.",
     )
     parser.add_argument("--pinned", action="store_true", help="say that the pins were written")
     parser.add_argument("--github", action="store_true", help="in Actions: publish it on the pull request")
@@ -153,8 +172,7 @@ def main(argv: list[str] | None = None) -> int:
     line = write_report(work, plan, models, links=links, refusals=refusals)
     ok = mergeable = green(plan, models, refusals)
     if args.github:
-        event = read_event()
-        where = situation(event, GitHub.from_environment)
+        where = situation(read_event(), GitHub.from_environment)
         if not where.credentials:
             ok = gate_green(plan, models) and not refusals
         summary = job_summary(models, plan=plan, links=links, refusals=refusals)
@@ -163,9 +181,15 @@ def main(argv: list[str] | None = None) -> int:
         if not ok:
             print(command(Annotation("error", line, title="promotion")), file=sys.__stdout__, flush=True)
         if where.speaks:
-            body = (work.root / "comment.md").read_text(encoding="utf-8")
-            pushed = _read(Pushed, work.pushed) or Pushed()
-            publish(GitHub.from_environment(), event, where, body, line, pushed, links.report or links.run, ok=ok)
+            told = Told(
+                ok=ok,
+                line=line,
+                body=(work.root / "comment.md").read_text(encoding="utf-8"),
+                labels=labels(models, refused=plan is None or bool(plan.refusals or refusals)),
+                pin=(_read(Pushed, work.pushed) or Pushed()).commit,
+                url=links.report or links.run,
+            )
+            publish(GitHub.from_environment(), where, told)
     if plan is not None and plan.trial:
         print(terminal_text(models, plan=plan))
         print(f"\nnothing was registered; the full report is {work.root / 'report.html'}")

@@ -267,8 +267,8 @@ class ScoresInfo(Record):
     """Beside scores.parquet: what was scored, and how the two sides differ. Written as scores.json.
 
     changes: what is measured differently by the candidate's data.py (keys, labels, money), in
-    sentences; empty where both trees give the same rows. latency_ms: milliseconds for each model;
-    latency_missing: why they could not be measured.
+    sentences; empty where both trees give the same rows. latency_ms: milliseconds for each model, none
+    where they were not timed.
     """
 
     model: str
@@ -285,7 +285,6 @@ class ScoresInfo(Record):
     candidate_digest: str
     changes: tuple[str, ...] = ()
     latency_ms: dict[str, float] = {}
-    latency_missing: str | None = None
 
 
 class Candidate(Record):

@@ -286,6 +286,26 @@ def test_a_pinned_winner_gets_its_status_first_and_one_comment(publishing: Publi
     assert writes[0].endswith("/statuses/" + "c" * 40)
 
 
+def test_the_label_says_how_it_came_out_and_follows(publishing: Publishing) -> None:
+    """The label of an earlier verdict goes, other people's labels stay, and a second run changes nothing."""
+    labels = publishing.github.hub.find("pulls", publishing.number)["labels"]
+    labels += ["promotion: keep", "urgent"]
+    publishing.records(samples.promote(), pushed=Pushed(commit="c" * 40))
+
+    assert publishing.tell() == 0 and publishing.tell() == 0
+    assert publishing.github.hub.find("pulls", publishing.number)["labels"] == ["urgent", "promotion: promote"]
+
+
+def test_a_repository_that_forbids_labels_is_judged_all_the_same(publishing: Publishing, capsys) -> None:
+    """The comment is there, the check is as it was, and the log says why there is no label."""
+    publishing.records(samples.promote(), pushed=Pushed(commit="c" * 40))
+    publishing.github.fault("status", method="POST", path="/labels", status=403, message="Resource not accessible")
+
+    assert publishing.tell() == 0
+    assert len(publishing.comments) == 1
+    assert "the labels were left as they are: cannot label" in capsys.readouterr().out
+
+
 def test_a_winner_that_could_not_be_pinned_is_red_and_says_why(publishing: Publishing) -> None:
     """The base moved: no status, a comment that says to update the branch, the output `mergeable` false."""
     publishing.records(
@@ -317,12 +337,12 @@ def test_a_verified_pin_that_did_not_answer_is_red(publishing: Publishing) -> No
 def test_a_fork_is_told_in_the_job_summary_alone(publishing: Publishing) -> None:
     """No request is made; green by the gate, and still not mergeable, because main needs a pin."""
     publishing.event(draft=False, repo="mallory/fraud")
-    publishing.records(samples.first())
+    publishing.records(samples.fork())
 
     assert publishing.tell() == 0
     assert not publishing.mergeable
     assert publishing.github.requests == []
-    assert "FIRST" in (publishing.folder / "summary.md").read_text()
+    assert "GATE PASSED" in (publishing.folder / "summary.md").read_text()
 
 
 def test_a_fork_below_a_floor_is_red(publishing: Publishing) -> None:

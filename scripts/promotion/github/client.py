@@ -198,6 +198,15 @@ class GitHub(Transport):
         path = f"{self._base}/issues/{number}/labels"
         self.request("POST", path, doing=doing, needs="issues: write", repeat=True, json=json)
 
+    def remove_label(self, number: int, label: str) -> None:
+        """Take a label off an issue or a pull request; one that is not on it is fine."""
+        path = f"{self._base}/issues/{number}/labels/{quote(label, safe='')}"
+        try:
+            self.request("DELETE", path, doing=f"take a label off #{number}", needs="pull-requests: write")
+        except GitHubError as error:
+            if error.status != 404:
+                raise
+
     def settings(self, path: str, *, doing: str, needs: str) -> dict[str, Any]:
         """Return one settings document below the repository's address (doctor.py knows which)."""
         answer = self.request("GET", self._base + path, doing=doing, needs=needs)

@@ -126,7 +126,7 @@ def unmeasured(reported: Reported, metrics: tuple[MetricRow, ...], terms: Terms)
             found.append(f"`{row.name.replace('`', '')}` ({row.comparison.candidate.reason or 'not computed'})")
     scores = reported.scores
     if scores is not None and not scores.latency_ms:
-        found.append(f"latency ({scores.latency_missing or 'the models were not timed'})")
+        found.append("latency (the models were not timed; the log of the scoring job says why)")
     return tuple(found)
 
 

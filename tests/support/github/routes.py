@@ -194,6 +194,15 @@ def add_labels(hub: Hub, *, number: str, body: Any, **_: Any) -> Answer:
     return 200, [shapes.label(name) for name in entry["labels"]], {}
 
 
+@route("DELETE", "/issues/{number}/labels/{name}", "issues: write or pull-requests: write")
+def remove_label(hub: Hub, *, number: str, name: str, **_: Any) -> Answer:
+    entry = _issue_or_pull(hub, int(number))
+    if name not in entry["labels"]:
+        raise Refusal(404, "Label does not exist")
+    entry["labels"].remove(name)
+    return 200, [shapes.label(left) for left in entry["labels"]], {}
+
+
 def _issue_or_pull(hub: Hub, number: int) -> dict[str, Any]:
     try:
         return hub.find("issues", number)
