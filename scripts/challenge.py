@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 from promotion.cli import NO_DRY_RUN, command_line, handled
 from promotion.config.model_yaml import read_spec, windows
-from promotion.config.promotion_yaml import Policy
+from promotion.config.policy import Policy
 from promotion.errors import VERDICT_NO
 from promotion.pullrequest.incoming import check_incoming, overlaps
 from promotion.pullrequest.workdir import ModelWork, Work
@@ -151,7 +151,7 @@ def _notes(plan: ModelPlan, info: ScoresInfo, registry: Registry) -> tuple[str, 
     if pin is None:
         return tuple(notes)
     if pin.override is not None:
-        notes.append(f"The champion was put there by an override of {pin.override['by']}: {pin.override['reason']}.")
+        notes.append(f"The champion was put there by an override of {pin.override.by}: {pin.override.reason}.")
     if pin.source_tree is None:
         notes.append("The champion was adopted without its source: it was scored with the candidate's features.")
     if plan.champion_model is not None:

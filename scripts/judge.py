@@ -4,7 +4,8 @@ import sys
 from pathlib import Path
 
 from promotion.cli import command_line, handled
-from promotion.config.promotion_yaml import FILE, Policy, load, suggestion
+from promotion.config.policy import FILE, Policy
+from promotion.config.promotion_yaml import load, suggestion
 from promotion.errors import OK, VERDICT_NO, PromotionError
 from promotion.judgement.judge import judge_table
 from promotion.judgement.table import Progress
@@ -36,7 +37,7 @@ def judge(scores: Path, policy: Policy, out: Path, *, progress: Progress | None 
         key=None,
         champion=None,
         pin=None,
-        policy=policy.raw,
+        policy=policy,
         policy_digest=policy.digest,
     )
     reported = [Reported(plan=plan, evaluation=found, elsewhere=True)]

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from promotion.cli import command_line, handled
 from promotion.config.edit import splice
-from promotion.config.promotion_yaml import FILE
+from promotion.config.pin import PinRecord
+from promotion.config.policy import FILE
 from promotion.errors import VERDICT_NO, PromotionError
 from promotion.git.repo import Repo
 from promotion.github.client import GitHub
@@ -16,7 +17,7 @@ from promotion.github.event import read_event
 from promotion.pullrequest.push_pins import Pushed, push_pins
 from promotion.pullrequest.situation import situation
 from promotion.pullrequest.workdir import Work
-from promotion.records import WINNING, Candidate, Evaluation, Gate, PinRecord
+from promotion.records import WINNING, Candidate, Evaluation, Gate
 
 
 def winners(work: Work) -> tuple[dict[str, PinRecord], list[str]]:

@@ -11,7 +11,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from promotion.cli import command_line, handled
-from promotion.config.promotion_yaml import FILE, parse, policy_from_raw
+from promotion.config.pin import PinRecord
+from promotion.config.policy import FILE
+from promotion.config.promotion_yaml import parse
 from promotion.errors import VERDICT_NO, PromotionError
 from promotion.git.repo import Repo
 from promotion.github.actions import write_output
@@ -22,7 +24,7 @@ from promotion.judgement.power import policy_power, sentences
 from promotion.pullrequest.classify import WON_HERE, classify
 from promotion.pullrequest.situation import THROWAWAY, Situation, situation
 from promotion.pullrequest.workdir import ModelWork, Work
-from promotion.records import ModelPlan, PinRecord, Plan, digest_files
+from promotion.records import ModelPlan, Plan, digest_files
 from promotion.registry.client import Registry, tracking_uri
 from promotion.registry.evidence import read_evidence
 from promotion.text.escape import clean
@@ -152,7 +154,7 @@ def power_lines(item: ModelPlan, registry: Registry) -> tuple[str, ...]:
     won = None if version is None or version.run_id is None else read_evidence(registry, version.run_id, pin.evidence)
     if won is None or item.policy is None:
         return ()
-    policy = policy_from_raw(item.model, item.policy, file=FILE)
+    policy = item.judged_by
     powers = policy_power(policy, won)
     warnings = tuple(f"warning: {power.warning}" for power in powers if power.warning)
     return (*sentences(powers, policy.challenge.worthwhile), *warnings)

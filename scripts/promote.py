@@ -20,7 +20,7 @@ from promotion.champion.history import as_dicts, history, in_production, parse_t
 from promotion.champion.landing import land
 from promotion.champion.override import body_of, prepare_override
 from promotion.cli import command_line, deadline, handled, subcommand, who
-from promotion.config.promotion_yaml import FILE
+from promotion.config.policy import FILE
 from promotion.errors import VERDICT_NO
 from promotion.git.commits import commit_to_apply, hosted_tip
 from promotion.git.repo import Repo

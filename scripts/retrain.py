@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from promotion.cli import command_line, handled, subcommand
-from promotion.config.as_of import as_date
+from promotion.config.model_yaml import as_date
 from promotion.errors import OK, VERDICT_NO
 from promotion.git.commits import hosted_tip
 from promotion.git.repo import Repo

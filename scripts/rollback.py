@@ -10,7 +10,7 @@ import re
 from promotion.champion.landing import land
 from promotion.champion.rollback import Rollback, prepare_rollback
 from promotion.cli import command_line, handled, who
-from promotion.config.promotion_yaml import FILE
+from promotion.config.policy import FILE
 from promotion.errors import VERDICT_NO, PromotionError
 from promotion.git.commits import hosted_tip
 from promotion.git.repo import Repo

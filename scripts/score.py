@@ -29,10 +29,9 @@ def score(plan: ModelPlan, work: Work, *, latency_rounds: int = 20) -> ScoresInf
             f"version {plan.champion.version}, the champion, has no files in {files.side('champion').model}; "
             "run prepare.py first"
         )
-    policy = plan.policy or {}
-    spec = read_spec(files.side("candidate").source)
-    first, days = spec.as_of, int(policy["measure"]["test_days"])
-    customs = list(policy["measure"].get("metrics", {}))
+    measure = plan.judged_by.measure
+    spec = read_spec(files.side("candidate").source, shown=Path("models") / plan.model)
+    first, days, customs = spec.as_of, measure.test_days, list(measure.metrics)
     results = {side: _score_side(plan, files, side, first, days, customs) for side in sides}
     if len({result["task"] for result in results.values()}) > 1:
         raise PromotionError(f"{plan.model}: one model is a classifier and the other is not; they cannot be compared")
@@ -132,11 +131,9 @@ def _compare(candidate: Any, champion: Any, day: str) -> list[str]:
 def _describe(
     plan: ModelPlan, files: ModelWork, sides: list[str], first: date, days: int, task: str, changes: tuple[str, ...]
 ) -> ScoresInfo:
-    from promotion.config.promotion_yaml import policy_from_raw
     from promotion.judgement.table import open_scores, predictions_digest, test_digest
 
-    policy = policy_from_raw(plan.model, plan.policy or {}, file=str(work_plan(files)))
-    scores = open_scores(files.scores, policy)
+    scores = open_scores(files.scores, plan.judged_by)
     champion = "champion" in sides
     return ScoresInfo(
         model=plan.model,
@@ -153,11 +150,6 @@ def _describe(
         champion_digest=digest_files(files.side("champion").model) if champion else None,
         changes=changes,
     )
-
-
-def work_plan(files: ModelWork) -> Path:
-    """The plan that a model's work folder belongs to."""
-    return files.root.parent / "plan.json"
 
 
 def _latency(files: ModelWork, sides: list[str], rounds: int) -> dict[str, float]:

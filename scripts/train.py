@@ -19,9 +19,9 @@ def train(plan: ModelPlan, work: Work, lock: str) -> Candidate:
     """Train one model from its exported tree; raise PromotionError when its code or data fail."""
     files = work.model(plan.model)
     side = files.side("candidate")
-    spec = read_spec(side.source)
-    measure = (plan.policy or {})["measure"]
-    spans = windows(spec, test_days=measure["test_days"], delay_days=measure["delay_days"])
+    spec = read_spec(side.source, shown=Path("models") / plan.model)
+    measure = plan.judged_by.measure
+    spans = windows(spec, test_days=measure.test_days, delay_days=measure.delay_days)
     shutil.rmtree(side.model, ignore_errors=True)
     result = run_model_code(
         "train",

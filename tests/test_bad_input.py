@@ -109,7 +109,7 @@ def test_a_model_folder_without_train_py(project: TinyProject, run: Run) -> None
     [
         ("threshold: 0.5", "threshold: 0.5\nfoo: 1", "model.yaml:8: unknown key `foo`"),
         ("as_of: 2026-03-01", "as_of: yesterday", "model.yaml:1: `as_of` must be a date"),
-        ("train_days: 20", "train_days: 0", "model.yaml:2: `train_days` must be a whole number of 1 or more"),
+        ("train_days: 20", "train_days: 0", "model.yaml:2: `train_days` must be a whole number between 1 and 36600"),
         ("seed: 0\n", "", "lacks the key `seed`"),
     ],
 )

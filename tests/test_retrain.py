@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 import retrain
-from promotion.config.as_of import move_as_of, read_as_of
 from promotion.config.edit import splice
+from promotion.config.model_yaml import move_as_of, read_as_of
 from promotion.errors import PromotionError
 from promotion.git.repo import Repo
 from promotion.retrain.update import base_pins
@@ -288,7 +288,7 @@ def test_update_on_main_without_a_name(hosted, capsys) -> None:
 
 def test_pins_of_models_that_main_left_alone_stay() -> None:
     """Of two pinned models only the one whose base pin moved gives way; comments of main's file stay."""
-    from promotion.records import PinRecord
+    from promotion.config.pin import PinRecord
 
     def pin(version: int) -> PinRecord:
         return PinRecord(version=version, source_tree="a" * 40, digest=sha(str(version)), evidence=sha("e"))

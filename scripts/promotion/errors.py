@@ -1,6 +1,8 @@
 """The one error that a user is meant to read, and the exit codes."""
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Self
 
 OK = 0
 VERDICT_NO = 1  # the verdict is no, or something was refused
@@ -9,16 +11,30 @@ BUG = 3  # a traceback: never to be taken for a verdict
 
 
 class PromotionError(Exception):
-    """One sentence that says what is wrong and what to do, with `file:line` where a file is at fault."""
+    """One sentence that says what is wrong and what to do, with `file:line` where a file is at fault.
+
+    A file with several mistakes is one error: the first mistake's `message`, `file` and `line`, the rest in `more`.
+    """
 
     def __init__(self, message: str, *, file: str | Path | None = None, line: int | None = None) -> None:
         super().__init__(message)
         self.message = message
         self.file = None if file is None else str(file)
         self.line = line
+        self.more: tuple[PromotionError, ...] = ()
+
+    @classmethod
+    def several(cls, mistakes: Sequence[tuple[str, int | None]], *, file: str | Path) -> Self:
+        """One error for all mistakes of a file, each a sentence with its line."""
+        first, *others = (cls(message, file=file, line=line) for message, line in mistakes)
+        first.more = tuple(others)
+        return first
 
     def __str__(self) -> str:
-        """`file:line: message`, with as much of the place as is known."""
+        """`file:line: message`, with as much of the place as is known; one line a mistake."""
+        return "\n".join([self._line(), *map(str, self.more)])
+
+    def _line(self) -> str:
         if self.file is None:
             return self.message
         place = self.file if self.line is None else f"{self.file}:{self.line}"

@@ -11,17 +11,14 @@ import math
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
+from promotion.config.pin import PinRecord
+from promotion.config.policy import FILE, Place, Policy
 from promotion.errors import PromotionError
+from promotion.frozen import Frozen, canonical_json, sha256_text
 
 MAX_RECORD_BYTES = 16 * 1024 * 1024
-
-
-class Frozen(BaseModel):
-    """A strict, immutable part of a record: an unknown or wrongly typed field is an error."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
 
 def added() -> Any:
@@ -94,16 +91,6 @@ class Record(Frozen):
 
 def _no_constants(name: str) -> float:
     raise ValueError(f"{name} is not allowed")
-
-
-def canonical_json(value: Any) -> str:
-    """Return `value` as JSON in its own order, two spaces of indent and a final newline; NaN is an error."""
-    return json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-
-
-def sha256_text(text: str) -> str:
-    """`sha256:<hex>` of `text` in UTF-8."""
-    return "sha256:" + hashlib.sha256(text.encode()).hexdigest()
 
 
 def digest_files(folder: Path) -> str:
@@ -246,7 +233,7 @@ class Evaluation(Record):
     model: str
     verdict: Verdict
     headline: str
-    policy: dict[str, Any]
+    policy: Policy
     policy_digest: str
     test: JudgedRows
     candidate: Side
@@ -284,7 +271,7 @@ class ScoresInfo(Record):
     champion_digest: str | None = None
     candidate_digest: str
     changes: tuple[str, ...] = ()
-    latency_ms: dict[str, float] = {}
+    latency_ms: dict[str, float] = Field(default_factory=dict)
 
 
 class Candidate(Record):
@@ -324,17 +311,6 @@ class Gate(Record):
     version: int | None
     reason: str
     looks: Looks | None = None
-
-
-class PinRecord(Frozen):
-    """What promotion.yaml says about the champion, as it travels in records."""
-
-    version: int
-    source_tree: str | None
-    digest: str | None
-    evidence: str | None
-    override: dict[str, str] | None = None
-    adopted: bool = False
 
 
 class FileChange(Frozen):
@@ -380,8 +356,9 @@ class ModelPlan(Frozen):
     key: str | None
     champion: PinRecord | None
     pin: PinRecord | None
-    policy: dict[str, Any] | None
+    policy: Policy | None
     policy_digest: str | None
+    policy_place: Place | None = None
     committed_on: str | None = None
     says_first: tuple[str, ...] = ()
     merge_effect: str = ""
@@ -390,6 +367,13 @@ class ModelPlan(Frozen):
     champion_model: str | None = None
     changed: Changed | None = None
     gate_alone: bool = False
+
+    @property
+    def judged_by(self) -> Policy:
+        """The policy in force, which knows where it was written; raise PromotionError where the plan has none."""
+        if self.policy is None:
+            raise PromotionError(f"the plan says no policy for {self.model}; run prepare.py again")
+        return self.policy.at(self.policy_place or Place(model=self.model, file=FILE))
 
 
 class Plan(Record):

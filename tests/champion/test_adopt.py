@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 from promotion.champion.adopt import POLICY, write_adopted
 from promotion.config import promotion_yaml as config
+from promotion.config.pin import PinRecord
 from promotion.errors import PromotionError
 from promotion.pullrequest.classify import classify
-from promotion.records import PinRecord
 
 from tests.support.worlds import World, sha
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 from promotion.champion import apply as applying
 from promotion.champion.checks import Permissions
-from promotion.records import PinRecord
+from promotion.config.pin import Override, PinRecord
 
 from tests.support.refusals import refused
 from tests.support.worlds import World, sha
@@ -236,7 +236,7 @@ def test_override(first_champion: World) -> None:
     """A pin that says who overrode and why needs no win, and the ledger keeps the reason."""
     world = first_champion
     pin = world.candidate("two", verdict="INCONCLUSIVE")
-    world.pin(pin.model_copy(update={"override": {"by": "dana", "reason": "holiday season"}}))
+    world.pin(pin.model_copy(update={"override": Override(by="dana", reason="holiday season")}))
     world.commit("override")
 
     assert world.apply() == 0

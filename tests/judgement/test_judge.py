@@ -6,7 +6,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from promotion.config.promotion_yaml import policy_from_raw
 from promotion.errors import PromotionError
 from promotion.judgement import measure
 from promotion.judgement.judge import floors, judge, judge_table
@@ -14,6 +13,7 @@ from promotion.judgement.power import policy_power
 from promotion.judgement.table import open_scores, predictions_digest, test_digest
 from promotion.records import Evaluation, Looks, RuleResult, Side
 
+from tests.support.policies import policy_from_raw
 from tests.support.score_tables import CHALLENGE, GATE, frame, opened, policy, regression
 
 FAST = 1000

@@ -8,12 +8,12 @@ import sklearn.metrics as reference
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
-from promotion.config.promotion_yaml import policy_from_raw
 from promotion.errors import PromotionError
 from promotion.judgement.formula import Formula
 from promotion.judgement.metrics import BUILT_IN, check_policy, dollars, metrics_of, row_sums
 from promotion.judgement.ranking import average_precision, precision_at_k, roc_auc
 
+from tests.support.policies import policy_from_raw
 from tests.support.score_tables import CHALLENGE, GATE, policy
 
 CLASSIFICATION = {

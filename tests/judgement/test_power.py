@@ -3,7 +3,7 @@
 import math
 
 import pytest
-from promotion.config.promotion_yaml import ChallengeRule, Target
+from promotion.config.policy import ChallengeRule, Target
 from promotion.judgement.power import days_needed, passes, power_of, sentences
 from scipy.stats import norm
 

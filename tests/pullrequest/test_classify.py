@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 from promotion.config.edit import splice
+from promotion.config.pin import PinRecord
 from promotion.errors import PromotionError
 from promotion.git.repo import Repo
 from promotion.pullrequest.classify import classify
-from promotion.records import PinRecord
 from promotion.registry.client import Registry
 from promotion.registry.ledger import LedgerEntry
 

@@ -8,6 +8,7 @@ import pin
 import prepare
 import pytest
 import report
+from promotion.config.pin import PinRecord
 from promotion.config.promotion_yaml import parse
 from promotion.errors import PromotionError
 from promotion.git.repo import Repo
@@ -16,7 +17,7 @@ from promotion.github.comments import REPORT_MARKER
 from promotion.pullrequest.push_pins import Pushed, push_pins
 from promotion.pullrequest.situation import THROWAWAY
 from promotion.pullrequest.workdir import Work
-from promotion.records import PinRecord, Plan
+from promotion.records import Plan
 from promotion.story.hosting import Hosting, environment
 
 from tests.support import samples

@@ -5,8 +5,8 @@ import json
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from promotion.config.pin import PinRecord
 from promotion.errors import PromotionError
-from promotion.records import PinRecord
 from promotion.registry.ledger import (
     MOST_TEXT,
     LedgerEntry,

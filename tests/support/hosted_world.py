@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 from promotion.config import promotion_yaml as config
+from promotion.config.pin import PinRecord
 from promotion.git.repo import Repo
-from promotion.records import PinRecord
 from promotion.registry.client import Registry
 
 from tests.support.github.standin import StandIn

@@ -1,5 +1,6 @@
 """Parts of records as real runs make them, which samples.py puts together."""
 
+from promotion.config.pin import PinRecord
 from promotion.records import (
     Candidate,
     Changed,
@@ -13,7 +14,6 @@ from promotion.records import (
     JudgedRows,
     Looks,
     ModelPlan,
-    PinRecord,
     Plan,
     Power,
     RuleResult,

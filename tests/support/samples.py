@@ -224,7 +224,11 @@ def regression() -> Reported:
         "PROMOTE",
         "The candidate costs fewer bed days",
         model=name,
-        policy={"measure": {"test_days": 28}, "gate": {"rmse": "< 65"}, "challenge": {"cost": "superior"}},
+        policy={
+            "measure": {"test_days": 28, "delay_days": 7},
+            "gate": {"rmse": "< 65"},
+            "challenge": {"cost": "superior"},
+        },
         gate=(
             RuleResult(
                 rule="rmse < 65",

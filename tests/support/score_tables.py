@@ -5,8 +5,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-from promotion.config.promotion_yaml import Policy, policy_from_raw
+from promotion.config.policy import Policy
 from promotion.judgement.table import Scores, scores_from_table
+
+from tests.support.policies import policy_from_raw
 
 MEASURE: dict[str, Any] = {
     "test_days": 7,

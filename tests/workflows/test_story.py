@@ -385,7 +385,7 @@ def test_an_override_commits_who_and_why_and_then_moves(rolled_back: Stage) -> N
 
     assert run.code == 0, run.log
     assert pin is not None and pin.version == 2 and pin.override is not None
-    assert pin.override["reason"] == reason
+    assert pin.override.reason == reason
     assert pin.source_tree == rolled_back.git("rev-parse", "refs/heads/main:models/tiny")
     assert rolled_back.champion() == 2
     assert not list(rolled_back.root.rglob("pwned"))

@@ -5,6 +5,7 @@ tree where the version's own tag and this checkout agree. What cannot be proven,
 won, is marked `adopted: true`.
 """
 
+import re
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,10 +14,12 @@ from pathlib import Path
 import yaml
 
 from promotion.config.edit import pin_lines, splice
-from promotion.config.promotion_yaml import FILE, MODEL_NAME, Promotion, parse
+from promotion.config.pin import PinRecord
+from promotion.config.policy import FILE
+from promotion.config.promotion_yaml import Promotion, parse
+from promotion.config.sections import MODEL_NAME
 from promotion.errors import PromotionError
 from promotion.git.repo import Repo
-from promotion.records import PinRecord
 from promotion.registry.client import CHAMPION, RegisteredModel, Registry
 from promotion.registry.ledger import has_ledger
 
@@ -86,7 +89,7 @@ def adoptable(promotion: Promotion, registered: dict[str, RegisteredModel]) -> l
         why_not = None
         if has_ledger(model.tags):
             why_not = "the ledger says that this project set it before; use `promote.py history` and rollback.py"
-        elif not MODEL_NAME.fullmatch(name):
+        elif not re.fullmatch(MODEL_NAME, name):
             why_not = "its name is not one for a folder (letters, digits, `.`, `_`, `-`), so it cannot be adopted"
         found.append(Adoptable(name, champion, entry is not None, why_not))
     return found
@@ -204,7 +207,7 @@ def adopt(
     Without names nothing is written: the lines say what could be adopted. The registry is only read.
     """
     text = path.read_bytes().decode("utf-8") if path.is_file() else None
-    promotion = Promotion({}) if text is None else parse(text, file=str(path))
+    promotion = Promotion(models={}) if text is None else parse(text, file=str(path))
     found = adoptable(promotion, registry.models())
     if not names and not everything:
         listed = [str(item) for item in found]

@@ -195,7 +195,7 @@ def entry_of(diff: Difference, *, by: str, note: str | None = None) -> LedgerEnt
     if change is None:
         raise PromotionError(f"main's history has no pin of {diff.model}; there is nothing to record")
     if note is None and pin is not None and pin.override is not None:
-        note = f"{pin.override['by']}: {pin.override['reason']}"
+        note = f"{pin.override.by}: {pin.override.reason}"
     return LedgerEntry(
         height=diff.desired.height,
         era=diff.desired.era,

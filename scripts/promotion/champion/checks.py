@@ -7,8 +7,9 @@ from pathlib import Path
 
 from promotion.champion.desired import Difference, Main
 from promotion.champion.pins import PinChange
+from promotion.config.pin import PinRecord
 from promotion.errors import PromotionError
-from promotion.records import Evaluation, PinRecord
+from promotion.records import Evaluation
 from promotion.registry.client import Registry, Version
 from promotion.registry.evidence import judge_evidence, read_evidence
 from promotion.registry.ledger import was_champion

@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 from promotion.champion.pins import PinChange, PinHistory
-from promotion.config.promotion_yaml import FILE, Entry, Promotion, model_entry, parse
+from promotion.config.pin import PinRecord
+from promotion.config.policy import FILE
+from promotion.config.promotion_yaml import Entry, Promotion, model_entry, parse
 from promotion.errors import PromotionError
 from promotion.git.repo import Repo
-from promotion.records import PinRecord
 from promotion.registry.client import CHAMPION, RegisteredModel
 from promotion.registry.ledger import LedgerEntry, has_ledger, read_ledger
 

@@ -12,11 +12,12 @@ from pathlib import Path
 from promotion.champion.apply import plan_model
 from promotion.champion.rollback import entry_at, promotion_text, refuse_problems
 from promotion.config.edit import splice
-from promotion.config.promotion_yaml import FILE
+from promotion.config.pin import Override as Why
+from promotion.config.pin import PinRecord
+from promotion.config.policy import FILE
 from promotion.errors import PromotionError
 from promotion.git.commits import REMOTE, Change, commit_on, fetch_refs
 from promotion.git.repo import Repo
-from promotion.records import PinRecord
 from promotion.registry.client import Registry, Version
 from promotion.text.escape import clean, code, markdown
 
@@ -59,11 +60,11 @@ def prepare_override(
         source_tree=tree,
         digest=_digest(registry, version),
         evidence=_matching(SHA256, version.tags.get("evidence")),
-        override={"by": clean(by, 100), "reason": clean(reason, 500)},
+        override=Why(by=clean(by, 100), reason=clean(reason, 500)),
         adopted=tree is None,
     )
     subject = f"Override: {model} to version {to}"
-    message = f"{subject}\n\n{pin.override['reason']}\n\nOverridden by {pin.override['by']}." if pin.override else ""
+    message = f"{subject}\n\n{pin.override.reason}\n\nOverridden by {pin.override.by}." if pin.override else ""
     change = Change(
         trees={} if tree is None else {f"models/{model}": tree},
         files={FILE: splice(promotion_text(repo, base), {model: pin})},
@@ -82,7 +83,7 @@ def body_of(found: Override) -> str:
     return (
         f"**Merging moves `@champion` of {code(found.model)}: {before} -> {found.to.version}, by override** "
         f"({said}).\n\n"
-        f"Reason: {markdown(found.to.override['reason'])}\nBy {code(found.to.override['by'])}.\n\n"
+        f"Reason: {markdown(found.to.override.reason)}\nBy {code(found.to.override.by)}.\n\n"
         f"The commit puts `models/{found.model}/` at the version's tree and writes the pin with `override`, "
         "which every later report and the history show.\n"
     )

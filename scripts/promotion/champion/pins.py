@@ -1,18 +1,15 @@
 """Pins in time: what every first-parent commit of main says about the champions."""
 
 import functools
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import yaml
-
-from promotion.config.promotion_yaml import FILE
+from promotion.config.pin import Override, PinRecord
+from promotion.config.policy import FILE
+from promotion.config.strict import compose
+from promotion.errors import PromotionError
 from promotion.git.repo import Commit, Repo
-from promotion.records import PinRecord
-
-LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml where it is there
 
 
 @dataclass(frozen=True)
@@ -30,108 +27,26 @@ def lenient_pins(text: str | None) -> dict[str, PinRecord | None] | None:
     History is read leniently because yesterday's file need not fit today's schema; only the file at
     the tip goes through the strict loader.
     """
-    quick = quick_pins(text or "")
-    return slow_pins(text) if quick is None else quick
-
-
-def slow_pins(text: str | None) -> dict[str, PinRecord | None] | None:
-    """Return what `lenient_pins` does by building the whole file."""
     try:
-        raw: Any = yaml.load(text or "", Loader=LOADER)
-    except yaml.YAMLError:
+        data = compose(text or "", FILE).data
+    except PromotionError:
         return None
-    models = raw.get("models") if isinstance(raw, dict) else None
+    models = data.get("models") if isinstance(data, dict) else None
     if not isinstance(models, dict):
         return None
-    return {str(name): _pin(entry.get("champion")) for name, entry in models.items() if isinstance(entry, dict)}
-
-
-def quick_pins(text: str) -> dict[str, PinRecord | None] | None:
-    """Return what `slow_pins` does by building only the champions, or None where the file is not that plain.
-
-    A file of a thousand models is one event stream of libyaml; nearly all champions are the same as in the
-    revision before, so their texts are remembered. Anchors, aliases, tags and odd keys are left to the slow way.
-    """
-    try:
-        blocks = _champion_blocks(text)
-        return None if blocks is None else {name: block and _pin_of(*block) for name, block in blocks.items()}
-    except (yaml.YAMLError, _Odd):
-        return None
-
-
-class _Odd(Exception):
-    """A file that the quick way does not read."""
-
-
-@functools.lru_cache(maxsize=100_000)
-def _pin_of(block: str, column: int) -> PinRecord | None:
-    return _pin(yaml.load(" " * column + block, Loader=LOADER))
-
-
-def _champion_blocks(text: str) -> dict[str, tuple[str, int] | None] | None:
-    """Return model -> (text of its champion, its first column), None for a model without one."""
-    found: dict[str, tuple[str, int] | None] | None = None
-    keys: list[str | None] = []  # of the open collections: the key in hand, or None where a key comes next
-    starts: list[yaml.Mark] = []
-    documents = 0
-    for event in yaml.parse(text, Loader=LOADER):
-        documents += isinstance(event, yaml.DocumentStartEvent)
-        if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None) or getattr(event, "tag", None):
-            raise _Odd
-        starts_a_value = isinstance(event, yaml.CollectionStartEvent | yaml.ScalarEvent) and None not in keys[-1:]
-        again = (keys == ["models"] and found is not None) or (len(keys) == 2 and keys[1] in (found or ()))
-        if documents > 1 or (starts_a_value and again):
-            raise _Odd  # two documents, or a key that stands twice
-        if isinstance(event, yaml.CollectionStartEvent):
-            if len(keys) == 1 and keys == ["models"]:
-                if not isinstance(event, yaml.MappingStartEvent):
-                    return None
-                found = {}
-            elif len(keys) == 2 and keys[0] == "models" and found is not None:
-                if keys[1] is None:
-                    raise _Odd
-                if isinstance(event, yaml.MappingStartEvent):
-                    found[keys[1]] = None
-            elif keys and keys[-1] is None:
-                raise _Odd  # a key that is a collection
-            keys.append(None if isinstance(event, yaml.MappingStartEvent) else "-")
-            starts.append(event.start_mark)
-            continue
-        if isinstance(event, yaml.CollectionEndEvent):
-            keys.pop()
-            start = starts.pop()
-        elif isinstance(event, yaml.ScalarEvent):
-            if keys and keys[-1] is None:
-                keys[-1] = _plain_key(event)
-                continue
-            start = event.start_mark
-        else:
-            continue
-        if len(keys) == 3 and keys[0] == "models" and keys[2] == "champion" and found is not None and keys[1] in found:
-            found[str(keys[1])] = (text[start.index : event.end_mark.index], start.column)
-        if keys and keys[-1] != "-":
-            keys[-1] = None
-    return found
-
-
-def _plain_key(event: yaml.ScalarEvent) -> str:
-    """A key that YAML reads as text, whatever its version."""
-    odd = event.value == "-" or event.value.lower() in ("true", "false", "yes", "no", "on", "off", "null", "y", "n")
-    if odd or not re.fullmatch(r"[A-Za-z][A-Za-z0-9._ =-]*", event.value):
-        raise _Odd
-    return event.value
+    return {name: _pin(entry.get("champion")) for name, entry in models.items() if isinstance(entry, dict)}
 
 
 def _pin(raw: Any) -> PinRecord | None:
+    """A pin as it stands there, unchecked."""
     if not isinstance(raw, dict) or not isinstance(raw.get("version"), int):
         return None
-    override = raw.get("override")
-    return PinRecord(
+    why = raw.get("override")
+    said = {key: str(raw[key]) for key in ("source_tree", "digest", "evidence") if raw.get(key) is not None}
+    return PinRecord.model_construct(
         version=raw["version"],
-        source_tree=None if raw.get("source_tree") is None else str(raw["source_tree"]),
-        digest=None if raw.get("digest") is None else str(raw["digest"]),
-        evidence=None if raw.get("evidence") is None else str(raw["evidence"]),
-        override={str(k): str(v) for k, v in override.items()} if isinstance(override, dict) else None,
+        **said,
+        override=Override.model_construct(**{k: str(v) for k, v in why.items()}) if isinstance(why, dict) else None,
         adopted=raw.get("adopted") is True,
     )
 

@@ -11,11 +11,12 @@ from promotion.champion.apply import Planned, plan_model
 from promotion.champion.desired import current_state
 from promotion.champion.pins import PinChange, PinHistory, went_back
 from promotion.config.edit import splice
-from promotion.config.promotion_yaml import FILE, Entry, parse
+from promotion.config.pin import Override, PinRecord
+from promotion.config.policy import FILE
+from promotion.config.promotion_yaml import Entry, parse
 from promotion.errors import PromotionError
 from promotion.git.commits import Change, commit_on
 from promotion.git.repo import Repo, pull_request
-from promotion.records import PinRecord
 from promotion.registry.client import Registry
 from promotion.registry.ledger import LedgerEntry, was_champion
 from promotion.text.escape import clean
@@ -160,7 +161,7 @@ def _with_reason(model: str, pin: PinRecord, freeze: str, reason: str | None, by
     """A pin that passes the freeze: promote runs unattended after the merge, so the reason travels in the pin."""
     if not reason:
         raise PromotionError(f"{model} is frozen ({freeze}); a rollback passes with --reason TEXT; nothing was pushed")
-    return pin.model_copy(update={"override": {"by": clean(by, 100), "reason": clean(reason, 500)}})
+    return pin.model_copy(update={"override": Override(by=clean(by, 100), reason=clean(reason, 500))})
 
 
 def _undone(history: PinHistory, model: str, target: Champion | None) -> tuple[PinChange, ...]:

@@ -2,9 +2,9 @@
 
 import yaml
 
+from promotion.config.pin import PinRecord
 from promotion.config.promotion_yaml import FILE, parse
 from promotion.errors import PromotionError
-from promotion.records import PinRecord
 
 
 def pin_lines(pin: PinRecord) -> list[str]:
@@ -15,8 +15,7 @@ def pin_lines(pin: PinRecord) -> list[str]:
         if value is not None:
             lines.append(f"{key}: {_scalar(value)}")
     if pin.override is not None:
-        inner = ", ".join(f"{key}: {_quoted(value)}" for key, value in pin.override.items())
-        lines.append(f"override: {{{inner}}}")
+        lines.append(f"override: {{by: {_quoted(pin.override.by)}, reason: {_quoted(pin.override.reason)}}}")
     if pin.adopted:
         lines.append("adopted: true")
     return lines

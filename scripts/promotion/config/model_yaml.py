@@ -1,16 +1,52 @@
 """A model folder from the outside: its model.yaml, its windows in time, its files. Imports no model code."""
 
 import hashlib
+import math
+import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
+from typing import Annotated, Any
 
-from promotion.config.strict import Reader, compose, plain
+from pydantic import AfterValidator, Field
+
+from promotion.config.mistakes import Mistake, empty, validated
+from promotion.config.policy import Measure
+from promotion.config.sections import Listed, Section, must
+from promotion.config.strict import Loc, Node, Tree, compose, read_text
 from promotion.errors import PromotionError
 from promotion.model import Spec, Window
+from promotion.text.escape import clean
 
 LOCK = "requirements/train.txt"
-KEYS = ("as_of", "train_days", "validation_days", "seed", "parameters", "trusted_types")
+FILES = ("model.yaml", "data.py", "train.py")
+DATE = "a date such as 2018-08-08"
+Days = Annotated[int, Field(ge=1, le=36_600)]
+
+
+def _within_reach(day: date) -> date:
+    """Windows before and after `day` can be computed."""
+    if not 1000 <= day.year <= 9000:
+        raise must(f"{DATE}, of the years 1000 to 9000")
+    return day
+
+
+class ModelYaml(Section):
+    """What is trained, on which days."""
+
+    as_of: Annotated[date, AfterValidator(_within_reach), Field(title=DATE)]
+    """First test day, the simulated go-live; a retrain with new data moves only this."""
+    train_days: Days
+    """Days of the training window, which ends where the validation window begins."""
+    validation_days: Days
+    """Days of the validation window; its labels are known by as_of."""
+    seed: Annotated[int, Field(ge=0, le=2**32 - 1)]
+    """Of every random choice in training."""
+    parameters: dict[str, Any] = Field(default_factory=dict)
+    """What train.py is given as `spec.parameters`; any keys."""
+    trusted_types: Annotated[tuple[str, ...], Listed("a list of type names")] = ()
+    """Types that the saved model may contain beyond those that skops trusts by itself."""
 
 
 @dataclass(frozen=True)
@@ -23,43 +59,103 @@ class Windows:
     labels_known_by: date
 
 
-def read_spec(folder: Path) -> Spec:
-    """Read `folder`/model.yaml; raise PromotionError with file:line for the first mistake."""
-    for name in ("model.yaml", "data.py", "train.py"):
+def read_spec(folder: Path, *, shown: Path | None = None) -> Spec:
+    """Read `folder`/model.yaml; raise PromotionError with file:line for every mistake.
+
+    shown: the folder that errors name, where `folder` is a copy of it.
+    """
+    shown = folder if shown is None else shown
+    for name in FILES:
         if not (folder / name).is_file():
-            raise PromotionError(f"a model folder needs {name} (see the README, Add a model)", file=folder / name)
-    path = folder / "model.yaml"
-    try:
-        return parse_spec(path.read_text(encoding="utf-8"), str(path))
-    except UnicodeDecodeError:
-        raise PromotionError("not a UTF-8 text file", file=path) from None
+            raise PromotionError(f"a model folder needs {name} (see models/README.md)", file=shown / name)
+    return parse_spec(read_text(folder / FILES[0], missing="see models/README.md"), str(shown / FILES[0]))
 
 
-def parse_spec(text: str, path: str) -> Spec:
-    """Read a model.yaml from its text; raise PromotionError with `path` and the line of the first mistake."""
-    node = compose(text, path)
-    reader = Reader(path)
-    if node is None:
-        raise PromotionError(f"empty; it needs {', '.join(KEYS[:4])}", file=path, line=1)
-    parts = reader.mapping(node, "model.yaml", required=KEYS[:4], optional=KEYS[4:])
-    as_of = reader.scalar(parts["as_of"], "as_of", ("timestamp",), "a date such as 2018-08-08")
-    if type(as_of) is not date:
-        raise reader.error(parts["as_of"], f"`as_of` must be a date such as 2018-08-08, not {parts['as_of'].value}")
-    parameters = {}
-    if "parameters" in parts:
-        for key, value in reader.items(parts["parameters"], "parameters"):
-            parameters[key.value] = plain(value)
-    types = plain(parts["trusted_types"]) if "trusted_types" in parts else []
-    if not isinstance(types, list) or not all(isinstance(item, str) for item in types):
-        raise reader.error(parts["trusted_types"], "`trusted_types` must be a list of type names")
+def parse_spec(text: str, file: str) -> Spec:
+    """Read a model.yaml from its text; `file` is the name that errors use."""
+    tree = _tree(text, file)
+    found = validated(ModelYaml, tree, (), name=_name, others=_unseen(tree))
     return Spec(
-        as_of=as_of,
-        train_days=reader.integer(parts["train_days"], "train_days", low=1),
-        validation_days=reader.integer(parts["validation_days"], "validation_days", low=1),
-        seed=reader.integer(parts["seed"], "seed", low=0, high=2**32 - 1),
-        parameters=parameters,
-        trusted_types=tuple(types),
+        as_of=found.as_of,
+        train_days=found.train_days,
+        validation_days=found.validation_days,
+        seed=found.seed,
+        parameters=found.parameters,
+        trusted_types=found.trusted_types,
     )
+
+
+def _tree(text: str, file: str) -> Tree:
+    tree = compose(text, file)
+    if tree.root is None:
+        needed = [f"`{key}`" for key, field in ModelYaml.model_fields.items() if field.is_required()]
+        raise PromotionError(f"empty; it needs {', '.join(needed)}", file=file, line=1)
+    return tree
+
+
+def _name(loc: Loc) -> str:
+    return f"`{clean('.'.join(map(str, loc)), 80)}`" if loc else "the file"
+
+
+def _unseen(tree: Tree) -> Iterator[Mistake]:
+    """Parameters that a record cannot keep, and keys without a value."""
+    for loc in empty(tree.root, free=lambda loc: len(loc) > 1):
+        yield loc, f"{_name(loc)} is empty; give it a value, or leave it out"
+    for loc, node in _scalars(("parameters",), tree.node(("parameters",))):
+        if isinstance(node.data, float) and not math.isfinite(node.data):
+            yield loc, f"{_name(loc)} is {node.text}, which is no finite number"
+        elif isinstance(node.data, date):
+            yield loc, f"{_name(loc)} is a date to YAML; put it in quotes"
+        elif node.plain and isinstance(node.data, str) and re.fullmatch(r"[-+]?[0-9_]+", node.text):
+            yield loc, f"{_name(loc)} is too large a number, {clean(node.text, 60)}; put it in quotes if it is text"
+
+
+def _scalars(loc: Loc, node: Node | None) -> Iterator[tuple[Loc, Node]]:
+    if node is None or (len(loc) == 1 and node.mapping is None):
+        return
+    if node.items is None:
+        yield loc, node
+        return
+    for index, item in enumerate(node.items):
+        inner = ((*loc, item[0].text), item[1]) if isinstance(item, tuple) else ((*loc, index), item)
+        yield from _scalars(*inner)
+
+
+def read_as_of(text: str, file: str) -> date:
+    """Return as_of of a model.yaml's text; raise PromotionError with file:line where it is not a date."""
+    return _as_of(text, file)[0]
+
+
+def move_as_of(text: str, to: date, file: str) -> str:
+    """Return a model.yaml's text with another as_of; every other byte, comments too, stays."""
+    _, node = _as_of(text, file)
+    changed = text[: node.start.index] + to.isoformat() + text[node.end.index :]
+    if read_as_of(changed, file) != to:
+        raise PromotionError("as_of cannot be set without changing other lines; set it by hand", file=file)
+    return changed
+
+
+def _as_of(text: str, file: str) -> tuple[date, Node]:
+    """as_of and its node; the rest of the file is not judged."""
+    tree = _tree(text, file)
+    node = tree.node(("as_of",))
+    if node is None:
+        raise PromotionError("the file lacks `as_of`, the first test day", file=file, line=1)
+    if type(node.data) is not date:
+        raise tree.error(f"`as_of` must be {DATE}, not `{clean(node.text, 60)}`", node.start.index)
+    return node.data, node
+
+
+def newest_as_of(today: date, measure: Measure) -> date:
+    """The latest first test day whose whole window is labelled today: as_of + test_days + delay_days <= today."""
+    return today - timedelta(days=measure.test_days + measure.delay_days)
+
+
+def as_date(text: str) -> date:
+    """Read a date such as 2026-11-07; raise ValueError for anything else."""
+    if not re.fullmatch(r"\d{4}-\d{2}-\d{2}", text):
+        raise ValueError(f"`{text}` is not a date such as 2026-11-07")
+    return date.fromisoformat(text)
 
 
 def windows(spec: Spec, *, test_days: int, delay_days: int) -> Windows:

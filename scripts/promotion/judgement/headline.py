@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from promotion.config.promotion_yaml import Policy
+from promotion.config.policy import Policy
 from promotion.judgement.metrics import Metric
 from promotion.records import Looks, RuleResult, Side
 from promotion.text import figures as text

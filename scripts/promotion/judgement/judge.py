@@ -5,7 +5,7 @@ from datetime import date, timedelta
 from pathlib import Path
 
 from promotion import __version__
-from promotion.config.promotion_yaml import ChallengeRule, Policy, Target
+from promotion.config.policy import ChallengeRule, Policy, Target
 from promotion.config.strict import suggestion
 from promotion.errors import PromotionError
 from promotion.judgement.headline import headline
@@ -65,7 +65,9 @@ def floors(
     check_policy(policy, scores.task)
     metrics, slices = available(scores, policy), slices_of(scores, policy)
     requests = [
-        (floor, request) for floor in policy.gate for request in _requests(floor.target, slices, policy, floor.line)
+        (floor, request)
+        for floor in policy.gate
+        for request in _requests(floor.target, slices, policy, policy.line_of(floor))
     ]
     wanted = [Statistic(metrics[r.metric], r.slice) for _, r in requests if r.metric in metrics]
     measured = Measured(scores, policy, wanted, seed=_seed(test_digest(scores)), count=replicates)
@@ -131,7 +133,7 @@ def judge(
             champion,
             looks,
         ),
-        policy=policy.raw,
+        policy=policy,
         policy_digest=policy.digest,
         test=JudgedRows(
             first=_iso(scores.first),
@@ -205,14 +207,14 @@ class _Judgement:
         self.requests = [
             (rule, request)
             for rule in policy.challenge.rules
-            for request in _requests(rule.target, slices, policy, rule.line)
+            for request in _requests(rule.target, slices, policy, policy.line_of(rule))
         ]
         for rule, request in self.requests:
             if request.metric not in self.metrics:
                 raise PromotionError(
                     f"a rule on `{request.metric}`: the score table has no probabilities",
                     file=policy.file,
-                    line=rule.line,
+                    line=policy.line_of(rule),
                 )
         self.first = self.metrics[policy.challenge.rules[0].target.metric]
         self.statistics = self._all_statistics(slices)
@@ -333,7 +335,7 @@ def contrast_of(rule: ChallengeRule, metric: Metric) -> Contrast:
     return Contrast(1.0, -(1 - metric.sign * rule.margin)) if rule.relative else DIFFERENCE
 
 
-def _requests(target: Target, slices: dict[str, list[str]], policy: Policy, line: int) -> list[Request]:
+def _requests(target: Target, slices: dict[str, list[str]], policy: Policy, line: int | None) -> list[Request]:
     """A rule's target as statistics of this table: one, or one for every value of the slice column."""
     if target.column is None:
         return [Request(target.metric, None)]
@@ -345,7 +347,7 @@ def _requests(target: Target, slices: dict[str, list[str]], policy: Policy, line
             f"no row has {target.column}={target.value}, so the rule on it cannot pass"
             + suggestion(target.value, tuple(values)),
             file=policy.file,
-            line=line or None,
+            line=line,
         )
     return [Request(target.metric, (target.column, target.value))]
 

@@ -10,7 +10,7 @@ from functools import cached_property
 
 import numpy as np
 
-from promotion.config.promotion_yaml import Policy
+from promotion.config.policy import Policy
 from promotion.errors import PromotionError
 from promotion.judgement.clusters import Accumulator, ClusterSums, empty, exponent, grouped
 from promotion.judgement.hashing import combine

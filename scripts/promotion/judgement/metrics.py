@@ -12,7 +12,7 @@ from typing import Literal
 
 import numpy as np
 
-from promotion.config.promotion_yaml import CustomMetric, Measure, Policy
+from promotion.config.policy import CustomMetric, Measure, Policy
 from promotion.config.strict import suggestion
 from promotion.errors import PromotionError
 from promotion.judgement.formula import Formula
@@ -114,13 +114,13 @@ def _net_benefit(task: Task) -> Metric:
     )
 
 
-def _custom(metric: CustomMetric, file: str | None) -> Metric:
-    formula = Formula(metric.formula, file=file)
+def _custom(name: str, metric: CustomMetric, file: str | None, line: int | None) -> Metric:
+    formula = Formula(metric.formula, file=file, line=line)
     return Metric(
-        metric.name,
-        tuple(f"{metric.name}.{name}" for name in formula.names),
-        lambda s: formula({name: s[f"{metric.name}.{name}"] for name in formula.names}),
-        better=metric.better,  # type: ignore[arg-type]
+        name,
+        tuple(f"{name}.{part}" for part in formula.names),
+        lambda s: formula({part: s[f"{name}.{part}"] for part in formula.names}),
+        better=metric.better,
         unit=metric.unit,
         needs="",
         positive=False,
@@ -134,18 +134,20 @@ def metrics_of(policy: Policy, task: Task) -> dict[str, Metric]:
     if policy.measure.dollars:
         found["net_benefit"] = _net_benefit(task)
     found |= {name: metric for name, metric in BUILT_IN.items() if metric.task == task}
-    for custom in policy.measure.metrics:
-        if custom.name in found or custom.name in BUILT_IN or custom.name in (*RANKED, "net_benefit"):
+    for name, custom in policy.measure.metrics.items():
+        line = policy.line_of(f"metrics.{name}")
+        if name in BUILT_IN or name in (*RANKED, "net_benefit"):
             raise PromotionError(
-                f"measure.metrics.{custom.name} has the name of a built-in metric; call it something else",
+                f"measure.metrics.{name} has the name of a built-in metric; call it something else",
                 file=policy.file,
+                line=line,
             )
-        found[custom.name] = _custom(custom, policy.file)
+        found[name] = _custom(name, custom, policy.file, line)
     return found
 
 
 def check_policy(policy: Policy, task: Task | None = None) -> None:
-    """Raise PromotionError, with the policy's line, for a rule that no score table of `task` could ever answer.
+    """Raise PromotionError, with the policy's lines, for every rule that no score table of `task` could ever answer.
 
     That is an unknown metric (with a suggestion), a metric that is not a sum in a challenge rule, and
     a relative margin on a metric that can be 0 or less.
@@ -154,30 +156,28 @@ def check_policy(policy: Policy, task: Task | None = None) -> None:
     known = {t: metrics_of(policy, t) for t in tasks}
     names = tuple(dict.fromkeys(name for found in known.values() for name in found))
     ranked = RANKED if "classification" in tasks else ()
-    for floor in policy.gate:
-        _known(policy, floor.target.metric, names + ranked, floor.line)
+    mistakes = [
+        (_unknown(floor.target.metric, names + ranked), policy.line_of(floor))
+        for floor in policy.gate
+        if floor.target.metric not in names + ranked
+    ]
     for rule in policy.challenge.rules:
-        name = rule.target.metric
+        name, line = rule.target.metric, policy.line_of(rule)
         if name in ranked:
-            raise PromotionError(
-                f"`{name}` is not a sum over rows, so it can be a floor but not a challenge rule",
-                file=policy.file,
-                line=rule.line,
+            mistakes.append((f"`{name}` is not a sum over rows, so it can be a floor but not a challenge rule", line))
+        elif name not in names:
+            mistakes.append((_unknown(name, names), line))
+        elif rule.relative and not all(found[name].positive for found in known.values() if name in found):
+            mistakes.append(
+                (f"`{name}` can be 0 or less, so a margin in % of it means nothing; give it in its own units", line)
             )
-        _known(policy, name, names, rule.line)
-        if rule.relative and not all(found[name].positive for found in known.values() if name in found):
-            raise PromotionError(
-                f"`{name}` can be 0 or less, so a margin in % of it means nothing; give it in its own units",
-                file=policy.file,
-                line=rule.line,
-            )
+    if mistakes:
+        raise PromotionError.several(mistakes, file=policy.file)
 
 
-def _known(policy: Policy, name: str, names: tuple[str, ...], line: int) -> None:
-    if name in names:
-        return
+def _unknown(name: str, names: tuple[str, ...]) -> str:
     why = "no `dollars` in `measure`" if name == "net_benefit" else f"unknown metric{suggestion(name, names)}"
-    raise PromotionError(f"a rule on `{name}`: {why}", file=policy.file, line=line or None)
+    return f"a rule on `{name}`: {why}"
 
 
 def dollars(

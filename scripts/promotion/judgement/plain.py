@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from promotion.config.promotion_yaml import Policy
+from promotion.config.policy import Policy
 from promotion.errors import PromotionError
 from promotion.judgement.table import SIDES, Progress, Scores, open_scores, scores_from_table
 

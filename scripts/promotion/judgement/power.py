@@ -4,7 +4,7 @@ import math
 from datetime import date
 from statistics import NormalDist
 
-from promotion.config.promotion_yaml import ChallengeRule, Policy
+from promotion.config.policy import ChallengeRule, Policy
 from promotion.judgement.rules import rule_name, tail
 from promotion.records import Evaluation, Power, finite
 

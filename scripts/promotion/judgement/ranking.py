@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from promotion.config.promotion_yaml import Policy
+from promotion.config.policy import Policy
 from promotion.judgement.table import Scores
 from promotion.records import Comparison, Estimate, finite
 

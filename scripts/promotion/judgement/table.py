@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from promotion.config.promotion_yaml import Policy
+from promotion.config.policy import Policy
 from promotion.config.strict import suggestion
 from promotion.errors import PromotionError
 from promotion.judgement.digest import digest_rows

@@ -3,9 +3,7 @@
 from collections.abc import Iterator
 from itertools import islice
 
-import yaml
-
-from promotion.config.strict import compose
+from promotion.config.strict import Node, compose
 from promotion.errors import PromotionError
 from promotion.git.repo import Repo
 from promotion.records import Changed, FileChange
@@ -46,36 +44,36 @@ def _spec(repo: Repo, tree: str | None) -> dict[str, str]:
     if blob is None:
         return {}
     try:
-        root = compose(repo.git("cat-file", "blob", blob), SPEC)
-    except (PromotionError, RecursionError):
+        root = compose(repo.git("cat-file", "blob", blob), SPEC).root
+    except PromotionError:
         return {}
     return {} if root is None else dict(islice(_flat(root, ""), MOST_KEYS))
 
 
-def _flat(node: yaml.Node, name: str, depth: int = 0) -> Iterator[tuple[str, str]]:
+def _flat(node: Node, name: str, depth: int = 0) -> Iterator[tuple[str, str]]:
     """("parameters.settings.max_depth", "2"), …; a list is one text."""
-    if isinstance(node, yaml.MappingNode) and node.value and depth < DEEPEST:
-        for key, value in node.value:
+    if node.mapping and depth < DEEPEST:
+        for key, value in node.mapping:
             yield from _flat(value, f"{name}.{''.join(_words(key))}"[: 2 * LONGEST], depth + 1)
     else:
         yield _text(name.removeprefix(".")), _text("".join(_words(node)))
 
 
-def _words(node: yaml.Node) -> Iterator[str]:
+def _words(node: Node) -> Iterator[str]:
     """A value as its file has it, on one line, and no more of it than is shown."""
     return islice(_all_words(node), LONGEST + 1)
 
 
-def _all_words(node: yaml.Node, depth: int = 0) -> Iterator[str]:
-    if isinstance(node, yaml.ScalarNode):
-        yield node.value[: LONGEST + 1]
+def _all_words(node: Node, depth: int = 0) -> Iterator[str]:
+    if node.items is None:
+        yield node.text[: LONGEST + 1]
         return
     if depth == DEEPEST:
         yield "…"
         return
-    mapping = isinstance(node, yaml.MappingNode)
+    mapping = node.mapping is not None
     yield "{" if mapping else "["
-    for i, item in enumerate(node.value):
+    for i, item in enumerate(node.items):
         yield ", " if i else ""
         if mapping:
             yield from _all_words(item[0], depth + 1)

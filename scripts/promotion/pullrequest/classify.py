@@ -5,11 +5,13 @@ from datetime import UTC, datetime
 
 from promotion.champion.pins import PinHistory
 from promotion.config.model_yaml import LOCK, lock_digest, training_key
-from promotion.config.promotion_yaml import FILE, Entry, Promotion, parse
+from promotion.config.pin import PinRecord
+from promotion.config.policy import FILE
+from promotion.config.promotion_yaml import Entry, Promotion, parse
 from promotion.errors import PromotionError
 from promotion.git.repo import Repo
 from promotion.pullrequest.changed import changed
-from promotion.records import Action, ModelPlan, PinRecord, Plan
+from promotion.records import Action, ModelPlan, Plan
 from promotion.registry.client import CHAMPION, RegisteredModel, Registry
 from promotion.registry.ledger import has_ledger, read_ledger, was_champion
 
@@ -49,7 +51,7 @@ def classify(repo: Repo, registry: Registry, *, base: str, merge: str, head: str
         raise PromotionError("missing in the merge result; every checkout needs one (see the README)", file=FILE)
     after = parse(text)
     before_text = repo.file_at(base, FILE)
-    before = parse(before_text, file=f"{FILE} of the base") if before_text is not None else Promotion({})
+    before = parse(before_text, file=f"{FILE} of the base") if before_text is not None else Promotion(models={})
     lock = lock_digest(repo.file_at(merge, LOCK))
     history = PinHistory(repo, base)
     states = _states(repo, base, merge, before, after)
@@ -186,7 +188,7 @@ def _plan(state: State, registry: Registry, history: PinHistory, lock: str, *, i
     if action == "verify":
         action, reason, effect = _verify(state, registry, history)
         if state.pin is not None and state.pin.override and state.pin != state.champion:
-            first.append(f"Override by {state.pin.override['by']}: {state.pin.override['reason']}")
+            first.append(f"Override by {state.pin.override.by}: {state.pin.override.reason}")
     if action == "train" and key is not None:
         run_id, version = _known(registry, state.model, key)
         if run_id is not None:
@@ -203,8 +205,9 @@ def _plan(state: State, registry: Registry, history: PinHistory, lock: str, *, i
         key=key,
         champion=state.champion,
         pin=state.pin,
-        policy=None if owner is None else owner.policy.raw,
+        policy=None if owner is None else owner.policy,
         policy_digest=None if owner is None else owner.policy.digest,
+        policy_place=None if owner is None else owner.policy.place,
         says_first=tuple(first),
         merge_effect=effect,
         run_id=run_id,
@@ -231,7 +234,7 @@ def _verify(state: State, registry: Registry, history: PinHistory) -> tuple[Acti
     if new == old:
         return "verify", "its folder comes back to the tree that is pinned", "nothing changes"
     move = f"@champion {before} -> {new.version}"
-    by = "" if new.override is None else f", override by {new.override['by']}"
+    by = "" if new.override is None else f", override by {new.override.by}"
     listed = registry.model(state.model)
     entry = None if listed is None else was_champion(read_ledger(listed.tags), new)
     if entry is not None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import yaml
 
 from promotion.config.model_yaml import read_spec, windows
-from promotion.config.promotion_yaml import Policy, policy_from_raw
+from promotion.config.policy import Policy
 from promotion.errors import PromotionError
 from promotion.judgement.table import open_scores, predictions_digest, test_digest
 from promotion.pullrequest.workdir import ModelWork
@@ -65,9 +65,9 @@ def check_incoming(
     plan: ModelPlan, whole: Plan, files: ModelWork, *, trained_before: bool = False
 ) -> tuple[Candidate, ScoresInfo, Policy]:
     """Hold candidate and scores against the plan: same tree, files, window, rows. Raise PromotionError if not."""
-    policy = policy_from_raw(plan.model, plan.policy or {}, file=str(files.root.parent / "plan.json"))
+    policy = plan.judged_by
     candidate = Candidate.read(files.candidate_record)
-    spec = read_spec(files.side("candidate").source)
+    spec = read_spec(files.side("candidate").source, shown=Path("models") / plan.model)
     spans = windows(spec, test_days=policy.measure.test_days, delay_days=policy.measure.delay_days)
     want = {"model": plan.model, "key": plan.key, "source_tree": plan.source_tree, "lock": whole.lock}
     want |= {"as_of": str(spec.as_of), "digest": digest_files(files.side("candidate").model)}

@@ -3,11 +3,13 @@
 from collections.abc import Mapping
 
 from promotion.config.edit import splice
-from promotion.config.promotion_yaml import FILE, parse
+from promotion.config.pin import PinRecord
+from promotion.config.policy import FILE
+from promotion.config.promotion_yaml import parse
 from promotion.errors import PromotionError
 from promotion.git.commits import Change, commit_on, fetch_branch, push
 from promotion.git.repo import Repo
-from promotion.records import PinRecord, Plan, Record
+from promotion.records import Plan, Record
 
 UPDATE = "update the branch (the button on the pull request, or `python scripts/retrain.py update`): it is judged again"
 

@@ -3,8 +3,10 @@
 import tempfile
 from pathlib import Path
 
+from promotion.config.pin import PinRecord
 from promotion.errors import PromotionError
-from promotion.records import WINNING, Evaluation, PinRecord, sha256_text
+from promotion.frozen import sha256_text
+from promotion.records import WINNING, Evaluation
 from promotion.registry.client import Registry
 
 FOLDER = "evidence"

@@ -12,8 +12,8 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from promotion.config.pin import PinRecord
 from promotion.errors import PromotionError
-from promotion.records import PinRecord
 
 PLACE = r"(?:(\d{4})\.)?(\d{8})"
 KEY = re.compile(rf"promotion\.ledger\.{PLACE}")

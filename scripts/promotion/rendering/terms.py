@@ -3,7 +3,6 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from promotion.rendering.reported import Reported, results
 
@@ -26,18 +25,18 @@ class Terms:
 
 def terms(reported: Reported) -> Terms:
     """The terms under which a model was judged: its evaluation's policy, else its plan's."""
-    policy = reported.evaluation.policy if reported.evaluation is not None else reported.plan.policy or {}
-    measure, challenge = _mapping(policy, "measure"), _mapping(policy, "challenge")
+    policy = reported.evaluation.policy if reported.evaluation is not None else reported.plan.policy
+    if policy is None:
+        return Terms()
     ruled = {rule.slice.partition("=")[0] for rule in results(reported) if rule.slice is not None}
-    own = {name: (how.get("unit"), how.get("better", "higher")) for name, how in _mapping(measure, "metrics").items()}
-    days = measure.get("test_days")
+    measure, challenge = policy.measure, policy.challenge
     return Terms(
-        test_days=days if isinstance(days, int) else None,
-        confidence=_number(challenge.get("confidence")),
-        looks=challenge["looks"] if isinstance(challenge.get("looks"), int) else None,
-        worthwhile=_number(challenge.get("worthwhile")),
-        units=own,
-        unruled=tuple(str(c) for c in measure.get("slices", ()) if c not in ruled),
+        test_days=measure.test_days,
+        confidence=challenge.confidence,
+        looks=challenge.looks,
+        worthwhile=challenge.worthwhile,
+        units={name: (metric.unit, metric.better) for name, metric in measure.metrics.items()},
+        unruled=tuple(column for column in measure.slices if column not in ruled),
     )
 
 
@@ -56,12 +55,3 @@ def operator_of(rule: str) -> str:
     """`>` of `f1 > 0.2`, with the signs of mathematics for `>=` and `<=`."""
     found = re.search(r">=|<=|>|<", rule)
     return "" if found is None else {">=": "≥", "<=": "≤"}.get(found[0], found[0])
-
-
-def _mapping(raw: Mapping[str, Any], key: str) -> Mapping[str, Any]:
-    found = raw.get(key)
-    return found if isinstance(found, Mapping) else {}
-
-
-def _number(value: Any) -> float | None:
-    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None

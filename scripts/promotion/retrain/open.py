@@ -8,9 +8,9 @@ from pathlib import Path
 
 from promotion.champion.pins import PinHistory
 from promotion.champion.rollback import last_change_is_rollback
-from promotion.config.as_of import move_as_of, newest_as_of, read_as_of
-from promotion.config.model_yaml import Windows, parse_spec, windows
-from promotion.config.promotion_yaml import FILE, Entry, parse
+from promotion.config.model_yaml import Windows, move_as_of, newest_as_of, parse_spec, read_as_of, windows
+from promotion.config.policy import FILE
+from promotion.config.promotion_yaml import Entry, parse
 from promotion.errors import PromotionError
 from promotion.git.commits import Change, commit_on, fetch_branch, push
 from promotion.git.repo import Repo, pull_request

@@ -11,8 +11,9 @@ from datetime import date, timedelta
 
 from promotion.champion.pins import PinHistory
 from promotion.champion.rollback import last_change_is_rollback, promotion_text
-from promotion.config.as_of import as_date, newest_as_of, read_as_of
-from promotion.config.promotion_yaml import FILE, Entry, parse
+from promotion.config.model_yaml import as_date, newest_as_of, read_as_of
+from promotion.config.policy import FILE
+from promotion.config.promotion_yaml import Entry, parse
 from promotion.errors import PromotionError
 from promotion.git.commits import fetch_branch, remote_branches
 from promotion.git.repo import Repo

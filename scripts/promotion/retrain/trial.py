@@ -3,7 +3,7 @@
 import tempfile
 from pathlib import Path
 
-from promotion.config.promotion_yaml import FILE
+from promotion.config.policy import FILE
 from promotion.errors import PromotionError
 from promotion.git.commits import REMOTE
 from promotion.git.repo import Repo

@@ -11,12 +11,13 @@ from pathlib import Path
 
 from promotion.champion.pins import lenient_pins
 from promotion.config.edit import splice
-from promotion.config.promotion_yaml import FILE, parse
+from promotion.config.pin import PinRecord
+from promotion.config.policy import FILE
+from promotion.config.promotion_yaml import parse
 from promotion.errors import PromotionError
 from promotion.git.commits import fetch_branch, identity, push
 from promotion.git.repo import Repo
 from promotion.github.pulls import Host, own_pull
-from promotion.records import PinRecord
 from promotion.text.escape import clean
 
 MOST_FILES = 10

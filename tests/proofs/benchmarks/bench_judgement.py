@@ -46,10 +46,11 @@ def make(rows: int, clusters: int) -> Data:
 def ours(data: Data, *, clustered: bool) -> Callable[[], float]:
     """This project: from the table in memory to the standard error, checks and sums included."""
     import pyarrow as pa
-    from promotion.config.promotion_yaml import policy_from_raw
     from promotion.judgement.measure import DIFFERENCE, Measured, Statistic
     from promotion.judgement.metrics import metrics_of
     from promotion.judgement.table import scores_from_table
+
+    from tests.support.policies import policy_from_raw
 
     raw: dict = {
         "measure": {"test_days": 1, "delay_days": 0, "dollars": {"caught": "amount", "review": 15}},

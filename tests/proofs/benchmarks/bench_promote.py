@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parents[3]
 sys.path[:0] = [str(ROOT / "scripts"), str(ROOT)]
 
 from promotion.champion.apply import apply, plan  # noqa: E402
-from promotion.records import PinRecord  # noqa: E402
+from promotion.config.pin import PinRecord  # noqa: E402
 from promotion.registry.client import Registry  # noqa: E402
 from promotion.registry.ledger import LedgerEntry  # noqa: E402
 

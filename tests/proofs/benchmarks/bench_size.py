@@ -50,7 +50,7 @@ def write_parts(folder: Path, rows: int, *, seed: int = 0) -> None:
 
 def rules(days: int = DAYS):
     """A policy over these parts."""
-    from promotion.config.promotion_yaml import policy_from_raw
+    from tests.support.policies import policy_from_raw
 
     raw = {
         "measure": {

@@ -20,7 +20,7 @@ import pyarrow as pa
 ROOT = Path(__file__).resolve().parents[3]
 sys.path[:0] = [str(ROOT), str(ROOT / "scripts")]
 
-from promotion.config.promotion_yaml import Policy, policy_from_raw  # noqa: E402
+from promotion.config.policy import Policy  # noqa: E402
 from promotion.judgement.judge import contrast_of  # noqa: E402
 from promotion.judgement.measure import CANDIDATE, DIFFERENCE, Measured, Statistic  # noqa: E402
 from promotion.judgement.metrics import metrics_of  # noqa: E402
@@ -30,6 +30,7 @@ from promotion.judgement.rules import Outcome, challenge_rule, tail  # noqa: E40
 from promotion.judgement.table import Scores, scores_from_table  # noqa: E402
 
 from tests.proofs.simulation.world import Week, week  # noqa: E402
+from tests.support.policies import policy_from_raw  # noqa: E402
 
 METRICS = ("net_benefit", "f1")
 TAILS = (0.025, 0.005)  # one look, and one of five

@@ -1,0 +1,197 @@
+"""Every mistake of a file as one sentence with its line: what the YAML, the schema and the loader have to say.
+
+What a key must be is read from the JSON schema, so that a limit is written once, in its section.
+"""
+
+import difflib
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from promotion.config.sections import editor_schema
+from promotion.config.strict import Loc, Node, Tree, suggestion
+from promotion.errors import PromotionError
+from promotion.text.escape import clean
+
+MOST_TOLD = 50
+KEY = "[key]"  # how pydantic ends a place where a key is wrong, not its value
+Mistake = tuple[Loc, str | None]  # a place and a sentence; None: the key is missing
+Schema = dict[str, Any]
+M = TypeVar("M", bound=BaseModel)
+WORDS = {"integer": "a whole number", "number": "a number", "boolean": "true or false", "string": "text"}
+
+
+def validated(
+    model: type[M], tree: Tree, root: Loc, *, name: Callable[[Loc], str], others: Iterable[Mistake], past: bool = False
+) -> M:
+    """Return the value at `root` of a tree as `model`; raise PromotionError with every mistake of it, by line.
+
+    name: how a sentence calls a place. others: mistakes that no schema can see; of one place they count first.
+    past: the text is of an old commit, which followed the style of its day, and only what lies at `root` matters.
+    """
+    value = tree.node(root)
+    found, result = list(others), None
+    try:
+        result = model.model_validate(None if value is None else value.data)
+    except ValidationError as error:
+        said = {loc for loc, _ in found}
+        found += [one for one in _Teller(tree, editor_schema(model), root, name).all(error) if one[0] not in said]
+    own = [*tree.problems, *(() if past else tree.style)]
+    if past and value is not None:
+        own = [one for one in own if value.start.index <= one[0] <= value.end.index]
+    taken = {tree.line(index) for index, _ in own}  # what YAML itself is unsure of, the schema cannot judge
+    told = [(_index(tree, loc), sentence) for loc, sentence in _merged(found, name)]
+    own += [one for one in told if tree.line(one[0]) not in taken]
+    if own or result is None:
+        raise _error(tree, sorted(dict.fromkeys(own), key=lambda one: one[0]))
+    return result
+
+
+def empty(node: Node | None, loc: Loc = (), *, free: Callable[[Loc], bool]) -> Iterator[Loc]:
+    """Where a value is missing in the node at `loc`; `free` says which places, with all below them, may be empty."""
+    for key, value in (node.mapping if node is not None else None) or ():
+        here = (*loc, key.text)
+        if free(here):
+            continue
+        if value.items is None and value.data is None:
+            yield here
+        elif value.mapping is not None:
+            yield from empty(value, here, free=free)
+
+
+def _error(tree: Tree, mistakes: list[tuple[int, str]]) -> PromotionError:
+    lines: list[tuple[str, int | None]] = [(sentence, tree.line(index)) for index, sentence in mistakes[:MOST_TOLD]]
+    if len(mistakes) > MOST_TOLD:
+        more = len(mistakes) - MOST_TOLD
+        lines.append((f"and {more} more from here on; mend these first", tree.line(mistakes[MOST_TOLD][0])))
+    return PromotionError.several(lines, file=tree.file)
+
+
+def _index(tree: Tree, loc: Loc) -> int:
+    """Where the fault is: at the key where the place ends in [key], else at the value."""
+    return tree.nearest(loc[:-1], key=True) if loc[-1:] == (KEY,) else tree.nearest(loc)
+
+
+def _merged(found: Iterable[Mistake], name: Callable[[Loc], str]) -> Iterator[tuple[Loc, str]]:
+    """One sentence for all keys that one place lacks."""
+    missing: dict[Loc, list[str]] = {}
+    for loc, sentence in found:
+        if sentence is not None:
+            yield loc, sentence
+        else:
+            missing.setdefault(loc[:-1], []).append(f"`{loc[-1]}`")
+    for loc, keys in missing.items():
+        yield loc, f"{name(loc)} lacks the key{'s' * (len(keys) > 1)} {', '.join(keys)}"
+
+
+class _Teller:
+    """Turns pydantic's errors about one place of a tree into sentences."""
+
+    def __init__(self, tree: Tree, schema: Schema, root: Loc, name: Callable[[Loc], str]) -> None:
+        self.tree, self.schema, self.root, self.name = tree, schema, root, name
+
+    def all(self, error: ValidationError) -> list[Mistake]:
+        """Every mistake; a misspelt key is one, not an unknown key and a missing one."""
+        errors = error.errors(include_url=False)
+        unknown = [one["loc"] for one in errors if one["type"] == "extra_forbidden"]
+        meant = {(*loc[:-1], close) for loc in unknown for close in _close(loc[-1], self.keys(loc[:-1]))}
+        return [self.one(one) for one in errors if one["type"] != "missing" or one["loc"] not in meant]
+
+    def one(self, error: Any) -> Mistake:
+        """A pydantic error as a place and a sentence."""
+        inner = tuple(part for part in error["loc"] if not str(part).startswith("#"))  # a union's branch
+        loc, kind, said = self.root + inner, error["type"], error.get("ctx", {}).get("what")
+        if kind == "missing":
+            return loc, None
+        if kind == "extra_forbidden":
+            hint = suggestion(str(loc[-1]), self.keys(inner[:-1]))
+            return (*loc, KEY), f"unknown key `{clean(loc[-1], 60)}` in {self.name(loc[:-1])}{hint}"
+        if kind == "says":
+            return loc, f"{self.name(tuple(part for part in loc if part != KEY))} {said}"
+        if loc[-1:] == (KEY,):
+            names = _at(self.schema, inner[:-2]).get("propertyNames", {})
+            return loc, f"`{clean(loc[-2], 60)}` is not {names.get('title', 'allowed here')}"
+        place = loc
+        while place and isinstance(place[-1], int):  # a list is named, not its third value
+            place, inner = place[:-1], inner[:-1]
+        if kind == "must":
+            return loc, f"{self.name(place)} must be {said}{self.not_(loc, {})}{self.hint(error, inner)}"
+        expected = _at(self.schema, inner)
+        return loc, f"{self.name(place)} must be {_described(expected)}{self.not_(loc, expected)}"
+
+    def keys(self, inner: Sequence[Any]) -> tuple[str, ...]:
+        """The keys that a section knows."""
+        return tuple(_at(self.schema, tuple(inner)).get("properties", {}))
+
+    def hint(self, error: Any, inner: Loc) -> str:
+        """What was meant, where the validator has words for it: the value, or the key among its neighbours."""
+        words = error["ctx"]["words"]
+        close = words and (_close(error["input"], words) or _close(inner[-1], self.keys(inner[:-1])))
+        return f"; did you mean `{close[0]}`?" if close else ""
+
+    def not_(self, loc: Loc, expected: Schema) -> str:
+        """`, not …`: what stands there, and what was meant where that is plain."""
+        node = self.tree.node(loc)
+        if node is None or node.items is not None:
+            return ""
+        if not node.text.strip():
+            return ", not empty"
+        shown = clean(node.text, 60)
+        found = f", not `{shown}`" if isinstance(node.data, str) else f", not {shown}"
+        if "enum" in expected:
+            return found + suggestion(node.text, map(str, expected["enum"]))
+        if expected.get("type") in ("integer", "number") and isinstance(node.data, str):
+            try:
+                value = float(node.text)
+            except ValueError:
+                return found
+            if not node.plain:
+                return f"{found} in quotes"
+            if len(node.text) < 20 and abs(value) < 1e15:  # 1e3 is text to YAML
+                return f"{found}; write {int(value) if value == int(value) else value}"
+        return found
+
+
+def _close(word: Any, known: Iterable[str]) -> list[str]:
+    return difflib.get_close_matches(str(word), tuple(known), n=1)
+
+
+def _at(schema: Schema, loc: Loc) -> Schema:
+    """The JSON schema of a place."""
+    node = _resolved(schema, schema)
+    for part in loc:
+        inner = node.get("items") if isinstance(part, int) else node.get("properties", {}).get(part)
+        node = _resolved(schema, node.get("additionalProperties") if inner is None else inner)
+    return node
+
+
+def _resolved(schema: Schema, node: Any) -> Schema:
+    """Follow a reference, and of alternatives take the mapping."""
+    if not isinstance(node, dict):
+        return {}
+    if "$ref" in node:
+        return _resolved(schema, schema["$defs"][node["$ref"].rsplit("/", 1)[-1]])
+    if "oneOf" in node and "title" not in node:
+        branches = [_resolved(schema, one) for one in node["oneOf"]]
+        return next((one for one in branches if one.get("type") == "object"), branches[0])
+    return node
+
+
+def _described(node: Schema) -> str:
+    """What a value must be, in words."""
+    if "title" in node:
+        return str(node["title"])
+    known = node.get("enum", [node["const"]] if "const" in node else None)
+    if known is not None:
+        return " or ".join(f"`{one}`" for one in known)
+    return WORDS.get(node.get("type", ""), "a mapping of keys to values") + _range(node)
+
+
+def _range(node: Schema) -> str:
+    low, high, above = (node.get(key) for key in ("minimum", "maximum", "exclusiveMinimum"))
+    if low is not None and high is not None:
+        return f" between {low:g} and {high:.10g}"
+    if above is not None:
+        return f" above {above:g}"
+    return "" if low is None else f" of {low:g} or more"

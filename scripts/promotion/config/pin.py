@@ -1,0 +1,34 @@
+"""A pin: which version is champion, what it was made from, and what won it."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from promotion.config.sections import Section, Text
+
+Digest = Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$", title="sha256: and 64 hex digits")]
+TreeId = Annotated[str, Field(pattern=r"^[0-9a-f]{40}([0-9a-f]{24})?$", title="a git tree id of 40 hex digits")]
+
+
+class Override(Section):
+    """Who put this version here without a win, and why."""
+
+    by: Text
+    reason: Text
+
+
+class PinRecord(Section):
+    """The champion; written by pin.py, moved by merging, moved back by reverting."""
+
+    version: Annotated[int, Field(ge=1)]
+    """Registered model version."""
+    source_tree: TreeId | None = None
+    """Git tree of the model's folder that it was trained from."""
+    digest: Digest | None = None
+    """Of the model's files."""
+    evidence: Digest | None = None
+    """Of the evaluation.json that won the merge."""
+    override: Override | None = None
+    """Who put this version here without a win, and why."""
+    adopted: bool = False
+    """It was champion before this project came; what is missing cannot be proven."""
