@@ -157,4 +157,5 @@ def environment(root: Path, data: Path) -> dict[str, str]:
         "GIT_CONFIG_GLOBAL": os.devnull,
         "GIT_CONFIG_NOSYSTEM": "1",
         "PYTHONUNBUFFERED": "1",
+        "OMP_NUM_THREADS": "1",  # several steps run at once; threads of each would wait for the others' by spinning
     }
