@@ -1,0 +1,170 @@
+"""The files that init.py puts into a repository: what is there already is merged where that is safe, else left."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from promotion.config.policy import FILE
+from promotion.config.promotion_yaml import parse
+from promotion.errors import PromotionError
+from promotion.git.repo import Repo
+from promotion.setup.table import COPIED_BYTES, Spans, Table, Task
+
+TEMPLATES = Path(__file__).parent / "templates"
+CALLERS = ("retrain", "promote", "drift", "watch", "schedule")
+IGNORED = (".work/", ".data/", "mlflow.db", "mlruns/")
+OWNED = (FILE, "models/", ".github/")
+CODEOWNERS = (".github/CODEOWNERS", "CODEOWNERS", "docs/CODEOWNERS")  # the first that is there counts (GitHub)
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where the callers take the workflows and scripts from: `uses` OWNER/REPO at a commit, `version` in a comment."""
+
+    uses: str
+    sha: str
+    version: str
+
+
+@dataclass(frozen=True)
+class Newcomer:
+    """A repository that takes the project in. top: its work tree; root: the folder in it, "" for the top itself."""
+
+    top: Path
+    root: str
+    branch: str
+    owner: str | None
+    name: str
+    task: Task
+
+    def path(self, relative: str) -> str:
+        """A path below the folder, as seen from the top."""
+        return f"{self.root}/{relative}" if self.root else relative
+
+
+@dataclass(frozen=True)
+class Change:
+    """One file. state: `new`, `merged`, `same` (has it all) or `left` (there, and not ours to change)."""
+
+    path: str
+    state: Literal["new", "merged", "same", "left"]
+    content: bytes | None = None
+
+
+def plan_files(to: Newcomer, source: Source, table: Table | None, windows: Spans) -> list[Change]:
+    """Return what would be written; nothing is written. Raise PromotionError for a promotion.yaml of something else."""
+    values = _values(to, source, table, windows)
+    folder = to.path(f"models/{to.name}")
+    changes = [_promotion(to, _render("entry.yaml.j2", values))]
+    if (to.top / folder).exists():
+        changes.append(Change(folder, "left"))
+    else:
+        for name in ("model.yaml", "data.py", "train.py"):
+            changes.append(_new(to, f"{folder}/{name}", _render(f"{name}.j2", values)))
+        if table is not None and values["copied"]:
+            changes.append(Change(f"{folder}/{table.path.name}", "new", table.path.read_bytes()))
+    for name in CALLERS:
+        changes.append(_new(to, f".github/workflows/promotion-{name}.yml", _render(f"{name}.yml.j2", values)))
+    changes.append(_lines(to, ".gitignore", [f"/{to.path(line)}" for line in IGNORED]))
+    if to.owner is not None:
+        file = next((name for name in CODEOWNERS if (to.top / name).is_file()), CODEOWNERS[0])
+        owned = [f"/{line if line == '.github/' else to.path(line)} @{to.owner}" for line in OWNED]
+        changes.append(_lines(to, file, owned))
+    _clean(to, changes)
+    return changes
+
+
+def write_files(to: Newcomer, changes: Sequence[Change]) -> None:
+    """Write what was planned."""
+    for change in changes:
+        if change.content is not None:
+            path = to.top / change.path
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(change.content)
+
+
+def _values(to: Newcomer, source: Source, table: Table | None, windows: Spans) -> dict[str, Any]:
+    copied = table is not None and table.path.stat().st_size <= COPIED_BYTES
+    if table is None:
+        floor = 0.2 if to.task == "classification" else 1.0
+    elif to.task == "classification":
+        floor = round(2 * table.base / (1 + table.base), 3)  # F1 of flagging every row: precision is the base rate
+    else:
+        floor = float(f"{table.spread:.3g}")
+    return {
+        **{"name": to.name, "task": to.task, "root": to.root, "branch": to.branch},
+        **{"uses": source.uses, "sha": source.sha, "version": source.version},
+        **{"table": table, "spans": windows, "copied": copied, "floor": floor},
+        "where": None if table is None else table.path.resolve().as_posix(),
+    }
+
+
+def _render(template: str, values: dict[str, Any]) -> str:
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    return environment.get_template(template).render(values)
+
+
+def _new(to: Newcomer, path: str, text: str) -> Change:
+    there = to.top / path
+    if not there.exists() and not there.is_symlink():
+        return Change(path, "new", text.encode())
+    same = there.is_file() and there.read_bytes() == text.encode()
+    return Change(path, "same" if same else "left")
+
+
+def _promotion(to: Newcomer, entry: str) -> Change:
+    """promotion.yaml with the model's entry: a new file, or the entry at the end of one that is valid."""
+    path, there = to.path(FILE), to.top / to.path(FILE)
+    if not there.exists():
+        text = f"# Policy and state: what is measured, the gate, the challenge, who is champion.\nmodels:\n{entry}"
+        parse(text, file=path)
+        return Change(path, "new", text.encode())
+    text = there.read_text(encoding="utf-8", errors="strict")
+    try:
+        known = parse(text, file=path)
+    except PromotionError as error:
+        raise PromotionError(
+            f"there is a promotion.yaml already, and it is not one of this project ({error}); nothing was written"
+        ) from None
+    if to.name in known.models:
+        return Change(path, "same")
+    joined = text.rstrip("\n") + "\n" + entry
+    try:
+        both = parse(joined, file=path)
+    except PromotionError:
+        both = None
+    if both is None or both.models.keys() != known.models.keys() | {to.name}:
+        raise PromotionError(
+            f"the entry of {to.name} cannot be put at the end without changing other lines; put it in by hand, "
+            f"below `models:`:\n{entry}",
+            file=path,
+        )
+    return Change(path, "merged", joined.encode())
+
+
+def _lines(to: Newcomer, path: str, wanted: Sequence[str]) -> Change:
+    """A file of lines with those that it lacks at its end."""
+    there = to.top / path
+    text = there.read_text(encoding="utf-8") if there.is_file() else ""
+    have = {line.strip() for line in text.splitlines()}
+    lacking = [line for line in wanted if line not in have]
+    if not lacking:
+        return Change(path, "same")
+    before = text if not text or text.endswith("\n") else text + "\n"
+    return Change(path, "merged" if text else "new", (before + "\n".join(lacking) + "\n").encode())
+
+
+def _clean(to: Newcomer, changes: Sequence[Change]) -> None:
+    """Refuse to merge into a file with uncommitted changes: git could not give it back."""
+    for change in changes:
+        if change.state == "merged":
+            Repo(to.top).need_clean(change.path)

@@ -1,0 +1,202 @@
+"""What the columns of a table say about a model: the day, the label, the keys, the features, the windows."""
+
+import re
+from dataclasses import dataclass
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any, Literal
+
+from promotion.errors import PromotionError
+
+Task = Literal["classification", "regression"]
+
+LABELS = ("label", "target", "y", "outcome", "class")  # names that a label usually has
+YES = ("1", "true", "yes", "y", "t")
+MOST_WORDS = 50  # values of a text column that is worth one column each
+MOST_DAYS = 3660
+COPIED_BYTES = 5_000_000  # a larger table stays where it is
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table as a model's data. day, label: columns; key: a column that names a row, None where none does.
+
+    positive: the label's value that counts as 1, None where it is a number already. numbers, words: columns of
+    features; left: columns that are no feature. base: the label's mean (a share for a classifier), spread: its
+    standard deviation.
+    """
+
+    path: Path
+    day: str
+    label: str
+    key: str | None
+    positive: str | None
+    numbers: tuple[str, ...]
+    words: tuple[str, ...]
+    left: tuple[str, ...]
+    first: date
+    last: date
+    rows: int
+    base: float
+    spread: float
+
+    @property
+    def days(self) -> int:
+        """Whole days from the first to the last."""
+        return (self.last - self.first).days + 1
+
+
+@dataclass(frozen=True)
+class Spans:
+    """Lengths in days, in the order train | validation | delay | test, and the first test day."""
+
+    train: int
+    validation: int
+    delay: int
+    test: int
+    as_of: date
+
+
+def read_table(path: Path, task: Task, *, label: str | None, day: str | None, delay_days: int) -> tuple[Table, Spans]:
+    """Read a Parquet file's columns and propose windows; PromotionError says how to name what cannot be found out."""
+    frame = _frame(path)
+    days = _days(frame, path, day)
+    name = label or _label(frame, path, task, days.name)
+    if name not in frame:
+        raise PromotionError(f"has no column `{name}`; it has: {_list(frame.columns)}", file=path)
+    values, positive = _target(frame[name], path, task)
+    key = _key(frame, {days.name, name})
+    rest = [column for column in frame if column not in (days.name, name, key)]
+    numbers = tuple(c for c in rest if frame[c].dtype.kind in "iufb")
+    words = tuple(c for c in rest if c not in numbers and _is_words(frame[c]))
+    if not numbers and not words:
+        raise PromotionError("has no column besides day, label and key that a model could use", file=path)
+    table = Table(
+        path=path,
+        day=str(days.name),
+        label=name,
+        key=key,
+        positive=positive,
+        numbers=numbers,
+        words=words,
+        left=tuple(c for c in rest if c not in numbers + words),
+        first=days.min().date(),
+        last=days.max().date(),
+        rows=len(frame),
+        base=float(values.mean()),
+        spread=float(values.std()),
+    )
+    return table, spans(table, delay_days)
+
+
+def spans(table: Table, delay_days: int) -> Spans:
+    """Propose windows: a sixth of the days each for test and validation, at most four weeks; the rest trains."""
+    some = max(1, min(28, (table.days - delay_days) // 6))
+    train = table.days - delay_days - 2 * some
+    if train < 2 * some or table.days > MOST_DAYS:
+        raise PromotionError(
+            f"spans {table.days} days ({table.first} to {table.last}); train, validation, {delay_days} days of delay "
+            "and test need at least a few days each",
+            file=table.path,
+        )
+    return Spans(train, some, delay_days, some, table.last - timedelta(days=some - 1))
+
+
+def _frame(path: Path) -> Any:
+    import pandas as pd
+    import pyarrow as pa
+
+    if not path.is_file():
+        raise PromotionError("no such file; --from takes a Parquet file with a row a row to judge", file=path)
+    try:
+        frame = pd.read_parquet(path)
+    except (pa.ArrowException, OSError, ValueError) as error:
+        raise PromotionError(f"cannot be read as Parquet ({str(error).splitlines()[0][:120]})", file=path) from None
+    if frame.empty:
+        raise PromotionError("has no rows", file=path)
+    odd = [str(c) for c in frame if not isinstance(c, str) or not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]{0,63}", c)]
+    if odd:
+        raise PromotionError(
+            f"the column `{odd[0]}` cannot be used by that name; rename it to letters, digits and `_`", file=path
+        )
+    return frame.reset_index(drop=True)
+
+
+def _days(frame: Any, path: Path, asked: str | None) -> Any:
+    """The column of days, as timestamps."""
+    import pandas as pd
+
+    if asked is not None and asked not in frame:
+        raise PromotionError(f"has no column `{asked}`; it has: {_list(frame.columns)}", file=path)
+    found = []
+    for column in [asked] if asked else list(frame):
+        values = frame[column]
+        if values.dtype.kind in "iufb":
+            continue
+        try:
+            stamps = pd.to_datetime(values, utc=True, format="ISO8601", errors="raise").dt.tz_localize(None)
+        except (ValueError, TypeError, AttributeError, OverflowError):
+            continue
+        if not stamps.isna().any():
+            found.append(stamps.dt.normalize())
+    if len(found) > 1 and any(str(each.name) == "day" for each in found):
+        found = [each for each in found if str(each.name) == "day"]
+    if not found:
+        raise PromotionError(
+            "has no column of dates without gaps; a model is judged on whole days, so add one (say `day`)", file=path
+        )
+    if len(found) > 1:
+        raise PromotionError(
+            f"has several columns of dates ({_list(each.name for each in found)}); say which with --day", file=path
+        )
+    return found[0]
+
+
+def _label(frame: Any, path: Path, task: Task, day: str) -> str:
+    """The label's column, by its name, else the only one with two values."""
+    named = [column for column in frame if column.lower() in LABELS]
+    if len(named) == 1:
+        return named[0]
+    two = [column for column in frame if column != day and frame[column].nunique(dropna=False) == 2]
+    if task == "classification" and len(two) == 1:
+        return two[0]
+    raise PromotionError(
+        f"say which column is the label with --label: one of {_list(named or two or frame)}", file=path
+    )
+
+
+def _target(values: Any, path: Path, task: Task) -> tuple[Any, str | None]:
+    """The label as numbers, and which of its values is 1 (the rarer, where no name says so)."""
+    if values.isna().any():
+        raise PromotionError(f"the label `{values.name}` is missing in {int(values.isna().sum())} rows", file=path)
+    if task == "regression":
+        if values.dtype.kind not in "iuf":
+            raise PromotionError(f"the label `{values.name}` is not a number; use --task classification", file=path)
+        return values.astype(float), None
+    kinds = sorted(values.unique().tolist(), key=str)
+    if len(kinds) != 2:
+        raise PromotionError(
+            f"the label `{values.name}` has {len(kinds)} values; a classification here has two (or --task regression)",
+            file=path,
+        )
+    if set(kinds) == {0, 1}:
+        return values.astype(int), None
+    yes = [kind for kind in kinds if str(kind).strip().lower() in YES]
+    positive = yes[0] if len(yes) == 1 else min(kinds, key=lambda kind: int((values == kind).sum()))
+    return (values == positive).astype(int), repr(positive)
+
+
+def _key(frame: Any, taken: set[str]) -> str | None:
+    """A column that names a row once and for all: whole numbers or text without a repeat, best one called so."""
+    free = [c for c in frame if (c not in taken and frame[c].dtype.kind in "iuOSU") or str(frame[c].dtype) == "string"]
+    unique = [c for c in free if c not in taken and frame[c].notna().all() and frame[c].is_unique]
+    return next((c for c in unique if re.search(r"(^|_)(id|key|uuid)$", c.lower())), None)
+
+
+def _is_words(values: Any) -> bool:
+    return str(values.dtype) in ("object", "string", "str", "category") and values.nunique() <= MOST_WORDS
+
+
+def _list(names: Any) -> str:
+    listed = [f"`{name}`" for name in names]
+    return ", ".join(listed[:12]) + (", ..." if len(listed) > 12 else "")

@@ -1,0 +1,176 @@
+"""init.py in somebody's repository: nothing that is there is lost, and a second time changes nothing."""
+
+import subprocess
+from pathlib import Path
+
+import init
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+from promotion.config.promotion_yaml import load
+from promotion.setup.table import read_table
+
+USES = "acme/promotion@" + "a" * 40
+
+
+def git(where: Path, *args: str) -> str:
+    """Run git as a person in a repository."""
+    who = ("-c", "user.name=p", "-c", "user.email=p@example.com")
+    return subprocess.run(["git", "-C", str(where), *who, *args], check=True, capture_output=True, text=True).stdout
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Path:
+    """A repository with a README, a CI, an owner's file and an ignore file without a last line end."""
+    where = tmp_path / "shop"
+    (where / ".github" / "workflows").mkdir(parents=True)
+    (where / "README.md").write_text("# Shop\n")
+    (where / ".github" / "workflows" / "ci.yml").write_text("on: push\n")
+    (where / "CODEOWNERS").write_text("* @acme/everybody\n")
+    (where / ".gitignore").write_text("*.log")
+    git(where.parent, "init", "-q", "-b", "trunk", str(where))
+    git(where, "remote", "add", "origin", "git@github.com:acme/shop.git")
+    git(where, "add", "-A")
+    git(where, "commit", "-qm", "one")
+    return where
+
+
+def table(path: Path, **columns: object) -> Path:
+    """A table of 1,200 labelled rows over 60 days, with other columns where given."""
+    n = 1200
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame(
+        {
+            "order_id": np.arange(n),
+            "when": pd.Timestamp("2026-01-01") + pd.to_timedelta(np.arange(n) % 60, unit="D"),
+            "amount": rng.normal(50, 10, n),
+            "plan": rng.choice(["small", "large"], n),
+            "note": [f"free text {i}" for i in range(n)],
+            "left": np.where(rng.random(n) < 0.2, "yes", "no"),
+        }
+    ).assign(**columns)
+    frame.to_parquet(path)
+    return path
+
+
+def run(where: Path, *more: str) -> int:
+    """init.py with what is always given."""
+    return init.main(["--into", str(where), "--name", "churn", "--uses", USES, *more])
+
+
+def contents(where: Path) -> dict[str, bytes]:
+    """Every file of the work tree."""
+    return {str(p): p.read_bytes() for p in where.rglob("*") if p.is_file() and ".git/" not in str(p)}
+
+
+def test_a_repository_of_ones_own_keeps_what_it_has(repository: Path, tmp_path: Path, capsys) -> None:
+    """Files that are there get lines at most; the policy is valid; workflows call the pinned commit."""
+    before = contents(repository)
+    assert (
+        run(repository, "--task", "classification", "--from", str(table(tmp_path / "t.parquet")), "--label", "left")
+        == 0
+    )
+    after = contents(repository)
+
+    changed = {Path(name).name for name, text in before.items() if after[name] != text}
+    assert changed == {"CODEOWNERS", ".gitignore"}
+    assert all(after[name].startswith(text) for name, text in before.items())
+    assert list(load(repository / "promotion.yaml").models) == ["churn"]
+    caller = yaml.safe_load((repository / ".github/workflows/promotion-promote.yml").read_text())
+    assert caller["jobs"]["promote"]["uses"] == f"acme/promotion/.github/workflows/promote.yml@{'a' * 40}"
+    assert caller[True]["push"] == {"branches": ["trunk"]}
+    assert "/models/ @acme" in after[str(repository / "CODEOWNERS")].decode()
+    assert "What remains:" in capsys.readouterr().out
+
+
+def test_the_second_time_changes_nothing(repository: Path, tmp_path: Path, capsys) -> None:
+    """What is there already is said, not written again."""
+    command = ("--task", "classification", "--from", str(table(tmp_path / "t.parquet")), "--label", "left")
+    run(repository, *command)
+    before = contents(repository)
+    capsys.readouterr()
+
+    assert run(repository, *command) == 0
+    assert contents(repository) == before
+    assert "models/churn                              there already" in capsys.readouterr().out
+
+
+def test_a_second_model_joins_the_first(repository: Path, tmp_path: Path) -> None:
+    """Its entry goes to the end of promotion.yaml, which keeps its bytes."""
+    run(repository, "--task", "classification")
+    git(repository, "add", "-A")
+    git(repository, "commit", "-qm", "adopted")
+    first = (repository / "promotion.yaml").read_text()
+    assert init.main(["--into", str(repository), "--name", "price", "--uses", USES, "--task", "regression"]) == 0
+
+    assert (repository / "promotion.yaml").read_text().startswith(first)
+    assert list(load(repository / "promotion.yaml").models) == ["churn", "price"]
+
+
+def test_a_folder_of_a_monorepo(repository: Path) -> None:
+    """Policy and models go below the folder, workflows to the top, and they say the folder."""
+    (repository / "services" / "churn").mkdir(parents=True)
+    assert run(repository / "services" / "churn", "--task", "regression") == 0
+
+    assert (repository / "services/churn/promotion.yaml").is_file()
+    assert (repository / "services/churn/models/churn/train.py").is_file()
+    caller = yaml.safe_load((repository / ".github/workflows/promotion-retrain.yml").read_text())
+    assert caller["jobs"]["retrain"]["with"]["root"] == "services/churn"
+    assert "/services/churn/models/ @acme" in (repository / "CODEOWNERS").read_text()
+
+
+@pytest.mark.parametrize(
+    ("prepare", "sentence"),
+    [
+        (lambda where: (where / "promotion.yaml").write_text("stages: [a, b]\n"), "is not one of this project"),
+        (lambda where: (where / ".gitignore").write_text("*.log\n*.tmp\n"), "uncommitted changes below .gitignore"),
+    ],
+)
+def test_what_cannot_be_merged_stops_before_anything_is_written(
+    repository: Path, prepare, sentence: str, capsys
+) -> None:
+    """A foreign promotion.yaml and a file that git could not give back."""
+    prepare(repository)
+    before = contents(repository)
+
+    assert run(repository, "--task", "regression") == 2
+    assert sentence in capsys.readouterr().err
+    assert contents(repository) == before
+
+
+def test_no_repository(tmp_path: Path, capsys) -> None:
+    """A folder that is no checkout is one sentence."""
+    assert run(tmp_path, "--task", "regression") == 2
+    assert "is not a git checkout" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("columns", "sentence"),
+    [
+        ({"target": 1.0, "y": 2.0}, "say which column is the label with --label: one of `target`, `y`"),
+        ({"label": "a"}, "has 1 values"),
+        ({"when": "x"}, "has no column of dates"),
+        ({"label": [0, 1] * 600, "other": pd.Timestamp("2026-01-01")}, "several columns of dates"),
+        ({"label": [None, 1] * 600}, "is missing in 600 rows"),
+        ({"label": [0, 1] * 600, "a b": 1}, "the column `a b` cannot be used by that name"),
+        ({"label": [0, 1] * 600, "when": pd.Timestamp("2026-01-01")}, "spans 1 days"),
+    ],
+)
+def test_what_a_table_cannot_say_is_asked(repository: Path, tmp_path: Path, columns, sentence: str, capsys) -> None:
+    """One sentence with the option that answers."""
+    path = table(tmp_path / "t.parquet", **columns)
+
+    assert run(repository, "--task", "classification", "--from", str(path)) == 2
+    assert sentence in capsys.readouterr().err
+    assert not (repository / "models").exists()
+
+
+def test_a_table_is_read_as_a_person_would(tmp_path: Path) -> None:
+    """Day, label, key, features and windows are found; free text is no feature."""
+    found, windows = read_table(table(tmp_path / "t.parquet"), "classification", label="left", day=None, delay_days=7)
+
+    assert (found.day, found.label, found.key, found.positive) == ("when", "left", "order_id", "'yes'")
+    assert (found.numbers, found.words, found.left) == (("amount",), ("plan",), ("note",))
+    assert windows.train + windows.validation + windows.delay + windows.test == found.days
+    assert str(windows.as_of) == "2026-02-22"
