@@ -89,8 +89,10 @@ def test_every_link_inside_the_tree_leads_somewhere(name: str) -> None:
 
 @pytest.mark.parametrize("name", DOCUMENTS)
 def test_every_file_that_a_document_names_exists(name: str) -> None:
-    """Somebody who is sent to `scripts/…` or `tests/…` finds it there; NAME stands for any."""
-    assert [path for path in NAMED.findall(TEXTS[name]) if not any(PROJECT.glob(path.replace("NAME", "*")))] == []
+    """Somebody who is sent to `scripts/…` or `tests/…` finds it there; NAME stands for any, churn is who copies."""
+    named = [path for path in NAMED.findall(TEXTS[name]) if not path.startswith("models/churn/")]
+
+    assert [path for path in named if not any(PROJECT.glob(path.replace("NAME", "*")))] == []
 
 
 def test_the_front_page_is_short_and_the_only_one() -> None:
