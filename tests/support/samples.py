@@ -186,6 +186,7 @@ def retired() -> Reported:
         source_tree=None,
         key=None,
         pin=None,
+        changed=None,
         merge_effect="@champion is dropped",
     )
     return Reported(plan)
@@ -225,9 +226,13 @@ def regression() -> Reported:
         "The candidate costs fewer bed days",
         model=name,
         policy={
-            "measure": {"test_days": 28, "delay_days": 7},
+            "measure": {
+                "test_days": 28,
+                "delay_days": 7,
+                "metrics": {"cost": {"formula": "days / n", "better": "lower", "unit": "bed days"}},
+            },
             "gate": {"rmse": "< 65"},
-            "challenge": {"cost": "superior"},
+            "challenge": {"confidence": 0.95, "looks": 5, "cost": "superior", "rmse": {"not_worse_than": 1.5}},
         },
         gate=(
             RuleResult(
@@ -256,8 +261,10 @@ def regression() -> Reported:
         ),
         power=(),
         notes=(),
+        flips=None,
     )
-    return Reported(model_plan(model=name), judged, None, candidate(), None, pinned=True)
+    changes = Changed(settings=(("seed", "7", "8"),), files=(FileChange(path="model.yaml", added=1, removed=1),))
+    return Reported(model_plan(model=name, changed=changes), judged, None, candidate(), None, pinned=True)
 
 
 def reoffered() -> Reported:

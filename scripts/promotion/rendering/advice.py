@@ -37,9 +37,13 @@ def commands(reported: Reported, links: Links) -> Commands:
     return Commands(look, undo)
 
 
-def next_steps(reported: Reported, word: str, losers: Sequence[str], power: Sequence[PowerRow]) -> tuple[str, ...]:
-    """The next steps of a person, most useful first."""
+def next_steps(
+    reported: Reported, word: str, losers: Sequence[str], power: Sequence[PowerRow], *, blocked: bool = False
+) -> tuple[str, ...]:
+    """The next steps of a person, most useful first. blocked: the whole pull request is refused."""
     won = word in WON
+    if blocked and (won or word == "REFUSED"):
+        return STEPS["REFUSED"](reported)
     if won and reported.error is not None:
         return (f"The candidate won, but the pin was not written: {reported.error}",)
     if won and reported.elsewhere:
@@ -103,6 +107,6 @@ STEPS: dict[str, Callable[[Reported], tuple[str, ...]]] = {
     "GATE PASSED": lambda reported: (),
     "VERIFIED": lambda reported: ("Review and merge: the pinned version is the one that this tree made.",),
     "RETIRE": lambda reported: ("Merging drops the alias; the versions stay in the registry.",),
-    "REFUSED": lambda reported: ("Do what the reason above says, then push again.",),
+    "REFUSED": lambda reported: ("Do what the refusal above says, then push again.",),
     "ERROR": lambda reported: ("Read the end of the log here (the whole of it is in the run), fix it and push.",),
 }

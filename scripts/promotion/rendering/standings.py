@@ -31,9 +31,10 @@ class Standing:
 
 
 def standings(rules: Sequence[RuleRow], reported: Reported) -> tuple[Standing, ...]:
-    """The metrics that rules look at, in the order of the policy; a rule about the pair alone has no metric."""
+    """The metrics that rules look at, those of the challenge first; a rule about the pair alone has no metric."""
+    ordered = sorted(rules, key=lambda row: not row.about_difference)
     groups: dict[tuple[str, str | None], list[RuleRow]] = {}
-    for row in rules:
+    for row in ordered:
         if row.result.metric is not None:
             groups.setdefault((row.result.metric, row.result.slice), []).append(row)
     compared = reported.evaluation.comparisons if reported.evaluation is not None else ()

@@ -130,7 +130,7 @@ def _model(reported: Reported, shown: Status, losers: Sequence[str], links: Link
         "merge": sentences.merge(reported, shown, losers, blocked=blocked),
         "mergeable": is_green(reported) and not blocked and not losers,
         "reasons": sentences.reasons(reported, shown, rules),
-        "next": advice.next_steps(reported, shown.word, losers, power),
+        "next": advice.next_steps(reported, shown.word, losers, power, blocked=blocked),
         "commands": advice.commands(reported, links),
         "champion": "champion" if old is None else f"champion {old}",
         "candidate": "candidate" if new is None else f"candidate {new}",
