@@ -11,6 +11,7 @@ SPEC = """\
 as_of: 2018-08-01
 train_days: 7
 parameters:
+  empty: {}
   estimator: tree # a comment changes nothing
   settings: {max_depth: 2, criterion: gini}
   features: [amount, night]
@@ -88,7 +89,7 @@ def test_a_new_model_has_all_its_files(repo: Repo) -> None:
     found = difference(repo, None, {"model.yaml": SPEC, "train.py": "a\n"})
 
     assert found is not None and found.new
-    assert [file.added for file in found.files] == [6, 1]
+    assert [file.added for file in found.files] == [7, 1]
 
 
 def test_a_folder_that_is_gone_changes_nothing_to_report(repo: Repo) -> None:

@@ -114,7 +114,7 @@ def test_the_comment_says_what_the_pull_request_changes() -> None:
     text = comment(samples.promote(), links=Links(pull="https://github.com/o/r/pull/7"))
 
     assert (
-        "- settings: `estimator`: `logistic_regression` → `random_forest`; `settings.n_estimators`: `100` (new); "
+        "- `model.yaml`: `estimator`: `logistic_regression` → `random_forest`; `settings.n_estimators`: `100` (new); "
         in text
     )
     assert "tested on 2018-08-08 to 2018-08-14 (`as_of` was 2018-08-01)" in text

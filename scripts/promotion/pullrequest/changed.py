@@ -52,7 +52,7 @@ def _spec(repo: Repo, tree: str | None) -> dict[str, str]:
 
 def _flat(node: Node, name: str, depth: int = 0) -> Iterator[tuple[str, str]]:
     """("parameters.settings.max_depth", "2"), …; a list is one text."""
-    if node.mapping and depth < DEEPEST:
+    if node.mapping is not None and depth < DEEPEST:  # an empty one says nothing
         for key, value in node.mapping:
             yield from _flat(value, f"{name}.{''.join(_words(key))}"[: 2 * LONGEST], depth + 1)
     else:
