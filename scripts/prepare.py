@@ -16,6 +16,7 @@ from promotion.config.policy import FILE
 from promotion.config.promotion_yaml import parse
 from promotion.errors import VERDICT_NO, PromotionError
 from promotion.git.repo import Repo
+from promotion.git.tree import export
 from promotion.github.actions import write_output
 from promotion.github.client import GitHub
 from promotion.github.event import read_event
@@ -78,11 +79,11 @@ def fetch(item: ModelPlan, repo: Repo, registry: Registry, files: ModelWork) -> 
     """Put in place what the steps without credentials need: sources, the champion's files, a trained model."""
     if item.action in ("train", "judge"):
         assert item.source_tree is not None
-        repo.export(item.source_tree, files.side("candidate").source)
+        export(repo, item.source_tree, files.side("candidate").source)
         if item.champion is not None:
             fetch_pinned(item.champion_model or item.model, item.champion, registry, files.side("champion").root)
             if item.champion.source_tree and repo.has_object(item.champion.source_tree):
-                repo.export(item.champion.source_tree, files.side("champion").source)
+                export(repo, item.champion.source_tree, files.side("champion").source)
     if item.action == "judge":
         assert item.run_id is not None
         for path in ("candidate.json", "model"):
@@ -200,7 +201,7 @@ def run(args: argparse.Namespace) -> Plan:
     repo = Repo(args.repo)
     repo.need_full_history()
     merge = repo.resolve(args.merge)
-    if args.merge == "HEAD":
+    if args.merge == "HEAD" and not args.github:  # there the work tree is not looked at: it could start a filter
         for path in ("models", FILE):
             repo.need_clean(path)
     parents = repo.parents(merge)

@@ -9,6 +9,7 @@ from promotion.champion.desired import Difference, Main
 from promotion.champion.pins import PinChange
 from promotion.config.pin import PinRecord
 from promotion.errors import PromotionError
+from promotion.git.tree import folder_at, need_plain
 from promotion.records import Evaluation
 from promotion.registry.client import Registry, Version
 from promotion.registry.evidence import judge_evidence, read_evidence
@@ -154,7 +155,7 @@ def _version(diff: Difference, pin: PinRecord, registry: Registry, found: list[V
 
 
 def _tree(diff: Difference, pin: PinRecord, version: Version, main: Main) -> str | None:
-    here = main.repo.object_at(main.tip, f"models/{diff.model}")
+    here = folder_at(main.repo, main.tip, f"models/{diff.model}")
     if pin.adopted and pin.source_tree is None:
         return None
     if pin.source_tree != here:
@@ -162,6 +163,7 @@ def _tree(diff: Difference, pin: PinRecord, version: Version, main: Main) -> str
             f"main's models/{diff.model} is tree {str(here)[:12]}, but the pin's version {pin.version} was trained "
             f"from {str(pin.source_tree)[:12]}; revert code and pin together"
         )
+    need_plain(main.repo, str(here), f"models/{diff.model}")
     tagged = version.tags.get("source_tree")
     if tagged != pin.source_tree and not pin.adopted:
         return (

@@ -9,7 +9,7 @@ from promotion.config.pin import Override, PinRecord
 from promotion.config.policy import FILE
 from promotion.config.strict import compose
 from promotion.errors import PromotionError
-from promotion.git.repo import Commit, Repo
+from promotion.git.repo import Commit, NotAFile, Repo
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,10 @@ class PinHistory:
 
     def _read(self, commit: str) -> dict[str, PinRecord | None] | None:
         if commit not in self._pins:
-            self._pins[commit] = lenient_pins(self.repo.file_at(commit, FILE))
+            try:
+                self._pins[commit] = lenient_pins(self.repo.file_at(commit, FILE))
+            except NotAFile:
+                self._pins[commit] = None
         return self._pins[commit]
 
     def _revisions(self) -> Iterator[tuple[Commit, dict[str, PinRecord | None]]]:

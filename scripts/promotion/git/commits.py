@@ -46,14 +46,15 @@ def hosted_tip(repo: Repo, branch: str) -> str:
 def tip_of(repo: Repo, branch: str) -> str:
     """Return the tip of the branch, fetched from `origin` first where there is one.
 
-    A re-run of an old workflow run holds an old checkout; what counts is the branch as it is now.
+    A re-run of an old workflow run holds an old checkout; what counts is the branch as it is now. It is named
+    in full, because a tag called `main` or `origin/main` would come before it.
     """
     repo.check()
     if REMOTE in repo.git("remote").split():
         refs = f"+refs/heads/{branch}:refs/remotes/{REMOTE}/{branch}"
         repo.git("fetch", "--quiet", REMOTE, refs, env=login(repo))
-        return repo.resolve(f"{REMOTE}/{branch}")
-    return repo.resolve(branch)
+        return repo.resolve(f"refs/remotes/{REMOTE}/{branch}")
+    return repo.resolve(f"refs/heads/{branch}")
 
 
 def commit_to_apply(repo: Repo, branch: str, commit: str | None, *, rewritten_history: bool = False) -> str:

@@ -2,13 +2,37 @@
 
 import os
 import re
-import shutil
 import subprocess
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
 from promotion.errors import PromotionError
+
+# What a checkout's configuration could change in what we read, or run beside our credentials, is switched off:
+# hooks, a file system monitor, submodules, signatures and renames in a log, other encodings.
+PLAIN = (
+    ("core.hooksPath", "/dev/null"),
+    ("core.fsmonitor", "false"),
+    ("submodule.recurse", "false"),
+    ("fetch.recurseSubmodules", "false"),
+    ("log.showSignature", "false"),
+    ("log.follow", "false"),
+    ("i18n.logOutputEncoding", "UTF-8"),
+)
+# ... and so are replaced and grafted objects, and patterns in paths.
+ENVIRONMENT = {
+    "LC_ALL": "C",
+    "GIT_TERMINAL_PROMPT": "0",
+    "GIT_NO_REPLACE_OBJECTS": "1",
+    "GIT_GRAFT_FILE": "/dev/null/none",
+    "GIT_LITERAL_PATHSPECS": "1",
+}
+REGULAR = ("100644", "100755")
+
+
+class NotAFile(PromotionError):
+    """A path at a commit is a link, a submodule or a folder where a plain file is needed."""
 
 
 @dataclass(frozen=True)
@@ -41,17 +65,26 @@ class Repo:
         done = self._run(args, stdin, env)
         return done.returncode, done.stdout, done.stderr
 
+    def command(self, *args: str) -> list[str]:
+        """A git command line for this repository, free of what a checkout's configuration could change."""
+        settings = [part for name, value in PLAIN for part in ("-c", f"{name}={value}")]
+        return ["git", "-C", str(self.path), *settings, *args]
+
+    def environment(self, env: dict[str, str] | None = None) -> dict[str, str]:
+        """The environment of git's processes."""
+        return {**os.environ, **ENVIRONMENT, **(env or {})}
+
     def _run(
         self, args: tuple[str, ...], stdin: str | None = None, env: dict[str, str] | None = None
     ) -> subprocess.CompletedProcess[str]:
         try:
             # bytes, decoded here: text mode would turn a file's CRLF into LF
             done = subprocess.run(
-                ["git", "-C", str(self.path), *args],
+                self.command(*args),
                 input=None if stdin is None else stdin.encode("utf-8", "surrogateescape"),
                 stdin=subprocess.DEVNULL if stdin is None else None,
                 capture_output=True,
-                env={**os.environ, "LC_ALL": "C", "GIT_TERMINAL_PROMPT": "0", **(env or {})},
+                env=self.environment(env),
                 check=False,
             )
         except FileNotFoundError:
@@ -114,15 +147,26 @@ class Repo:
         self.resolve(commit)
         return None
 
-    def file_at(self, commit: str, path: str) -> str | None:
-        """Return the text of a file at a commit, or None where there is none."""
-        blob = self.object_at(commit, path)
-        return None if blob is None else self.git("cat-file", "blob", blob)
+    def entry_at(self, commit: str, path: str) -> tuple[str, str] | None:
+        """Return (mode in six octal digits, object id) of a path at a commit or in a tree, or None."""
+        done = self._run(("ls-tree", "-z", "--full-tree", "--end-of-options", commit, "--", path))
+        if done.returncode != 0:
+            self.resolve(commit)
+            raise PromotionError(f"git ls-tree failed in {self.path}: {done.stderr.strip()[:200]}")
+        line = done.stdout.split("\0")[0]
+        if not line:
+            return None
+        mode, _, name = line.partition("\t")[0].split(" ")
+        return mode, name
 
-    def folders_at(self, commit: str, path: str) -> tuple[str, ...]:
-        """Return the names of the folders directly below `path` at a commit."""
-        lines = self.git("ls-tree", "-z", "-d", "--name-only", commit, f"{path}/").split("\0")
-        return tuple(line.rsplit("/", 1)[-1] for line in lines if line)
+    def file_at(self, commit: str, path: str) -> str | None:
+        """Return the text of a plain file at a commit (or in a tree), or None where there is none."""
+        found = self.entry_at(commit, path)
+        if found is None:
+            return None
+        if found[0] not in REGULAR:
+            raise NotAFile(f"not a plain file at {commit[:12]}, its mode is {found[0]}; make it one", file=path)
+        return self.git("cat-file", "blob", found[1])
 
     def has_object(self, name: str) -> bool:
         """Whether an object is in this clone."""
@@ -148,21 +192,17 @@ class Repo:
 
     def first_parent_log(self, tip: str, path: str | None = None) -> list[Commit]:
         """Return the first-parent commits of `tip`, newest first; with `path`, those that changed it."""
-        form = "--format=%H%x1f%P%x1f%an%x1f%cI%x1f%s%x1e"
-        args = ["log", "--first-parent", form, tip]
-        text = self.git(*args, *([] if path is None else ["--", path]))
-        commits = []
-        for line in text.split("\x1e"):
-            if line.strip():
-                sha, parents, author, when, subject = line.strip("\n").split("\x1f")
-                commits.append(Commit(sha, tuple(parents.split()), author, when, subject))
-        return commits
+        return self._log("--first-parent", tip, *([] if path is None else ["--", path]))
 
     def describe(self, commit: str) -> Commit:
         """Return one commit's author, time and subject."""
-        text = self.git("log", "-1", "--format=%H%x1f%P%x1f%an%x1f%cI%x1f%s", commit)
-        sha, parents, author, when, subject = text.rstrip("\n").split("\x1f")
-        return Commit(sha, tuple(parents.split()), author, when, subject)
+        return self._log("-1", commit)[0]
+
+    def _log(self, *args: str) -> list[Commit]:
+        """Read commits; a NUL ends each field, because an author may put anything else into a subject or a name."""
+        fields = self.git("log", "-z", "--format=tformat:%H%x00%P%x00%an%x00%cI%x00%s", *args).split("\0")
+        rows = zip(*(iter(fields),) * 5, strict=False)
+        return [Commit(sha, tuple(parents.split()), who, when, subject) for sha, parents, who, when, subject in rows]
 
     def first_with(self, base: str, tip: str, path: str, tree: str) -> Commit | None:
         """Return the oldest commit of `base`..`tip` in which `path` is this very tree, or None."""
@@ -173,7 +213,7 @@ class Repo:
 
     def changed_paths(self, old: str, new: str) -> tuple[str, ...]:
         """Return the paths that differ between two commits, renames as both names."""
-        text = self.git("diff", "--name-only", "--no-renames", "-z", old, new, "--")
+        text = self.git("diff-tree", "-r", "--name-only", "--no-renames", "-z", old, new, "--")
         return tuple(path for path in text.split("\0") if path)
 
     def changed_files(self, old: str | None, new: str) -> tuple[tuple[str, int | None, int | None], ...]:
@@ -191,18 +231,23 @@ class Repo:
                 found.append((path, plus, minus))
         return tuple(found)
 
-    def export(self, tree: str, folder: Path) -> Path:
-        """Write the files of a tree into a new folder, without filters of the caller's configuration."""
-        if not self.has_object(tree):
-            raise PromotionError(f"git tree {tree[:12]} is not in this clone; fetch the full history")
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(parents=True)
+    def merged(self, ours: str, theirs: str) -> str | None:
+        """Merge two commits in memory; return the result's tree, or None where they conflict.
+
+        Made in an empty repository that borrows this one's objects, so that neither a checkout's attributes
+        nor a merge program of its configuration has a say.
+        """
+        objects = Path(self.git("rev-parse", "--path-format=absolute", "--git-path", "objects").rstrip("\n"))
+        form = self.git("rev-parse", "--show-object-format").strip()
         with tempfile.TemporaryDirectory() as scratch:
-            env = {"GIT_INDEX_FILE": str(Path(scratch) / "index")}
-            self.git("read-tree", tree, env=env)
-            prefix = str(folder.resolve()) + "/"
-            self.git("-c", "core.autocrlf=false", "checkout-index", "--all", f"--prefix={prefix}", env=env)
-        return folder
+            env = {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1", "GIT_ATTR_NOSYSTEM": "1"}
+            aside = Repo(Path(scratch))
+            aside.git("init", "--quiet", "--bare", "--template=", f"--object-format={form}", env=env)
+            env["GIT_OBJECT_DIRECTORY"] = str(objects)
+            code, out, said = aside.attempt("merge-tree", "--write-tree", "--end-of-options", ours, theirs, env=env)
+        if code not in (0, 1):
+            raise PromotionError(f"git merge-tree failed, which needs git 2.38 or newer: {said.strip()[:200]}")
+        return out.split("\n", 1)[0] if code == 0 else None
 
     def working_tree(self, path: str) -> str | None:
         """Return the tree id of the files below `path` as they are now, committed or not."""

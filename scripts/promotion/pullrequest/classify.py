@@ -1,44 +1,23 @@
 """Classify a pull request by state: what its merge result says about each model, against its base."""
 
-from dataclasses import dataclass
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from promotion.champion.pins import PinHistory
 from promotion.config.model_yaml import LOCK, lock_digest, training_key
 from promotion.config.pin import PinRecord
 from promotion.config.policy import FILE
-from promotion.config.promotion_yaml import Entry, Promotion, parse
+from promotion.config.promotion_yaml import Promotion, parse
 from promotion.errors import PromotionError
 from promotion.git.repo import Repo
+from promotion.git.tree import folder_at, folders_in
 from promotion.pullrequest.changed import changed
+from promotion.pullrequest.refusals import State, odd_elsewhere, odd_paths, own, refusals
 from promotion.records import Action, ModelPlan, Plan
 from promotion.registry.client import CHAMPION, RegisteredModel, Registry
 from promotion.registry.ledger import has_ledger, read_ledger, was_champion
 
 WON_HERE = "its evidence was won against the base's champion under the base's policy"
-GUARDED = ("scripts/", ".github/", "requirements/")
-
-
-@dataclass(frozen=True)
-class State:
-    """One model in base and merge result: T and its pins, as DESIGN's table names them."""
-
-    model: str
-    tree: str | None
-    base_tree: str | None
-    entry: Entry | None
-    base_entry: Entry | None
-    former: str | None = None
-
-    @property
-    def pin(self) -> PinRecord | None:
-        """P: the merge result's pin."""
-        return None if self.entry is None else self.entry.champion
-
-    @property
-    def champion(self) -> PinRecord | None:
-        """B: the base's pin."""
-        return None if self.base_entry is None else self.base_entry.champion
 
 
 def classify(repo: Repo, registry: Registry, *, base: str, merge: str, head: str, only: str | None = None) -> Plan:
@@ -54,7 +33,8 @@ def classify(repo: Repo, registry: Registry, *, base: str, merge: str, head: str
     before = parse(before_text, file=f"{FILE} of the base") if before_text is not None else Promotion(models={})
     lock = lock_digest(repo.file_at(merge, LOCK))
     history = PinHistory(repo, base)
-    states = _states(repo, base, merge, before, after)
+    odd = odd_paths(repo, base, merge)
+    states = [replace(state, odd=own(odd, state.model)) for state in _states(repo, base, merge, before, after)]
     if only is not None:
         states = [state for state in states if state.model == only]
     plans = tuple(
@@ -67,20 +47,20 @@ def classify(repo: Repo, registry: Registry, *, base: str, merge: str, head: str
         merge=merge,
         lock=lock,
         models=plans,
-        refusals=tuple(_refusals(repo, base, merge, before, after, states, plans)),
+        refusals=(*odd_elsewhere(odd, states), *refusals(repo, base, merge, before, after, states, plans)),
     )
 
 
 def _states(repo: Repo, base: str, merge: str, before: Promotion, after: Promotion) -> list[State]:
-    folders = set(repo.folders_at(base, "models")) | set(repo.folders_at(merge, "models"))
-    names = sorted(folders | set(before.models) | set(after.models))
+    old, new = (folders_in(repo, commit, "models") for commit in (base, merge))
+    names = sorted(old.keys() | new.keys() | before.models.keys() | after.models.keys())
     states = []
     for name in names:
         former = _former(name, before, after)
         state = State(
             model=name,
-            tree=repo.object_at(merge, f"models/{name}"),
-            base_tree=repo.object_at(base, f"models/{name}"),
+            tree=new.get(name),
+            base_tree=old.get(name),
             entry=after.models.get(name),
             base_entry=before.models.get(name if former is None else former),
             former=former,
@@ -100,6 +80,8 @@ def _former(name: str, before: Promotion, after: Promotion) -> str | None:
 
 def decide(state: State, history: PinHistory) -> tuple[Action, str]:
     """Return (action, reason) for one model; a pure function of the state and main's history."""
+    if state.odd is not None:
+        return "refuse", state.odd
     if state.entry is None:
         return _without_entry(state)
     changed = state.tree != state.base_tree
@@ -144,7 +126,7 @@ def _dropped(state: State, history: PinHistory, changed: bool) -> tuple[Action, 
     if not changed:
         return "verify", "its champion is retired"
     for commit in history.repo.first_parent_log(history.tip, f"models/{state.model}"):
-        same = history.repo.object_at(commit.sha, f"models/{state.model}") == state.tree
+        same = folder_at(history.repo, commit.sha, f"models/{state.model}") == state.tree
         if same and history.pins(commit.sha).get(state.model) is None:
             return "verify", "back to before its first champion"
     return "train", "its folder has a tree that no pin names"
@@ -152,7 +134,7 @@ def _dropped(state: State, history: PinHistory, changed: bool) -> tuple[Action, 
 
 def _of_the_branch(plan: ModelPlan, state: State, repo: Repo, base: str, merge: str) -> ModelPlan:
     """Add what the pull request changes and, for `confirm: fresh`, the day on which a tree was first committed."""
-    if plan.action == "none":
+    if plan.action == "none" or state.odd is not None:
         return plan
     plan = plan.model_copy(update={"changed": changed(repo, state.base_tree, state.tree)})
     if plan.action not in ("train", "judge") or plan.source_tree is None:
@@ -274,60 +256,3 @@ def _adopted(model: str, pin: PinRecord, listed: RegisteredModel | None) -> tupl
         f"project; challenge it with `python scripts/retrain.py open {model}`",
         "nothing",
     )
-
-
-def _refusals(
-    repo: Repo,
-    base: str,
-    merge: str,
-    before: Promotion,
-    after: Promotion,
-    states: list[State],
-    plans: tuple[ModelPlan, ...],
-) -> list[str]:
-    """Return why the pull request is red whatever its models do: one sentence each."""
-    found = [f"{plan.model}: {plan.reason}" for plan in plans if plan.action == "refuse"]
-    judged = [plan.model for plan in plans if plan.action in ("train", "judge")]
-    found += _unnamed(before, after, judged)
-    if not judged:
-        return found
-    mixed = sorted({path.split("/")[0] + "/" for path in repo.changed_paths(base, merge) if path.startswith(GUARDED)})
-    if mixed:
-        found.append(
-            f"it changes {', '.join(judged)} together with {', '.join(mixed)}; split it into two pull requests"
-        )
-    for state in states:
-        old, new = state.base_entry, state.entry
-        if old is not None and new is not None:
-            same = (old.policy.digest, old.freeze, old.drift) == (new.policy.digest, new.freeze, new.drift)
-            if not same:
-                found.append(
-                    f"it changes {', '.join(judged)} together with the policy of {state.model} "
-                    f"({FILE}:{new.line}); nobody lowers the bar and jumps it in one pull request: split it"
-                )
-    if before.models and before.guard_moves != after.guard_moves:
-        found.append(f"it changes {', '.join(judged)} together with `guard` in {FILE}; split it")
-    return found
-
-
-def _unnamed(before: Promotion, after: Promotion, judged: list[str]) -> list[str]:
-    """A new model beside one whose champion goes: without `renamed_from` a rename would escape the challenge."""
-    found = []
-    new = [name for name in judged if name not in before.models and name in after.models]
-    gone = [name for name, old in before.models.items() if old.champion is not None and name not in after.models]
-    for name in new:
-        entry = after.models[name]
-        if entry.renamed_from is not None and entry.renamed_from not in gone:
-            found.append(
-                f"{name} says `renamed_from: {entry.renamed_from}` ({FILE}:{entry.line}), but that is no model whose "
-                "champion this pull request removes; correct the name or leave the line out"
-            )
-    claimed = {after.models[name].renamed_from for name in new}
-    unclaimed = [name for name in gone if name not in claimed]
-    plain = [name for name in new if after.models[name].renamed_from is None]
-    if plain and unclaimed:
-        found.append(
-            f"it removes {', '.join(unclaimed)} and adds {', '.join(plain)}: say `renamed_from: {unclaimed[0]}` in the "
-            "new entry, so that it challenges that champion, or use two pull requests"
-        )
-    return found

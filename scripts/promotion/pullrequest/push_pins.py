@@ -9,6 +9,7 @@ from promotion.config.promotion_yaml import parse
 from promotion.errors import PromotionError
 from promotion.git.commits import Change, commit_on, fetch_branch, push
 from promotion.git.repo import Repo
+from promotion.git.tree import folder_at
 from promotion.records import Plan, Record
 
 UPDATE = "update the branch (the button on the pull request, or `python scripts/retrain.py update`): it is judged again"
@@ -87,26 +88,20 @@ def base_moved(before: str | None, now: str | None, models: tuple[str, ...]) -> 
 
 def pin_commit(repo: Repo, head: str, pins: Mapping[str, PinRecord], message: str) -> str:
     """Return a new commit on `head`, on no branch, whose promotion.yaml has the pins; nothing is checked out."""
-    if not repo.git("ls-tree", head, "--", FILE).startswith(("100644 blob", "100755 blob")):
-        raise PromotionError("not a plain file on this branch; make it one", file=FILE)
     text = splice(repo.file_at(head, FILE) or "", dict(pins))
     return commit_on(repo, head, Change(files={FILE: text}), message)
 
 
 def unmergeable(repo: Repo, base: str, commit: str, pins: Mapping[str, PinRecord]) -> str | None:
     """Merge the pinned head with the base's tip, in memory: say why the result would not be green, or None."""
-    code, out, said = repo.attempt("merge-tree", "--write-tree", base, commit)
-    if code == 1:
+    tree = repo.merged(base, commit)
+    if tree is None:
         return f"with its pin the branch would conflict with the base; {UPDATE}"
-    if code != 0:
-        raise PromotionError(f"git merge-tree failed, which needs git 2.38 or newer: {said.strip()[:200]}")
-    tree = out.split("\n", 1)[0]
-    blob = repo.object_at_tree(tree, FILE)
-    merged = parse("" if blob is None else repo.git("cat-file", "blob", blob)).models
+    merged = parse(repo.file_at(tree, FILE) or "").models
     for model, pin in pins.items():
         entry = merged.get(model)
         if entry is None or entry.champion != pin:
             return f"merged with the base, {FILE} would not pin {model} version {pin.version}; {UPDATE}"
-        if repo.object_at_tree(tree, f"models/{model}") != pin.source_tree:
+        if folder_at(repo, tree, f"models/{model}") != pin.source_tree:
             return f"the base's models/{model}/ changed while this was judged; {UPDATE}"
     return None

@@ -14,6 +14,7 @@ from promotion.config.promotion_yaml import Entry, parse
 from promotion.errors import PromotionError
 from promotion.git.commits import Change, commit_on, fetch_branch, push
 from promotion.git.repo import Repo, pull_request
+from promotion.git.tree import folders_in
 from promotion.github.client import PullRequest
 from promotion.github.comments import marked
 from promotion.github.pulls import Host, Proposal, marker, own_pull, propose, refreshed
@@ -117,7 +118,7 @@ def _edit(repo: Repo, base: str, model: str) -> str | None:
     committed = top.object_at("HEAD", folder)
     if now is None or now == committed:
         if committed is None and top.object_at(base, folder) is None:
-            names = ", ".join(sorted(top.folders_at(base, "models"))) or "none"
+            names = ", ".join(sorted(folders_in(top, base, "models"))) or "none"
             raise PromotionError(f"no model `{clean(model, 100)}`: there is no {folder}/; known: {names}")
         return None
     if committed != top.object_at(base, folder):

@@ -15,8 +15,10 @@ def base_of(repo: Repo, branch: str) -> tuple[str, str]:
 
     It is the production branch as hosted, else as local, else the commit that is checked out.
     """
-    for name in (f"{REMOTE}/{branch}", branch, "HEAD"):
-        code, commit, _ = repo.attempt("rev-parse", "--verify", "--quiet", f"{name}^{{commit}}")
+    # named in full: a tag called `main` would come before the branch
+    full = {f"{REMOTE}/{branch}": f"refs/remotes/{REMOTE}/{branch}", branch: f"refs/heads/{branch}", "HEAD": "HEAD"}
+    for name, ref in full.items():
+        code, commit, _ = repo.attempt("rev-parse", "--verify", "--quiet", f"{ref}^{{commit}}")
         if code == 0:
             return name, commit.strip()
     repo.check()

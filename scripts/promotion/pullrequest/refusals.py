@@ -1,0 +1,136 @@
+"""Why a pull request is red whatever its models do: odd folders, and the bar lowered by who jumps it."""
+
+from dataclasses import dataclass
+
+from promotion.config.pin import PinRecord
+from promotion.config.policy import FILE
+from promotion.config.promotion_yaml import Entry, Promotion
+from promotion.git.repo import Repo
+from promotion.git.tree import FOLDER, entries_of, problems, sentence, wrong
+from promotion.records import ModelPlan
+
+GUARDED = ("scripts", ".github", "requirements")
+OURS = {name: name for name in ("models", FILE, "scripts", ".github", "requirements")}
+
+
+@dataclass(frozen=True)
+class State:
+    """One model in base and merge result: T and its pins, as the table in scripts/README.md names them.
+
+    odd: why its folder in the merge result is not one to train from (a link, a submodule, an odd name), or None.
+    """
+
+    model: str
+    tree: str | None
+    base_tree: str | None
+    entry: Entry | None
+    base_entry: Entry | None
+    former: str | None = None
+    odd: str | None = None
+
+    @property
+    def pin(self) -> PinRecord | None:
+        """P: the merge result's pin."""
+        return None if self.entry is None else self.entry.champion
+
+    @property
+    def champion(self) -> PinRecord | None:
+        """B: the base's pin."""
+        return None if self.base_entry is None else self.base_entry.champion
+
+
+def odd_paths(repo: Repo, base: str, merge: str) -> list[tuple[str, str]]:
+    """Return (path, sentence) of what a pull request brings that no model folder may hold.
+
+    That is, everything in a model folder that it changes, whatever it adds directly below models/, and names
+    beside models/ that some systems take for ours.
+    """
+    root, before = (entries_of(repo, commit) for commit in (merge, base))
+    odd = [
+        (entry.shown, f"{entry.shown} is refused: some systems take it for {OURS[entry.folded]}; give it another name")
+        for entry in root
+        if entry.folded in OURS and entry.name.decode() != OURS[entry.folded] and entry not in before
+    ]
+    models = next((entry for entry in root if entry.name == b"models"), None)
+    if models is None:
+        return odd
+    if models.mode != FOLDER:
+        return [*odd, ("models", sentence(("models", f"its mode is {models.mode}, so it is no folder")))]
+    old, new = (entries_of(repo, commit, "models") for commit in (base, merge))
+    found = [(f"models/{name}", why) for name, why in wrong(new, old)]
+    for entry in new:
+        if entry.mode == FOLDER and entry not in old:
+            found += problems(repo, entry.id, f"models/{entry.shown}")
+    return [*odd, *((one[0], sentence(one)) for one in found)]
+
+
+def own(odd: list[tuple[str, str]], model: str) -> str | None:
+    """The first sentence about a model's own folder."""
+    folder = f"models/{model}"
+    return next((why for path, why in odd if path == folder or path.startswith(f"{folder}/")), None)
+
+
+def odd_elsewhere(odd: list[tuple[str, str]], states: list[State]) -> list[str]:
+    """The sentences about what lies below models/ and is no model's."""
+    told = {state.odd for state in states}
+    return [
+        why for path, why in odd if why not in told and not any(path.startswith(f"models/{s.model}/") for s in states)
+    ]
+
+
+def refusals(
+    repo: Repo,
+    base: str,
+    merge: str,
+    before: Promotion,
+    after: Promotion,
+    states: list[State],
+    plans: tuple[ModelPlan, ...],
+) -> list[str]:
+    """Return why the pull request is red whatever its models do: one sentence each."""
+    found = [f"{plan.model}: {plan.reason}" for plan in plans if plan.action == "refuse"]
+    judged = [plan.model for plan in plans if plan.action in ("train", "judge")]
+    found += _unnamed(before, after, judged)
+    if not judged:
+        return found
+    root, old_root = (set(entries_of(repo, commit)) for commit in (merge, base))  # all paths could be billions
+    mixed = sorted({f"{entry.shown}/" for entry in root ^ old_root if entry.folded in GUARDED})
+    if mixed:
+        found.append(
+            f"it changes {', '.join(judged)} together with {', '.join(mixed)}; split it into two pull requests"
+        )
+    for state in states:
+        old, new = state.base_entry, state.entry
+        if old is not None and new is not None:
+            same = (old.policy.digest, old.freeze, old.drift) == (new.policy.digest, new.freeze, new.drift)
+            if not same:
+                found.append(
+                    f"it changes {', '.join(judged)} together with the policy of {state.model} "
+                    f"({FILE}:{new.line}); nobody lowers the bar and jumps it in one pull request: split it"
+                )
+    if before.models and before.guard_moves != after.guard_moves:
+        found.append(f"it changes {', '.join(judged)} together with `guard` in {FILE}; split it")
+    return found
+
+
+def _unnamed(before: Promotion, after: Promotion, judged: list[str]) -> list[str]:
+    """A new model beside one whose champion goes: without `renamed_from` a rename would escape the challenge."""
+    found = []
+    new = [name for name in judged if name not in before.models and name in after.models]
+    gone = [name for name, old in before.models.items() if old.champion is not None and name not in after.models]
+    for name in new:
+        entry = after.models[name]
+        if entry.renamed_from is not None and entry.renamed_from not in gone:
+            found.append(
+                f"{name} says `renamed_from: {entry.renamed_from}` ({FILE}:{entry.line}), but that is no model whose "
+                "champion this pull request removes; correct the name or leave the line out"
+            )
+    claimed = {after.models[name].renamed_from for name in new}
+    unclaimed = [name for name in gone if name not in claimed]
+    plain = [name for name in new if after.models[name].renamed_from is None]
+    if plain and unclaimed:
+        found.append(
+            f"it removes {', '.join(unclaimed)} and adds {', '.join(plain)}: say `renamed_from: {unclaimed[0]}` in the "
+            "new entry, so that it challenges that champion, or use two pull requests"
+        )
+    return found
