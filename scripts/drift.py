@@ -7,10 +7,11 @@ holds the credentials that move aliases; the others, and what promote would refu
 import argparse
 import datetime
 import json
+import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 
-from promotion.champion.apply import plan
+from promotion.champion.apply import plan_moves
 from promotion.champion.drift import Finding, Limits, find_drift
 from promotion.cli import command_line, deadline, handled
 from promotion.errors import VERDICT_NO
@@ -147,7 +148,9 @@ def main(argv: list[str] | None = None) -> int:
     args = _parser().parse_args(argv)
     with deadline(args.deadline, "drift.py"):
         repo, registry = Repo(args.repo), Registry()
-        planned = plan(repo, commit_to_apply(repo, args.branch, None), registry)
+        tip = commit_to_apply(repo, args.branch, None)
+        print(f"reading {tip} and {registry.where}", file=sys.stderr if args.json else sys.stdout)
+        planned = plan_moves(repo, tip.commit, registry)
         now = datetime.datetime.now(datetime.UTC)
         findings = find_drift(planned, registry, now=now, limits=LIMITS, files=args.files)
         github = host_of(repo).github

@@ -112,10 +112,8 @@ def fetch_pinned(model: str, pin: PinRecord, registry: Registry, folder: Path) -
     """Download a pinned version into `folder`/model and check that its files are the pinned ones."""
     version = registry.version(model, pin.version)
     if version is None:
-        raise PromotionError(
-            f"{model} is pinned to version {pin.version}, which does not exist in the registry; "
-            "pin an existing one with `python scripts/rollback.py`"
-        )
+        todo = f"go back to one that exists with `python scripts/rollback.py {model}`"
+        raise PromotionError(f"{FILE} pins it, but {registry.lacks(model, pin.version, todo)}")
     folder.mkdir(parents=True, exist_ok=True)
     path, digest = registry.fetch_version(version, folder / "download")
     if pin.digest is not None and digest != pin.digest:

@@ -14,15 +14,15 @@ from dataclasses import asdict
 from pathlib import Path
 
 from promotion.champion.adopt import POLICY, adopt
-from promotion.champion.apply import apply, plan
+from promotion.champion.apply import Planned, apply, plan_moves
 from promotion.champion.checks import Permissions
-from promotion.champion.history import as_dicts, history, in_production, parse_time, table
-from promotion.champion.landing import land
+from promotion.champion.history import as_dicts, as_text, history, in_production, parse_time
+from promotion.champion.landing import Mandate, land
 from promotion.champion.override import body_of, prepare_override
 from promotion.cli import command_line, deadline, handled, subcommand, who
 from promotion.config.policy import FILE
 from promotion.errors import VERDICT_NO
-from promotion.git.commits import commit_to_apply, hosted_tip
+from promotion.git.commits import Tip, commit_to_apply, hosted_tip
 from promotion.git.repo import Repo
 from promotion.github.pulls import Proposal, host_of, propose
 from promotion.registry.client import CHAMPION, Registry
@@ -31,14 +31,22 @@ SECONDS = 300.0  # a whole command; a 50 MB model takes under five
 READS = ("repo", "branch")
 
 
-def _commit(repo: Repo, args: argparse.Namespace) -> str:
-    return commit_to_apply(repo, args.branch, args.commit, rewritten_history=args.rewritten_history)
+def _planned(args: argparse.Namespace, registry: Registry) -> list[Planned]:
+    """Say what is read, compare it, and check every model that differs."""
+    repo = Repo(args.repo)
+    tip = commit_to_apply(repo, args.branch, args.commit, rewritten_history=args.rewritten_history)
+    _reading(tip, registry, json=getattr(args, "json", False))
+    allowed = Permissions(thaw=args.reason, rewritten_history=args.rewritten_history)
+    return plan_moves(repo, tip.commit, registry, allowed)
+
+
+def _reading(tip: Tip, registry: Registry, *, json: bool = False) -> None:
+    print(f"reading {tip} and {registry.where}", file=sys.stderr if json else sys.stdout)
 
 
 def run_plan(args: argparse.Namespace) -> int:
     """Print the difference and every check; exit 1 when something is refused."""
-    repo = Repo(args.repo)
-    planned = plan(repo, _commit(repo, args), Registry(), _allowed(args))
+    planned = _planned(args, Registry())
     if args.json:
         print(json.dumps([item.as_dict() for item in planned], indent=2))
     for item in [] if args.json else planned:
@@ -50,9 +58,8 @@ def run_plan(args: argparse.Namespace) -> int:
 
 def run_apply(args: argparse.Namespace) -> int:
     """Move @champion of every model that differs and passes its checks; exit 1 when one is refused."""
-    repo, registry = Repo(args.repo), Registry()
-    planned = plan(repo, _commit(repo, args), registry, _allowed(args))
-    done = apply(planned, registry, by=who(), together=args.together, reason=args.reason)
+    registry = Registry()
+    done = apply(_planned(args, registry), registry, by=who(), together=args.together, reason=args.reason)
     return 0 if done else VERDICT_NO
 
 
@@ -60,7 +67,9 @@ def run_history(args: argparse.Namespace) -> int:
     """Print a model's history, or which version was champion at a time."""
     repo, registry = Repo(args.repo), Registry()
     when = None if args.at is None else parse_time(args.at)
-    rows = history(repo, commit_to_apply(repo, args.branch, None), registry, args.model)
+    tip = commit_to_apply(repo, args.branch, None)
+    _reading(tip, registry, json=args.json)
+    rows = history(repo, tip.commit, registry, args.model)
     if when is not None:
         found = in_production(args.model, rows, when)
         if args.json:
@@ -75,7 +84,7 @@ def run_history(args: argparse.Namespace) -> int:
         print(json.dumps(as_dicts(rows), indent=2))
         return 0
     registered = registry.model(args.model)
-    print(table(args.model, rows, None if registered is None else registered.aliases.get(CHAMPION)))
+    print(as_text(args.model, rows, None if registered is None else registered.aliases.get(CHAMPION)))
     return 0
 
 
@@ -89,9 +98,10 @@ def run_adopt(args: argparse.Namespace) -> int:
 def run_override(args: argparse.Namespace) -> int:
     """Commit a version's tree and its pin with who and why, then apply; exit 1 where main has it, the registry not."""
     repo, registry = Repo(args.repo), Registry()
-    by = args.by or who()
-    base = hosted_tip(repo, args.branch)
-    found = prepare_override(repo, registry, args.model, base=base, to=args.to, reason=args.reason, by=by)
+    mandate = Mandate(args.by or who(), args.reason)
+    tip = hosted_tip(repo, args.branch)
+    _reading(tip, registry)
+    found = prepare_override(repo, registry, args.model, base=tip.commit, to=args.to, mandate=mandate)
     if found is None:
         print(f"{args.branch} pins version {args.to} of {args.model} already; `promote.py apply` makes it so")
         return 0
@@ -99,19 +109,15 @@ def run_override(args: argparse.Namespace) -> int:
     if args.dry_run:
         print("nothing was pushed, because of --dry-run")
     elif args.pull_request:
-        branch = f"override/{args.model}-{args.to}-{base[:7]}"
+        branch = f"override/{args.model}-{args.to}-{tip.commit[:7]}"
         proposal = Proposal(found.commit, branch, args.branch, found.subject, body_of(found))
         pull = propose(repo, host_of(repo), proposal)
         if pull is not None:
             print(f"merge it and @champion moves: {pull.url}")
     else:
-        done = land(repo, registry, args.model, found.commit, base=args.branch, by=by, reason=args.reason)
+        done = land(repo, registry, args.model, found.commit, branch=args.branch, mandate=mandate)
         return 0 if done else VERDICT_NO
     return 0
-
-
-def _allowed(args: argparse.Namespace) -> Permissions:
-    return Permissions(thaw=args.reason, rewritten_history=args.rewritten_history)
 
 
 def _which(command: argparse.ArgumentParser) -> None:

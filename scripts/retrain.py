@@ -46,8 +46,9 @@ def run_open(args: argparse.Namespace) -> int:
     from promotion.retrain.open import open_retrain, plan_retrain
 
     repo = Repo(args.repo)
-    base = hosted_tip(repo, args.branch)
-    found = plan_retrain(repo, base, args.model, as_of=args.as_of, today=today())
+    tip = hosted_tip(repo, args.branch)
+    print(f"reading {tip}")
+    found = plan_retrain(repo, tip.commit, args.model, as_of=args.as_of, today=today())
     print(f"{args.model}: {found.title}; {found.champion_since}")
     open_retrain(repo, host_of(repo), found, into=args.branch, branch=args.head)
     return 0
@@ -58,9 +59,10 @@ def run_update(args: argparse.Namespace) -> int:
     from promotion.retrain.update import branch_to_update, follow, update_branch
 
     repo = Repo(args.repo)
-    base = hosted_tip(repo, args.branch)
+    tip = hosted_tip(repo, args.branch)
+    print(f"reading {tip}")
     head = args.head or branch_to_update(repo, host_of(repo), args.model, args.branch)
-    done = update_branch(repo, head, base, args.branch)
+    done = update_branch(repo, head, tip.commit, args.branch)
     if done.commit is None:
         print(f"{head} has all of {args.branch}; nothing to do")
         return 0
@@ -77,14 +79,16 @@ def run_schedule(args: argparse.Namespace) -> int:
     from promotion.retrain.schedule import run_schedule
 
     repo = Repo(args.repo)
-    base = hosted_tip(repo, args.branch)
-    lines: list[str] = []
+    tip = hosted_tip(repo, args.branch)
+    lines = [f"reading {tip}"]
+    print(lines[0], flush=True)
 
     def say(line: str) -> None:
         lines.append(line)
         print(log_text(line), flush=True)
 
-    good = run_schedule(repo, host_of(repo), base=base, into=args.branch, today=today(), only=args.models, say=say)
+    host = host_of(repo)
+    good = run_schedule(repo, host, base=tip.commit, into=args.branch, today=today(), only=args.models, say=say)
     write_summary("\n".join(["## Scheduled retraining", "", *(f"- {markdown(line)}" for line in lines)]))
     return 0 if good else VERDICT_NO
 

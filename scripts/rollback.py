@@ -7,8 +7,8 @@ file of it, and pushes nothing before the target has passed the checks that prom
 import argparse
 import re
 
-from promotion.champion.landing import land
-from promotion.champion.rollback import Rollback, prepare_rollback
+from promotion.champion.landing import Mandate, land
+from promotion.champion.rollback import Rollback, Target, prepare_rollback
 from promotion.cli import command_line, handled, who
 from promotion.config.policy import FILE
 from promotion.errors import VERDICT_NO, PromotionError
@@ -19,7 +19,7 @@ from promotion.registry.client import Registry
 from promotion.text.escape import code, log_text, markdown
 
 
-def body_of(found: Rollback, reason: str | None, by: str) -> str:
+def body_of(found: Rollback, mandate: Mandate) -> str:
     """Return the pull request's text: what merging does, why, and what it undoes; pure."""
     before = "nothing" if found.now is None else str(found.now.version)
     lines = []
@@ -34,7 +34,8 @@ def body_of(found: Rollback, reason: str | None, by: str) -> str:
         lines.append(f"champion of {found.since}{merged}. Nothing is retrained; servers swap within seconds.")
         lines.append("")
         lines.append(f"The commit restores `models/{found.model}/` and the pin in `{FILE}` as they were.")
-    lines += ["", f"Reason: {markdown(reason)}" if reason else "No reason was given.", f"Asked for by {code(by)}.", ""]
+    why = f"Reason: {markdown(mandate.reason)}" if mandate.reason else "No reason was given."
+    lines += ["", why, f"Asked for by {code(mandate.by)}.", ""]
     if found.to is not None and found.to.override is not None:
         lines += ["The model is frozen; the pin carries the reason, so that promote lets this rollback through.", ""]
     if found.undone:
@@ -60,10 +61,12 @@ def branch_of(found: Rollback, base: str) -> str:
     return f"rollback/{found.model}-{versions[0]}-to-{versions[1]}-{base[:7]}"
 
 
-def version_or_none(text: str) -> int | None:
-    """Read --to: a version number, or `none` (also `null`) to drop the champion."""
+def target(text: str) -> Target:
+    """Read --to: a version number, `none` (also `null`) to drop the champion, or `previous`."""
+    if text == "previous":
+        return "previous"
     if text.lower() in ("none", "null"):
-        return None
+        return "none"
     if not re.fullmatch(r"v?[1-9][0-9]{0,8}", text):
         raise argparse.ArgumentTypeError(f"`{text}` is not a version number or `none`")
     return int(text.removeprefix("v"))
@@ -81,10 +84,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("model", help="the model, as promotion.yaml names it")
     parser.add_argument(
         "--to",
-        type=version_or_none,
-        default=argparse.SUPPRESS,
+        type=target,
+        default="previous",
         metavar="VERSION",
-        help="an older champion, or `none` to drop the alias (default: the champion before the last promotion)",
+        help="an older champion, or `none` to drop the alias (default: %(default)s, the one before the last promotion)",
     )
     parser.add_argument("--reason", help="why; needed while the model is frozen")
     parser.add_argument("--by", help="who asks for it (default: the workflow's actor, else this machine's user)")
@@ -101,22 +104,21 @@ def main(argv: list[str] | None = None) -> int:
     repo, registry = Repo(args.repo), Registry()
     if args.reason is not None and not args.reason.strip():
         raise PromotionError("--reason is empty; say in a few words why")
-    by = args.by or who()
+    mandate = Mandate(args.by or who(), args.reason)
     tip = hosted_tip(repo, args.branch)
-    to = getattr(args, "to", None)
-    drop = hasattr(args, "to") and to is None
-    found = prepare_rollback(repo, registry, args.model, base=tip, to=to, drop=drop, reason=args.reason, by=by)
+    print(f"reading {tip} and {registry.where}")
+    found = prepare_rollback(repo, registry, args.model, base=tip.commit, to=args.to, mandate=mandate)
     if found is None:
         print(f"{args.branch} pins this already; if @champion differs, run `python scripts/promote.py apply`")
         return 0
-    body = body_of(found, args.reason, by)
+    body = body_of(found, mandate)
     print(log_text(f"{found.subject}: every check passes"))
-    head = args.head or branch_of(found, tip)
+    head = args.head or branch_of(found, tip.commit)
     if args.dry_run:
         print(log_text(f"\n{body}\nnothing was pushed; without --dry-run: {args.branch if args.now else head}"))
         return 0
     if args.now:
-        done = land(repo, registry, args.model, found.commit, base=args.branch, by=by, reason=args.reason)
+        done = land(repo, registry, args.model, found.commit, branch=args.branch, mandate=mandate)
         return 0 if done else VERDICT_NO
     proposal = Proposal(found.commit, head, args.branch, found.subject, body)
     pull = propose(repo, host_of(repo), proposal)

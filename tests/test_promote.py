@@ -1,5 +1,6 @@
 """promote.py plan and apply: the end state in git and the registry, in every state of the world."""
 
+import json
 import subprocess
 import sys
 from collections.abc import Callable
@@ -7,13 +8,20 @@ from pathlib import Path
 
 import promote
 import pytest
-from promotion.champion.apply import plan, settle
+from promotion.champion.apply import plan_moves, settle
 from promotion.errors import PromotionError
 from promotion.registry.client import Registry
 
 from tests.support.worlds import World, policy_text
 
 NewWorld = Callable[..., World]
+
+
+def said(world: World, capsys: pytest.CaptureFixture[str]) -> list[str]:
+    """The lines that were printed after the one that says which commit and registry were read."""
+    first, *lines = capsys.readouterr().out.splitlines()
+    assert first == f"reading main at {world.tip[:12]} and the registry {world.uri}"
+    return lines
 
 
 def test_first_champion(no_champion: World) -> None:
@@ -36,16 +44,35 @@ def test_twice_changes_nothing(champion_and_better_candidate: World, capsys: pyt
 
     assert world.apply() == 0
     assert world.state() == before
-    assert capsys.readouterr().out == "tiny: @champion is 2, as main pins\n"
+    assert said(world, capsys) == ["tiny: @champion is 2, as main pins"]
 
 
 def test_plan_writes_nothing(champion_and_better_candidate: World, capsys: pytest.CaptureFixture[str]) -> None:
-    """plan shows the difference and leaves it."""
-    before = champion_and_better_candidate.state()
+    """plan shows the difference and leaves it; what would happen reads otherwise than what happened."""
+    world = champion_and_better_candidate
+    before = world.state()
+    capsys.readouterr()
 
-    assert champion_and_better_candidate.promote("plan") == 0
-    assert champion_and_better_candidate.state() == before
-    assert capsys.readouterr().out == "tiny: @champion 1 -> 2\n"
+    assert world.promote("plan") == 0
+    assert world.state() == before
+    assert said(world, capsys) == ["tiny: would move @champion 1 -> 2"]
+    assert world.apply() == 0
+    assert said(world, capsys) == ["tiny: moved @champion 1 -> 2"]
+
+
+def test_plan_as_json(champion_and_better_candidate: World, capsys: pytest.CaptureFixture[str]) -> None:
+    """--json prints every model, its step and why it is refused; what was read is on stderr."""
+    world = champion_and_better_candidate
+    (world.files_of(2) / "MLmodel").write_text("another model\n")
+    capsys.readouterr()
+
+    assert world.promote("plan", "--json") == 1
+    printed = capsys.readouterr()
+    (found,) = json.loads(printed.out)
+    (problem,) = found.pop("refused")
+    assert found == {"model": "tiny", "champion": 1, "pinned": 2, "step": "move"}
+    assert problem.startswith("files: ")
+    assert printed.err.startswith(f"reading main at {world.tip[:12]}")
 
 
 def test_plan_shows_refusals(first_champion: World, capsys: pytest.CaptureFixture[str]) -> None:
@@ -105,7 +132,7 @@ def test_pins_between_applies(first_champion: World) -> None:
 def test_a_rollback_that_finds_nothing_to_move(champion_and_better_candidate: World) -> None:
     """A revert before anybody applied is recorded, so that a late promoter of the reverted pin loses."""
     world = champion_and_better_candidate
-    (late,) = plan(world.repo, world.tip, world.registry)
+    (late,) = plan_moves(world.repo, world.tip, world.registry)
     assert late.problems == ()
     world.revert(world.tip)
     assert world.apply() == 0
@@ -121,7 +148,7 @@ def test_a_late_retirement_that_finds_nothing_to_drop(no_champion: World) -> Non
     """The same where the revert goes back to no champion at all."""
     world = no_champion
     world.merge("one")
-    (late,) = plan(world.repo, world.tip, world.registry)
+    (late,) = plan_moves(world.repo, world.tip, world.registry)
     world.revert(world.tip)
     assert world.apply() == 0
 
@@ -238,8 +265,8 @@ def test_alias_never_settles(champion_and_better_candidate: World) -> None:
         def set_alias(self, name: str, alias: str, version: int) -> None:
             """Do as if."""
 
-    (planned,) = plan(world.repo, world.tip, world.registry)
-    with pytest.raises(PromotionError, match="does not stay where it is put"):
+    (planned,) = plan_moves(world.repo, world.tip, world.registry)
+    with pytest.raises(PromotionError, match="keeps changing"):
         settle(planned.difference, Deaf(world.uri), by="test")
     assert world.champion() == 1
     assert not world.ledger()[-1].stands
@@ -248,7 +275,7 @@ def test_alias_never_settles(champion_and_better_candidate: World) -> None:
 def test_two_histories(champion_and_better_candidate: World) -> None:
     """Two repositories that write to one registry at one height find out."""
     world = champion_and_better_candidate
-    (planned,) = plan(world.repo, world.tip, world.registry)
+    (planned,) = plan_moves(world.repo, world.tip, world.registry)
     text = world.tags()["promotion.ledger.00000002"].replace(world.ledger()[0].commit, "d" * 40)
     world.registry.set_model_tag("tiny", "promotion.ledger.00000003", text)
 
@@ -278,7 +305,7 @@ def test_applies_the_tip_of_origin(champion_and_better_candidate: World, tmp_pat
         ("no_file", "promotion.yaml: missing at commit"),
         ("unknown_commit", "unknown commit deadbeef"),
         ("shallow", "this clone is shallow"),
-        ("no_branch", "unknown commit main"),
+        ("no_branch", "has no branch `main`"),
     ],
 )
 def test_bad_input(

@@ -75,7 +75,7 @@ def test_now_pushes_to_main_and_moves_the_alias(hosted, capsys) -> None:
 
     assert hosted.pin("main").version == 1
     assert hosted.world.champion() == 1
-    assert "@champion 3 -> 1" in capsys.readouterr().out
+    assert "moved @champion 3 -> 1" in capsys.readouterr().out
     assert hosted.branches() == {"main"}
 
 
@@ -307,3 +307,15 @@ def test_reverted_revert_does_not_call_the_older_tree_rolled_back(no_champion) -
 
     found = PinHistory(no_champion.repo, no_champion.tip).rolled_back(no_champion.model)
     assert two in found and one not in found
+
+
+def test_empty_registry_is_named_and_no_rollback_advised(hosted, capsys, monkeypatch, tmp_path) -> None:
+    """Where the registry that was read holds nothing of the model, the sentence says which one that was."""
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'empty.db'}")
+
+    assert run(hosted) == 2
+    printed = capsys.readouterr()
+    assert printed.out.startswith(f"reading origin/main at {hosted.tip()[:12]} and the registry sqlite:///")
+    assert "empty.db has no model tiny" in printed.err and "MLFLOW_TRACKING_URI" in printed.err
+    assert "rollback.py" not in printed.err
+    assert hosted.branches() == {"main"}

@@ -18,7 +18,7 @@ NewWorld = Callable[..., World]
 def test_all_checks_hold(champion_and_better_candidate: World) -> None:
     """A winner that nobody touched passes every check, by name, and moves."""
     world = champion_and_better_candidate
-    (planned,) = applying.plan(world.repo, world.tip, world.registry)
+    (planned,) = applying.plan_moves(world.repo, world.tip, world.registry)
 
     names = [check.name for check in planned.checks]
     assert names == ["ledger", "order", "freeze", "ours", "version", "tree", "files", "evidence"]
@@ -41,7 +41,7 @@ def test_model_not_registered(no_champion: World) -> None:
     no_champion.commit("pin")
     no_champion.registry.client.delete_registered_model("tiny")
 
-    refused(no_champion, "version", saying="version 1 of tiny does not exist")
+    refused(no_champion, "version", saying="has no model tiny, so version 1 is not there")
 
 
 def test_version_not_ready(champion_and_better_candidate: World) -> None:
@@ -376,8 +376,8 @@ def test_one_refusal_does_not_hold_the_others(new_world: NewWorld, capsys: pytes
     capsys.readouterr()
     assert world.apply() == 1
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0].startswith("REFUSED bad: evidence: ")
-    assert lines[1] == "good: @champion nothing -> 1"
+    assert lines[1].startswith("REFUSED bad: evidence: ")
+    assert lines[2] == "good: moved @champion nothing -> 1"
     assert (world.champion("bad"), world.champion("good")) == (None, 1)
 
 
@@ -387,6 +387,6 @@ def test_all_problems_of_a_model_are_said(champion_and_better_candidate: World) 
     (world.files_of(2) / "MLmodel").write_text("another model\n")
     world.code("edited")
     world.commit("edit")
-    (planned,) = applying.plan(world.repo, world.tip, world.registry)
+    (planned,) = applying.plan_moves(world.repo, world.tip, world.registry)
 
     assert [problem.split(":")[0] for problem in planned.problems] == ["tree", "files"]

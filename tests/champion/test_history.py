@@ -4,7 +4,7 @@ import json
 from datetime import UTC, datetime
 
 import pytest
-from promotion.champion.history import Event, in_production, parse_time
+from promotion.champion.history import HistoryRow, in_production, parse_time
 from promotion.config.pin import Override
 
 from tests.support.worlds import World
@@ -96,14 +96,16 @@ def test_as_text(august: World, capsys: Out) -> None:
     """Without --json it is a table, newest first, and one line for --at."""
     capsys.readouterr()
     assert august.promote("history", "tiny") == 0
-    lines = capsys.readouterr().out.splitlines()
+    lines = capsys.readouterr().out.splitlines()[1:]
     assert lines[0] == "tiny: @champion is version 1"
     assert lines[1].split() == ["when", "from", "to", "reason", "commit", "PR", "author", "applied", "by"]
     assert lines[2].startswith("2026-08-05T08:00:00Z  2     1   repair")
     assert lines[5].startswith("2026-08-01T09:00:00Z  -     1   merge")
     assert august.promote("history", "tiny", "--at", "2026-08-03T12:00Z") == 0
-    assert capsys.readouterr().out.startswith(
-        "tiny at 2026-08-03T12:00:00Z: version 2, since 2026-08-03T10:00:00Z (merge,"
+    assert (
+        capsys.readouterr()
+        .out.splitlines()[1]
+        .startswith("tiny at 2026-08-03T12:00:00Z: version 2, since 2026-08-03T10:00:00Z (merge,")
     )
 
 
@@ -132,7 +134,7 @@ def test_override_is_shown(first_champion: World, capsys: Out) -> None:
 def test_unknown_model(first_champion: World, capsys: Out) -> None:
     """A model that the registry does not know is one sentence."""
     assert first_champion.promote("history", "nobody") == 2
-    assert "no model nobody in the registry" in capsys.readouterr().err
+    assert "has no model nobody" in capsys.readouterr().err
 
 
 def test_not_a_time(first_champion: World, capsys: Out) -> None:
@@ -143,8 +145,8 @@ def test_not_a_time(first_champion: World, capsys: Out) -> None:
 
 def test_late_entry_never_served() -> None:
     """An entry below a newer one that was reached later does not win by its time: order is main's."""
-    early = Event("2026-08-03T12:00:00Z", None, 4, "merge", "a", None, None, None, None, None)
-    newer = Event("2026-08-03T10:00:00Z", 4, 5, "merge", "b", None, None, None, None, None)
+    early = HistoryRow("2026-08-03T12:00:00Z", None, 4, "merge", "a", None, None, None, None, None)
+    newer = HistoryRow("2026-08-03T10:00:00Z", 4, 5, "merge", "b", None, None, None, None, None)
 
     assert in_production("tiny", [early, newer], datetime(2026, 8, 4, tzinfo=UTC)).version == 5
     assert parse_time("2026-08-03T12:00Z") == datetime(2026, 8, 3, 12, tzinfo=UTC)

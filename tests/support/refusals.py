@@ -10,7 +10,7 @@ def refused(world: World, check: str, *args: str, saying: str = "", allowed: Per
     """Assert that exactly `check` fails, that apply exits with 1, and that nothing was written."""
     before = world.state()
     commit = args[args.index("--commit") + 1] if "--commit" in args else world.tip
-    (planned,) = applying.plan(world.repo, commit, world.registry, allowed)
+    (planned,) = applying.plan_moves(world.repo, commit, world.registry, allowed)
 
     assert [one.name for one in planned.checks if not one.ok] == [check], planned.problems
     assert saying in planned.problems[0]

@@ -14,7 +14,7 @@ from challenge import challenge
 from gate import gate
 from pin import winners, write_pins
 from prepare import prepare
-from promotion.champion.apply import apply, plan
+from promotion.champion.apply import apply, plan_moves
 from promotion.git.repo import Repo
 from promotion.pullrequest.workdir import Work
 from promotion.records import Evaluation, Plan
@@ -128,7 +128,7 @@ class TinyProject:
     def promote(self) -> bool:
         """Apply the tip of main; return whether everything wanted was done."""
         tip = self.hosting.pull()
-        return apply(plan(Repo(self.clone), tip, self.registry), self.registry, by="test", say=lambda line: None)
+        return apply(plan_moves(Repo(self.clone), tip, self.registry), self.registry, by="test", say=lambda line: None)
 
     def champion(self) -> int | None:
         """Return the registry's champion."""

@@ -212,12 +212,12 @@ def adopt(
     if not names and not everything:
         listed = [str(item) for item in found]
         if not any(item.why_not is None for item in found):
-            return [*listed, "nothing to adopt"]
+            return [*listed, f"nothing to adopt in {registry.where}"]
         return [*listed, "name the models to adopt, or --all; nothing was written"]
     wanted = [item for item in found if item.why_not is None] if everything else chosen(found, names)
     pins = {item.model: adopted_pin(item, registry, repo) for item in wanted}
     if not pins:
-        return ["nothing to adopt"]
+        return [f"nothing to adopt in {registry.where}"]
     changed = write_adopted(text, pins, task=task)
     temporary = path.with_name(path.name + ".part")
     temporary.write_bytes(changed.encode("utf-8"))

@@ -65,15 +65,17 @@ class Settled:
     def text(self) -> str:
         """One line that says what happened."""
         was = "nothing" if self.before is None else str(self.before)
-        now = "dropped" if self.newest.version is None else str(self.newest.version)
+        now = "nothing" if self.newest.version is None else str(self.newest.version)
         if self.superseded:
             return f"{self.model}: @champion is {now}: a newer pin than this commit's was confirmed and stands"
-        return (
-            f"{self.model}: @champion {was} -> {now}" if self.moved else f"{self.model}: @champion is {now}; recorded"
-        )
+        if not self.moved:
+            return f"{self.model}: @champion is {now}; recorded in the ledger"
+        if self.newest.version is None:
+            return f"{self.model}: dropped @champion, which was {was}"
+        return f"{self.model}: moved @champion {was} -> {now}"
 
 
-def plan(repo: Repo, tip: str, registry: Registry, allowed: Permissions | None = None) -> list[Planned]:
+def plan_moves(repo: Repo, tip: str, registry: Registry, allowed: Permissions | None = None) -> list[Planned]:
     """Compare main with the registry and check every model that differs; write nothing."""
     main = Main(repo, tip)
     planned = []
@@ -83,7 +85,7 @@ def plan(repo: Repo, tip: str, registry: Registry, allowed: Permissions | None =
     return _guarded(planned, main.promotion.guard_moves)
 
 
-def plan_model(repo: Repo, commit: str, registry: Registry, model: str, allowed: Permissions | None = None) -> Planned:
+def plan_move(repo: Repo, commit: str, registry: Registry, model: str, allowed: Permissions | None = None) -> Planned:
     """Return what `apply` would do about one model if `commit` were the tip of main; write nothing."""
     main = Main(repo, commit)
     diff = one_difference(main, model, registry.model(model))
@@ -178,8 +180,8 @@ def settle(diff: Difference, registry: Registry, *, by: str, reason: str | None 
             registry.set_alias(name, CHAMPION, newest.version)
         written.add(newest.order)
     raise PromotionError(
-        f"{name}@{CHAMPION} does not stay where it is put after {MOST_ROUNDS} readings; something else writes it, or "
-        "the registry answers with old values: look there, then run this again"
+        f"{name}@{CHAMPION} keeps changing: after {MOST_ROUNDS} readings it is not what was set; something else writes "
+        f"it, or {registry.where} answers with old values: look there, then run this again"
     )
 
 

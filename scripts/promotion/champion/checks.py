@@ -51,13 +51,19 @@ def check_model(diff: Difference, main: Main, registry: Registry, allowed: Permi
     pin = diff.desired.pin
     if pin is None:
         return checks
-    found: list[Version] = []
-    checks.append(_ask("version", lambda: _version(diff, pin, registry, found)))
-    for version in found:
-        checks.append(_ask("tree", lambda v=version: _tree(diff, pin, v, main)))
-        checks.append(_ask("files", lambda v=version: _files(pin, v, registry)))
-        checks.append(_ask("evidence", lambda v=version: _earned(diff, pin, v, main, registry)))
-    return checks
+    try:
+        version = registry.version(diff.model, pin.version)
+    except PromotionError as error:
+        return [*checks, Check("version", str(error))]
+    checks.append(_ask("version", lambda: _version(diff, pin, version, registry)))
+    if version is None:
+        return checks
+    return [
+        *checks,
+        _ask("tree", lambda: _tree(diff, pin, version, main)),
+        _ask("files", lambda: _files(pin, version, registry)),
+        _ask("evidence", lambda: _earned(diff, pin, version, main, registry)),
+    ]
 
 
 def _ask(name: str, question: Callable[[], str | None]) -> Check:
@@ -141,14 +147,10 @@ def _ours(diff: Difference) -> str | None:
     )
 
 
-def _version(diff: Difference, pin: PinRecord, registry: Registry, found: list[Version]) -> str | None:
-    version = registry.version(diff.model, pin.version)
+def _version(diff: Difference, pin: PinRecord, version: Version | None, registry: Registry) -> str | None:
     if version is None:
-        return (
-            f"version {pin.version} of {diff.model} does not exist in the registry; revert the commit that pinned it, "
-            f"or go back with `python scripts/rollback.py {diff.model}`"
-        )
-    found.append(version)
+        back = f"revert the commit that pinned it, or go back with `python scripts/rollback.py {diff.model}`"
+        return registry.lacks(diff.model, pin.version, back)
     if not version.ready:
         return f"version {pin.version} is not READY; wait for its registration and run this again"
     return None

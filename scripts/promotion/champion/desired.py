@@ -119,10 +119,10 @@ class Difference:
         if self.step == "none":
             return f"{self.model}: @champion is {now}, as main pins"
         if self.step == "record":
-            return f"{self.model}: @champion is {now}, as main pins; the ledger learns of it"
+            return f"{self.model}: @champion is {now}, as main pins; would record it in the ledger"
         if self.step == "drop":
-            return f"{self.model}: @champion {now} -> dropped"
-        return f"{self.model}: @champion {now} -> {self.wanted}"
+            return f"{self.model}: would drop @champion, which is {now}"
+        return f"{self.model}: would move @champion {now} -> {self.wanted}"
 
 
 def current_state(registered: RegisteredModel | None) -> Current:

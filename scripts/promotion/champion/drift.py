@@ -92,7 +92,7 @@ def _finding(item: Planned, registry: Registry, now: datetime.datetime, limits: 
             _, digest = registry.fetch_version(version, Path(folder))
         changed = None if digest == pin.digest else digest
     cause = cause_of(diff, gone=gone, changed=changed is not None, late=_late(diff, now, limits.grace))
-    text, todo = _sentences(diff, cause)
+    text, todo = _sentences(diff, cause, registry.where)
     entry = diff.desired.entry
     repairs = len(recent_repairs(read_repairs(diff.current.tags), now, limits.days))
     again = repairs >= limits.again
@@ -156,7 +156,7 @@ def _time(text: str) -> datetime.datetime | None:
     return found if found.tzinfo is not None else found.replace(tzinfo=datetime.UTC)
 
 
-def _sentences(diff: Difference, cause: Cause) -> tuple[str, str]:
+def _sentences(diff: Difference, cause: Cause, where: str) -> tuple[str, str]:
     """What is wrong, and what to do."""
     model, now = diff.model, "nothing" if diff.current.champion is None else f"version {diff.current.champion}"
     wanted = "no champion" if diff.wanted is None else f"version {diff.wanted}"
@@ -165,7 +165,7 @@ def _sentences(diff: Difference, cause: Cause) -> tuple[str, str]:
     if cause == "well":
         return f"@champion is {now}, as main pins", ""
     if cause == "waiting":
-        return f"@champion is {now}; main pins {wanted} since a moment ago, and promote.yml is about to apply it", ""
+        return f"@champion is {now}; main pinned {wanted} a moment ago, and promote.yml is about to apply it", ""
     if cause == "main not applied":
         what = f"{wanted} is not recorded" if diff.step == "record" else f"@champion is {now}"
         return f"main pins {wanted}{_since(diff)}, but promote has not applied it: {what}", promote
@@ -175,7 +175,10 @@ def _sentences(diff: Difference, cause: Cause) -> tuple[str, str]:
     if cause == "alias gone":
         return f"main pins {wanted}, but @champion was deleted", promote
     if cause == "version gone":
-        text = f"main pins {wanted}, but that version is not in the registry any more; @champion is {now}"
+        if not diff.current.exists:
+            todo = "set MLFLOW_TRACKING_URI to the server that holds it"
+            return f"main pins {wanted}, but {where} has no model {model}", todo
+        text = f"main pins {wanted}, but that version is not in {where} any more; @champion is {now}"
         return text, f"restore it, or go back: {back}"
     if cause == "files changed":
         return f"the files of {wanted} are not the ones that main pins", f"restore them, or go back: {back}"

@@ -10,11 +10,9 @@ from promotion.git.repo import Commit, Repo, pull_request
 from promotion.registry.client import CHAMPION, RegisteredModel, Registry
 from promotion.registry.ledger import LedgerEntry, Repair, read_ledger, read_repairs
 
-MODEL_UNKNOWN = "no model {name} in the registry; see `promote.py plan` for the names that promotion.yaml gives"
-
 
 @dataclass(frozen=True)
-class Event:
+class HistoryRow:
     """One row of a model's history, oldest first.
 
     at: ISO 8601 UTC when @champion was seen on `version`; None where that never happened (`reason` is
@@ -35,38 +33,38 @@ class Event:
     note: str | None
 
 
-def history(repo: Repo, tip: str, registry: Registry, model: str) -> list[Event]:
+def history(repo: Repo, tip: str, registry: Registry, model: str) -> list[HistoryRow]:
     """Return what happened to a model's champion, oldest first: pin changes, repairs, and pins never applied."""
     registered = registry.model(model)
     if registered is None:
-        raise PromotionError(MODEL_UNKNOWN.format(name=model))
+        raise PromotionError(f"{registry.where} has no model {model}; `promote.py plan` lists those of promotion.yaml")
     pins = PinHistory(repo, tip)
-    return events(registered, list(pins.changes(model)), pins)
+    return rows_of(registered, list(pins.changes(model)), pins)
 
 
-def events(registered: RegisteredModel, changes: list[PinChange], pins: PinHistory) -> list[Event]:
+def rows_of(registered: RegisteredModel, changes: list[PinChange], pins: PinHistory) -> list[HistoryRow]:
     """Join the ledger with the pin changes on main; `changes` newest first."""
     ledger, repairs = read_ledger(registered.tags), read_repairs(registered.tags)
     by_sha = {change.commit.sha: change.commit for change in changes}
-    rows: list[tuple[tuple[int, int, int], Event]] = []
+    rows: list[tuple[tuple[int, int, int], HistoryRow]] = []
     standing: int | None = None
     eras = {entry.commit: entry.era for entry in ledger}
     for entry in ledger:
-        rows.append(((*entry.order, 0), _entry_event(entry, standing, by_sha.get(entry.commit))))
+        rows.append(((*entry.order, 0), _entry_row(entry, standing, by_sha.get(entry.commit))))
         standing = entry.version if entry.stands else standing
     for repair in repairs:
         commit = next((entry.commit for entry in ledger if entry.order == (repair.era, repair.height)), "")
-        rows.append(((repair.era, repair.height, repair.number), _repair_event(repair, commit)))
+        rows.append(((repair.era, repair.height, repair.number), _repair_row(repair, commit)))
     era = max(eras.values(), default=0)
     for change in changes:
         if change.commit.sha not in eras:
             height = pins.chain[change.commit.sha]
-            rows.append(((era, height, 0), _missed_event(change)))
-    return [event for _, event in sorted(rows, key=lambda row: row[0])]
+            rows.append(((era, height, 0), _missed_row(change)))
+    return [row for _, row in sorted(rows, key=lambda row: row[0])]
 
 
-def _entry_event(entry: LedgerEntry, standing: int | None, commit: Commit | None) -> Event:
-    return Event(
+def _entry_row(entry: LedgerEntry, standing: int | None, commit: Commit | None) -> HistoryRow:
+    return HistoryRow(
         at=entry.since if entry.stands else None,
         before=standing,
         version=entry.version,
@@ -80,8 +78,8 @@ def _entry_event(entry: LedgerEntry, standing: int | None, commit: Commit | None
     )
 
 
-def _repair_event(repair: Repair, commit: str) -> Event:
-    return Event(
+def _repair_row(repair: Repair, commit: str) -> HistoryRow:
+    return HistoryRow(
         at=repair.at,
         before=repair.before,
         version=repair.version,
@@ -95,8 +93,8 @@ def _repair_event(repair: Repair, commit: str) -> Event:
     )
 
 
-def _missed_event(change: PinChange) -> Event:
-    return Event(
+def _missed_row(change: PinChange) -> HistoryRow:
+    return HistoryRow(
         at=None,
         before=None if change.before is None else change.before.version,
         version=None if change.after is None else change.after.version,
@@ -117,11 +115,11 @@ class InProduction:
     model: str
     at: str
     version: int | None
-    event: Event | None
+    event: HistoryRow | None
     note: str | None = None
 
 
-def in_production(model: str, rows: list[Event], when: datetime.datetime) -> InProduction:
+def in_production(model: str, rows: list[HistoryRow], when: datetime.datetime) -> InProduction:
     """Return which version was champion at `when` (aware); pure.
 
     Pins count in the order of main, so an entry that came late below a newer one never served. A repair
@@ -151,12 +149,12 @@ def parse_time(text: str) -> datetime.datetime:
     return when if when.tzinfo is not None else when.replace(tzinfo=datetime.UTC)
 
 
-def as_dicts(rows: list[Event]) -> list[dict[str, Any]]:
+def as_dicts(rows: list[HistoryRow]) -> list[dict[str, Any]]:
     """The rows as plain values for JSON."""
     return [asdict(row) for row in rows]
 
 
-def table(model: str, rows: list[Event], champion: int | None) -> str:
+def as_text(model: str, rows: list[HistoryRow], champion: int | None) -> str:
     """The rows as text, newest first, and where @champion is now."""
     head = ("when", "from", "to", "reason", "commit", "PR", "author", "applied by")
     body = [

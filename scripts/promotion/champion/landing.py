@@ -1,13 +1,21 @@
 """Land a checked commit on main at once and apply it: git first, then the registry, so that main never lags."""
 
-from collections.abc import Callable
+from dataclasses import dataclass
 
-from promotion.champion.apply import apply, plan_model
+from promotion.champion.apply import apply, plan_move
 from promotion.champion.checks import Permissions
 from promotion.errors import PromotionError
 from promotion.git.commits import push
 from promotion.git.repo import Repo
 from promotion.registry.client import Registry
+
+
+@dataclass(frozen=True)
+class Mandate:
+    """Who wants a champion moved, and why (None: no reason was given)."""
+
+    by: str
+    reason: str | None
 
 
 def land(
@@ -16,23 +24,21 @@ def land(
     model: str,
     commit: str,
     *,
-    base: str,
-    by: str,
-    reason: str | None,
-    say: Callable[[str], None] = print,
+    branch: str,
+    mandate: Mandate,
 ) -> bool:
-    """Push a commit to `base` as a plain fast-forward, then move @champion of one model; return whether it moved.
+    """Push a commit to `branch` as a plain fast-forward, then move @champion of one model; return whether it moved.
 
     Raise PromotionError, with nothing moved, when the branch moved meanwhile or does not take the push.
     Where the push is taken and the registry is not, main is right and promote.yml does the rest: that
     is said, and False returned.
     """
-    push(repo, commit, base)
-    say(f"{base} is now {commit[:12]}")
+    push(repo, commit, branch)
+    print(f"{branch} is now {commit[:12]}")
     try:
-        planned = plan_model(repo, commit, registry, model, Permissions(thaw=reason))
-        return apply([planned], registry, by=by, reason=reason, say=say)
+        planned = plan_move(repo, commit, registry, model, Permissions(thaw=mandate.reason))
+        return apply([planned], registry, by=mandate.by, reason=mandate.reason)
     except PromotionError as error:
-        say(f"not applied from here: {error}")
-        say(f"{base} has it, so the next run of promote.yml applies it: `gh workflow run promote.yml`")
+        print(f"not applied from here: {error}")
+        print(f"{branch} has it, so the next run of promote.yml applies it: `gh workflow run promote.yml`")
         return False

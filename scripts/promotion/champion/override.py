@@ -9,7 +9,8 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from promotion.champion.apply import plan_model
+from promotion.champion.apply import plan_move
+from promotion.champion.landing import Mandate
 from promotion.champion.rollback import entry_at, promotion_text, refuse_problems
 from promotion.config.edit import splice
 from promotion.config.pin import Override as Why
@@ -39,7 +40,7 @@ class Override:
 
 
 def prepare_override(
-    repo: Repo, registry: Registry, model: str, *, base: str, to: int, reason: str, by: str
+    repo: Repo, registry: Registry, model: str, *, base: str, to: int, mandate: Mandate
 ) -> Override | None:
     """Make the commit of an override on `base` (on no branch yet) and run promote's own checks on it.
 
@@ -47,13 +48,14 @@ def prepare_override(
     version is missing, not READY or changed, its code cannot be had, or the model is frozen.
     """
     entry = entry_at(repo, base, model)
+    by, reason = mandate.by, mandate.reason or ""
     if not reason.strip() or not by.strip():
         raise PromotionError("an override needs --reason and --by, and neither may be empty")
     if entry.champion is not None and entry.champion.version == to:
         return None
     version = registry.version(model, to)
     if version is None:
-        raise PromotionError(f"version {to} of {model} does not exist in the registry; nothing was pushed")
+        raise PromotionError(registry.lacks(model, to, "nothing was pushed"))
     tree = _tree(repo, version)
     pin = PinRecord(
         version=to,
@@ -71,7 +73,7 @@ def prepare_override(
     )
     commit = commit_on(repo, base, change, message)
     _forget_pulls(repo)
-    refuse_problems(plan_model(repo, commit, registry, model))
+    refuse_problems(plan_move(repo, commit, registry, model))
     return Override(model, entry.champion, pin, version.tags.get("verdict"), commit, subject)
 
 

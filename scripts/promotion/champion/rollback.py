@@ -6,9 +6,11 @@ came between. So it works where `git revert` would conflict or leave a tree with
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
-from promotion.champion.apply import Planned, plan_model
+from promotion.champion.apply import Planned, plan_move
 from promotion.champion.desired import current_state
+from promotion.champion.landing import Mandate
 from promotion.champion.pins import PinChange, PinHistory, went_back
 from promotion.config.edit import splice
 from promotion.config.pin import Override, PinRecord
@@ -22,6 +24,7 @@ from promotion.registry.ledger import LedgerEntry, was_champion
 from promotion.text.escape import clean
 
 MOST_NAMED = 5
+Target = int | Literal["previous", "none"]  # a version, the champion before the last promotion, or no champion
 
 
 @dataclass(frozen=True)
@@ -67,7 +70,7 @@ def champions(repo: Repo, history: PinHistory, model: str, ledger: Sequence[Ledg
 
 
 def prepare_rollback(
-    repo: Repo, registry: Registry, model: str, *, base: str, to: int | None, drop: bool, reason: str | None, by: str
+    repo: Repo, registry: Registry, model: str, *, base: str, to: Target, mandate: Mandate
 ) -> Rollback | None:
     """Choose the target, make its commit on `base` (on no branch yet) and run promote's own checks on it.
 
@@ -78,8 +81,10 @@ def prepare_rollback(
     entry = entry_at(repo, base, model)
     history = PinHistory(repo, base)
     registered = registry.model(model)
+    if registered is None and entry.champion is not None:
+        raise PromotionError(registry.lacks(model, entry.champion.version, "nothing was pushed"))
     former = champions(repo, history, model, current_state(registered).ledger)
-    target = None if drop else _target(model, history, entry, former, to)
+    target = None if to == "none" else _target(model, history, entry, former, to)
     pin = None if target is None else target.pin
     if pin == entry.champion or (pin and entry.champion and _name(pin) == _name(entry.champion)):
         return None
@@ -91,16 +96,16 @@ def prepare_rollback(
             "run `git fetch --unshallow` or fetch the branch that has it"
         )
     if entry.freeze is not None and pin is not None:
-        pin = _with_reason(model, pin, entry.freeze, reason, by)
+        pin = _with_reason(model, pin, entry.freeze, mandate)
     undone = _undone(history, model, target)
     subject = _subject(model, entry.champion, pin, undone)
     change = Change(
         trees={} if target is None or target.tree is None else {f"models/{model}": target.tree},
         files={FILE: splice(promotion_text(repo, base), {model: pin})},
     )
-    note = f"\n\n{clean(reason, 500)}" if reason else ""
+    note = f"\n\n{clean(mandate.reason, 500)}" if mandate.reason else ""
     commit = commit_on(repo, base, change, f"{subject}{note}\n\nMade by scripts/rollback.py.")
-    refuse_problems(plan_model(repo, commit, registry, model))
+    refuse_problems(plan_move(repo, commit, registry, model))
     since = None if target is None else target.entry.at[:10]
     merged = None if target is None else target.entry.pr
     return Rollback(model, entry.champion, pin, undone, commit, subject, since, merged)
@@ -123,10 +128,10 @@ def refuse_problems(planned: Planned) -> None:
         raise PromotionError(f"{planned.difference.model}: {failed[0]}{more}; nothing was pushed")
 
 
-def _target(model: str, history: PinHistory, entry: Entry, former: list[Champion], to: int | None) -> Champion:
+def _target(model: str, history: PinHistory, entry: Entry, former: list[Champion], to: Target) -> Champion:
     others = [one for one in former if entry.champion is None or _name(one.pin) != _name(entry.champion)]
     listed = ", ".join(str(one.pin.version) for one in others) or "none"
-    if to is not None:
+    if to != "previous":
         for one in former:
             if one.pin.version == to:
                 return one
@@ -157,11 +162,12 @@ def _target(model: str, history: PinHistory, entry: Entry, former: list[Champion
     )
 
 
-def _with_reason(model: str, pin: PinRecord, freeze: str, reason: str | None, by: str) -> PinRecord:
+def _with_reason(model: str, pin: PinRecord, freeze: str, mandate: Mandate) -> PinRecord:
     """A pin that passes the freeze: promote runs unattended after the merge, so the reason travels in the pin."""
-    if not reason:
+    if not mandate.reason:
         raise PromotionError(f"{model} is frozen ({freeze}); a rollback passes with --reason TEXT; nothing was pushed")
-    return pin.model_copy(update={"override": Override(by=clean(by, 100), reason=clean(reason, 500))})
+    why = Override(by=clean(mandate.by, 100), reason=clean(mandate.reason, 500))
+    return pin.model_copy(update={"override": why})
 
 
 def _undone(history: PinHistory, model: str, target: Champion | None) -> tuple[PinChange, ...]:

@@ -27,10 +27,21 @@ class Change:
     files: dict[str, str | None] = field(default_factory=dict)
 
 
-def hosted_tip(repo: Repo, branch: str) -> str:
+@dataclass(frozen=True)
+class Tip:
+    """A branch as it was read. ref: `origin/main`, or `main` in a checkout without an origin."""
+
+    ref: str
+    commit: str
+
+    def __str__(self) -> str:
+        return f"{self.ref} at {self.commit[:12]}"
+
+
+def hosted_tip(repo: Repo, branch: str) -> Tip:
     """Fetch a branch from origin and return its tip; raise PromotionError where it cannot be had."""
     repo.need_full_history()
-    if REMOTE not in repo.git("remote").split():
+    if not _has_remote(repo):
         raise PromotionError(
             f"{repo.path} has no remote `{REMOTE}`, so there is nowhere to push to; "
             f"run this in a clone of your repository, or `git remote add {REMOTE} URL`"
@@ -40,45 +51,54 @@ def hosted_tip(repo: Repo, branch: str) -> str:
         raise PromotionError(
             f"{REMOTE} has no branch `{branch}`; --branch names the production branch, --head a pull request's own"
         )
-    return tip
+    return Tip(f"{REMOTE}/{branch}", tip)
 
 
-def tip_of(repo: Repo, branch: str) -> str:
-    """Return the tip of the branch, fetched from `origin` first where there is one.
+def read_tip(repo: Repo, branch: str) -> Tip:
+    """Return the tip of the branch, fetched from origin first where there is one.
 
     A re-run of an old workflow run holds an old checkout; what counts is the branch as it is now. It is named
-    in full, because a tag called `main` or `origin/main` would come before it.
+    in full, because a tag called `main` would come before it.
     """
     repo.check()
-    if REMOTE in repo.git("remote").split():
-        refs = f"+refs/heads/{branch}:refs/remotes/{REMOTE}/{branch}"
-        repo.git("fetch", "--quiet", REMOTE, refs, env=login(repo))
-        return repo.resolve(f"refs/remotes/{REMOTE}/{branch}")
-    return repo.resolve(f"refs/heads/{branch}")
+    if _has_remote(repo):
+        return hosted_tip(repo, branch)
+    code, commit, _ = repo.attempt("rev-parse", "--verify", "--quiet", f"refs/heads/{branch}^{{commit}}")
+    if code != 0:
+        raise PromotionError(
+            f"{repo.path} has no branch `{branch}` and no remote `{REMOTE}`; name the production branch with --branch"
+        )
+    return Tip(branch, commit.strip())
 
 
-def commit_to_apply(repo: Repo, branch: str, commit: str | None, *, rewritten_history: bool = False) -> str:
+def commit_to_apply(repo: Repo, branch: str, commit: str | None, *, rewritten_history: bool = False) -> Tip:
     """Return the branch's tip, or `commit` where it is one of the branch's own first-parent commits."""
     repo.need_full_history()
-    tip = tip_of(repo, branch)
+    tip = read_tip(repo, branch)
     if commit is None:
         return tip
     chosen = repo.resolve(commit)
-    if not repo.on_first_parent(chosen, tip):
+    if not repo.on_first_parent(chosen, tip.commit):
         raise PromotionError(
-            f"commit {chosen[:12]} is not on the first-parent history of {branch}; "
-            "only what was merged there is promoted"
+            f"commit {chosen[:12]} is not on the first-parent history of {tip}; only what was merged there is promoted"
         )
-    if rewritten_history and chosen != tip:
+    if rewritten_history and chosen != tip.commit:
         raise PromotionError(f"--rewritten-history takes the tip of {branch}; leave --commit out")
-    return chosen
+    return tip if chosen == tip.commit else Tip(f"a commit of {tip.ref}", chosen)
+
+
+def _has_remote(repo: Repo) -> bool:
+    return REMOTE in repo.git("remote").split()
 
 
 def fetch_branch(repo: Repo, branch: str) -> str | None:
     """Fetch one branch from origin and return its tip, or None where origin has no such branch."""
-    if branch not in remote_branches(repo, branch):
+    refs = f"+refs/heads/{branch}:refs/remotes/{REMOTE}/{branch}"
+    code, out, complaint = repo.attempt("fetch", "--quiet", REMOTE, refs, env=login(repo))
+    if code != 0 and "couldn't find remote ref" in complaint:
         return None
-    _talk(repo, f"fetch {branch}", "fetch", "--quiet", REMOTE, f"+refs/heads/{branch}:refs/remotes/{REMOTE}/{branch}")
+    if code != 0:
+        raise PromotionError(_failure(f"fetch {branch}", f"{out}\n{complaint}", "read it"))
     return repo.resolve(f"refs/remotes/{REMOTE}/{branch}")
 
 
@@ -134,7 +154,10 @@ def identity(repo: Repo, env: Mapping[str, str] = os.environ) -> dict[str, str]:
 
 def push(repo: Repo, commit: str, branch: str) -> None:
     """Push a commit to a branch of origin as a plain fast-forward; raise PromotionError when it is not taken."""
-    _talk(repo, f"push to {branch}", "push", "--porcelain", REMOTE, f"{commit}:refs/heads/{branch}", branch=branch)
+    refs = f"{commit}:refs/heads/{branch}"
+    code, out, complaint = repo.attempt("push", "--porcelain", REMOTE, refs, env=login(repo))
+    if code != 0:
+        raise PromotionError(_not_pushed(branch, f"{out}\n{complaint}"))
 
 
 def push_branch(repo: Repo, commit: str, branch: str) -> bool:
@@ -152,15 +175,24 @@ def push_branch(repo: Repo, commit: str, branch: str) -> bool:
     return False
 
 
-def _talk(repo: Repo, what: str, *args: str, branch: str = "") -> str:
+def _talk(repo: Repo, what: str, *args: str) -> str:
     """Run a git command that talks to origin; its failures become sentences without addresses' passwords."""
     code, out, complaint = repo.attempt(*args, env=login(repo))
-    if code == 0:
-        return out
-    raise PromotionError(_sentence(what, without_secrets(f"{out}\n{complaint}"), branch))
+    if code != 0:
+        raise PromotionError(_failure(what, f"{out}\n{complaint}", "read it"))
+    return out
 
 
-def _sentence(what: str, said: str, branch: str) -> str:
+def _failure(what: str, said: str, right: str) -> str:
+    denied = ("permission", "403", "401", "could not read username", "authentication failed", "denied", "not found")
+    lines = [line for line in without_secrets(said).splitlines() if line.strip() and not line.startswith("To ")]
+    first = lines[0].strip() if lines else "no message"
+    if any(word in said.lower() for word in denied):
+        return f"could not {what}: {REMOTE} refused ({first}); check that your credentials may {right}"
+    return f"could not {what}: {first}"
+
+
+def _not_pushed(branch: str, said: str) -> str:
     low = said.lower()
     if any(word in low for word in ("gh006", "gh013", "protected branch", "rule violations", "hook declined")):
         return (
@@ -169,11 +201,7 @@ def _sentence(what: str, said: str, branch: str) -> str:
         )
     if "[rejected]" in low or "non-fast-forward" in low or "fetch first" in low or "cannot lock ref" in low:
         return f"{branch} moved meanwhile, so nothing was pushed; run this again"
-    denied = ("permission", "403", "401", "could not read username", "authentication failed", "denied", "not found")
-    lines = [line for line in said.splitlines() if line.strip() and not line.startswith("To ")] or ["no message"]
-    if any(word in low for word in denied):
-        return f"could not {what}: {REMOTE} refused ({lines[0].strip()}); check that your credentials may write there"
-    return f"could not {what}: {lines[0].strip()}"
+    return _failure(f"push to {branch}", said, "write there")
 
 
 def login(repo: Repo, env: Mapping[str, str] = os.environ) -> dict[str, str]:

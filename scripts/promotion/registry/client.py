@@ -77,6 +77,21 @@ class Registry:
         return f"Registry({without_secrets(self.uri)})"
 
     @property
+    def where(self) -> str:
+        """The server or file that is read, as messages name it."""
+        unset = self.uri == DEFAULT_URI and not os.environ.get("MLFLOW_TRACKING_URI")
+        return f"the registry {without_secrets(self.uri)}" + (" (MLFLOW_TRACKING_URI is not set)" if unset else "")
+
+    def lacks(self, name: str, version: int, todo: str) -> str:
+        """Say that a pinned version is not here; `todo` is advised only where the model itself is known here."""
+        if self.model(name) is None:
+            return (
+                f"{self.where} has no model {name}, so version {version} is not there; "
+                "set MLFLOW_TRACKING_URI to the server that holds it"
+            )
+        return f"version {version} of {name} does not exist in {self.where}; {todo}"
+
+    @property
     def client(self) -> Any:
         """The MlflowClient, made on first use because importing MLflow takes seconds."""
         if self._client is None:
@@ -99,7 +114,7 @@ class Registry:
         except Exception as error:
             if not _from_mlflow(error):
                 raise
-            raise PromotionError(_sentence(error, what, without_secrets(self.uri))) from None
+            raise PromotionError(_failure(error, what, without_secrets(self.uri))) from None
 
     def _found(self, what: str, call: Any, *args: Any) -> Any:
         """Return call(*args), or None when MLflow says that the thing does not exist."""
@@ -321,7 +336,7 @@ def _from_mlflow(error: Exception) -> bool:
     return bool(names & known) or isinstance(error, OSError)
 
 
-def _sentence(error: Exception, what: str, uri: str) -> str:
+def _failure(error: Exception, what: str, uri: str) -> str:
     """One sentence for an MLflow failure: what was tried, why it failed, what to do."""
     text = without_secrets(" ".join(str(error).split()))
     code = getattr(error, "error_code", None)

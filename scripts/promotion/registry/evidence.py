@@ -47,7 +47,7 @@ def check_evidence(
     who = f"{model} version {pin.version}"
     version = registry.version(model, pin.version)
     if version is None:
-        return [f"{who} does not exist in the registry"]
+        return [f"{who} does not exist in {registry.where}"]
     if pin.evidence is None or version.run_id is None:
         return [f"{who} has no evidence"]
     try:

@@ -17,7 +17,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[3]
 sys.path[:0] = [str(ROOT / "scripts"), str(ROOT)]
 
-from promotion.champion.apply import apply, plan  # noqa: E402
+from promotion.champion.apply import apply, plan_moves  # noqa: E402
 from promotion.config.pin import PinRecord  # noqa: E402
 from promotion.registry.client import Registry  # noqa: E402
 from promotion.registry.ledger import LedgerEntry  # noqa: E402
@@ -147,7 +147,7 @@ def timed_plan(world: World, url: str, front: Proxy) -> tuple[float, float, int,
     """Return (seconds after imports, of these processor time here, HTTP requests, models that differ) of one plan."""
     front.reset()
     began, processor = time.perf_counter(), time.process_time()
-    planned = plan(world.repo, world.tip, Registry(url))
+    planned = plan_moves(world.repo, world.tip, Registry(url))
     seconds, processor = time.perf_counter() - began, time.process_time() - processor
     return seconds, processor, len(front.seen), sum(item.wanted for item in planned)
 
@@ -178,7 +178,7 @@ def main() -> int:
             front.reset()
             front.seconds = 0.0
             began = time.perf_counter()
-            planned = plan(world.repo, world.tip, Registry(front.url))
+            planned = plan_moves(world.repo, world.tip, Registry(front.url))
             middle = time.perf_counter()
             done = apply(planned, Registry(front.url), by="bench", say=lambda line: None)
             end = time.perf_counter()
