@@ -10,8 +10,26 @@ OF_0_0 = """\
   "verdict": "FIRST",
   "headline": "h",
   "policy": {
+    "measure": {
+      "test_days": 7,
+      "delay_days": 7,
+      "dollars": {
+        "caught": "amount",
+        "review": 15
+      },
+      "cluster": [
+        "customer_id"
+      ]
+    },
     "gate": {
-      "f1": "> 0.2"
+      "f1": "> 0.20"
+    },
+    "challenge": {
+      "confidence": 0.95,
+      "looks": 5,
+      "f1": {
+        "not_worse_than": 0.05
+      }
     }
   },
   "policy_digest": "sha256:1111111111111111111111111111111111111111111111111111111111111111",
@@ -48,7 +66,7 @@ def test_evidence_of_an_older_release_keeps_its_digest() -> None:
 
     assert old.release is None
     assert old.text() == OF_0_0
-    assert old.sha256 == "sha256:0586383e80d50084a8682b57d4637cbf246601797abe4e3ad785f02096ce9274"
+    assert old.sha256 == "sha256:9106554e481267afa81f1aae7b1540da93e9d530816dd1306b7a9db92c6e10c2"
 
 
 def test_release_that_judged_is_in_the_evidence() -> None:
