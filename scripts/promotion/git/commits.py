@@ -58,7 +58,7 @@ def read_tip(repo: Repo, branch: str) -> Tip:
     """Return the tip of the branch, fetched from origin first where there is one.
 
     A re-run of an old workflow run holds an old checkout; what counts is the branch as it is now. It is named
-    in full, because a tag called `main` would come before it.
+    in full, because a tag called `main` or `origin/main` would come before it.
     """
     repo.check()
     if _has_remote(repo):
