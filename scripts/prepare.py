@@ -1,6 +1,6 @@
 """Decide what must happen to a pull request, and fetch what its judgement needs: writes plan.json.
 
-A pull request is classified by state, not by its diff; see the README's table. This step may hold
+A pull request is classified by state, not by its diff; see scripts/README.md. This step may hold
 registry credentials; it imports no model code and loads no model.
 """
 
@@ -209,7 +209,7 @@ def run(args: argparse.Namespace) -> Plan:
     head = repo.resolve(args.head) if args.head else (parents[-1] if len(parents) > 1 else merge)
     event = situation(read_event(), GitHub.from_environment) if args.github else Situation(None, "", "")
     if args.github and event.credentials and tracking_uri().startswith("sqlite:"):
-        raise PromotionError("MLFLOW_TRACKING_URI is not set; give the repository this variable (see the README)")
+        raise PromotionError("MLFLOW_TRACKING_URI is not set; give the repository this variable (see .github/SETUP.md)")
     registry = Registry(None if event.credentials else THROWAWAY)
     plan = prepare(
         repo, registry, Work(args.work), base=base, merge=merge, head=head, trial=args.trial, adapt=event.adapt

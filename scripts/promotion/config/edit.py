@@ -39,7 +39,7 @@ def splice(text: str, pins: dict[str, PinRecord | None], *, file: str = FILE) ->
     before = parse(text, file=file)
     for model in pins:
         if model not in before.models:
-            raise PromotionError(f"no entry for the model `{model}`; add one (see the README, Add a model)", file=file)
+            raise PromotionError(f"no entry for the model `{model}`; add one (see models/README.md)", file=file)
     result = text
     for model, pin in pins.items():
         result = _splice_one(result, model, pin)
@@ -57,6 +57,7 @@ def splice(text: str, pins: dict[str, PinRecord | None], *, file: str = FILE) ->
 def _find(text: str, model: str) -> tuple[yaml.MappingNode, yaml.ScalarNode, yaml.Node]:
     """Return (the model's mapping, its `champion` key node, its value node), with character positions."""
     root = yaml.compose(text, Loader=yaml.SafeLoader)
+    assert root is not None  # it was parsed before
     models = next(value for key, value in root.value if key.value == "models")
     entry = next(value for key, value in models.value if key.value == model)
     key, value = next((key, value) for key, value in entry.value if key.value == "champion")

@@ -71,11 +71,7 @@ def read_event(env: Mapping[str, str] = os.environ) -> Event:
     payload = _Payload(_load(Path(path)), path)
     repo = payload.text("repository.full_name", env.get("GITHUB_REPOSITORY"))
     sender = payload.text("sender.login", env.get("GITHUB_ACTOR", ""))
-    common = {
-        "name": name,
-        "repo": repo,
-        "sender": sender,
-    }
+    common: dict[str, Any] = {"name": name, "repo": repo, "sender": sender}
     if name == "pull_request":
         return Event(**common, **_pull_request(payload))
     if name == "merge_group":

@@ -1,5 +1,6 @@
 """A repository's settings against what the invariant needs: read through GitHub's API, never changed."""
 
+import functools
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
@@ -53,12 +54,12 @@ def repository_checks(github: GitHub, names: dict[str | None, Names]) -> list[Di
         "workflows on GitHub": _active,
     }
     for name, look in parts.items():
-        checks += _seen(name, lambda look=look: look(github))
+        checks += _seen(name, functools.partial(look, github))
     checks += _seen(f"rules of {branch}", lambda: _branch_checks(repo, branch, read_branch(github, branch)))
     checks += _seen(f"environment {PRODUCTION}", lambda: _environment(github, branch))
     for environment, wanted in sorted(names.items(), key=lambda item: item[0] or ""):
         scope = f"environment {environment}" if environment else "repository"
-        checks += _seen(f"secrets of the {scope}", lambda e=environment, w=wanted: _names(github, e, w))
+        checks += _seen(f"secrets of the {scope}", functools.partial(_names, github, environment, wanted))
     return checks
 
 

@@ -115,7 +115,7 @@ def decide(state: State, history: PinHistory) -> tuple[Action, str]:
 
 def _without_entry(state: State) -> tuple[Action, str]:
     if state.base_entry is None:
-        return "refuse", f"models/{state.model}/ has no entry in {FILE}; add one (see the README, Add a model)"
+        return "refuse", f"models/{state.model}/ has no entry in {FILE}; add one (see models/README.md)"
     if state.tree is None:
         return "none", "removed together with its folder"
     return "refuse", f"its entry in {FILE} is removed but models/{state.model}/ stays; remove both together or neither"

@@ -4,6 +4,7 @@ import contextlib
 import logging
 import os
 import re
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +25,7 @@ HTTP_DEFAULTS = {
     "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
     "MLFLOW_HTTP_REQUEST_BACKOFF_JITTER": "1.0",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
-    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "true" if sys.stderr.isatty() else "false",
     "MLFLOW_LOGGING_LEVEL": "WARNING",
     "MLFLOW_DISABLE_TELEMETRY": "true",
 }
@@ -211,8 +212,8 @@ class Registry:
         with self._talking(f"open the experiment {model}"):
             found = self.client.get_experiment_by_name(model)
             if found is not None:
-                return found.experiment_id
-            return self.client.create_experiment(model, artifact_location=self._artifacts(model))
+                return str(found.experiment_id)
+            return str(self.client.create_experiment(model, artifact_location=self._artifacts(model)))
 
     def _artifacts(self, model: str) -> str | None:
         """Beside the SQLite file for the embedded default, else wherever the server keeps artifacts."""

@@ -76,7 +76,7 @@ def plan_retrain(
     on_main = repo.file_at(base, path)
     source = on_main if edit is None else _file_of(repo, edit, "model.yaml")
     if source is None:
-        raise PromotionError("missing; every model folder needs one (see the README, Add a model)", file=path)
+        raise PromotionError("missing; every model folder needs one (see models/README.md)", file=path)
     before = read_as_of(on_main if on_main is not None else source, path)
     newest = newest_as_of(today, entry.policy.measure)
     wanted = as_of or (read_as_of(source, path) if edit is not None else newest)
@@ -138,7 +138,7 @@ def _entry(repo: Repo, base: str, model: str, *, edited: bool) -> tuple[Entry, s
     path = Path(repo.root) / FILE
     own = parse(path.read_bytes().decode("utf-8"), file=str(path)).models if edited and path.is_file() else {}
     if model not in own:
-        raise PromotionError(f"no entry for the model `{model}`; add one (see the README, Add a model)", file=FILE)
+        raise PromotionError(f"no entry for the model `{model}`; add one (see models/README.md)", file=FILE)
     return own[model], path.read_bytes().decode("utf-8")
 
 
