@@ -227,7 +227,7 @@ class Evaluation(Record):
     """The judgement: deterministic, so the same judgement has the same digest. Written as evaluation.json.
 
     release: of the scripts that judged. flips: every kind of changed decision; None where nothing is decided
-    (a regression), or there is nothing to compare with.
+    (a regression), or there is nothing to compare with. warn: floors that block nothing; None where there are none.
     """
 
     model: str
@@ -248,6 +248,7 @@ class Evaluation(Record):
     confidence_used: float
     release: str | None = added()
     flips: tuple[Flip, ...] | None = added()
+    warn: tuple[RuleResult, ...] | None = added()
 
 
 class ScoresInfo(Record):

@@ -109,6 +109,17 @@ def test_a_cell_that_fails_carries_its_bound() -> None:
     assert "| **−$1,756 to +$2,510**, must be &gt; $0 |" in plain(comment(samples.inconclusive()))
 
 
+def test_a_warning_is_shown_and_blocks_nothing() -> None:
+    """The metric's row has another mark, its cell what it should be, and a line says that it is a warning."""
+    text = plain(comment(samples.advised()))
+
+    assert "## ✅ PROMOTE" in text and "Merging moves `@champion 3 → 4`" in text
+    assert "| ⚠️&nbsp;`recall` | 0.481 | **0.625**, should be &gt; 0.700 | **+0.144** |" in text
+    assert "- ⚠️ recall is 0.625 and should be &gt; 0.700: a warning, which blocks nothing" in text
+    assert "| ✅&nbsp;`precision` |" in text
+    assert is_green(samples.advised())
+
+
 def test_the_comment_says_what_the_pull_request_changes() -> None:
     """Settings, the data's windows and files with their lines, each file linked to its changes."""
     text = comment(samples.promote(), links=Links(pull="https://github.com/o/r/pull/7"))

@@ -19,6 +19,7 @@ from tests.support.sample_parts import (
     days,
     evaluation,
     flips,
+    floor,
     gate,
     model_plan,
     not_worse,
@@ -294,6 +295,14 @@ def warned() -> Reported:
     return Reported(whole.plan, judged, whole.gate, whole.candidate, whole.scores)
 
 
+def advised() -> Reported:
+    """A winner that misses a floor which only warns, and meets another one."""
+    whole = promote()
+    missed = floor("recall", 0.625, 0.7, 0.04)
+    judged = whole.evaluation.model_copy(update={"warn": (missed, floor("precision", 0.741, 0.5, 0.04))})
+    return Reported(whole.plan, judged, whole.gate, whole.candidate, whole.scores, pinned=True)
+
+
 def untouched() -> Reported:
     """A model that this pull request does not touch."""
     return Reported(model_plan(action="none", reason="neither its tree nor its pin differs from the base"))
@@ -325,6 +334,7 @@ def every() -> dict[str, tuple[Reported, ...]]:
         "broken": (broken(),),
         "regression": (regression(),),
         "reoffered": (reoffered(),),
+        "advised": (advised(),),
         "untouched": (untouched(),),
         "pair": pair(),
         "none": (),

@@ -34,7 +34,7 @@ METRIC = "[a-z][a-z0-9_]{0,63}"
 RULE = re.compile(rf"({METRIC})(?: by ([^\s=]+)(?:=(.+))?)?")
 FLOOR = r"^(>=|<=|>|<)\s*[-+]?([0-9][0-9_]*(\.[0-9_]*)?|\.[0-9]+)([eE][-+]?[0-9]+)?\s*$"
 RULE_FORM = "is not a rule: write METRIC, `METRIC by COLUMN` or `METRIC by COLUMN=VALUE`"
-PARTS = ("measure", "gate", "challenge")
+PARTS = ("measure", "gate", "warn", "challenge")
 
 
 @dataclass(frozen=True)
@@ -269,6 +269,8 @@ class Policy(Section):
 
     measure: Measure
     gate: Gate
+    warn: Gate = ()
+    """Floors that only warn: judged like the gate's, shown in the report, and blocking nothing."""
     challenge: Challenge
     _raw: dict[str, Any] = PrivateAttr(default_factory=dict)
     _place: Place | None = PrivateAttr(default=None)
@@ -278,7 +280,7 @@ class Policy(Section):
     def _written(cls, data: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
         made = handler(data)
         if isinstance(data, dict):
-            made._raw = {part: data[part] for part in PARTS}
+            made._raw = {part: data[part] for part in PARTS if part in data}
         return made
 
     @model_serializer
@@ -300,6 +302,11 @@ class Policy(Section):
         """Where it was written; None where a record does not say."""
         return self._place
 
+    @property
+    def warned(self) -> Self:
+        """The policy whose gate are this one's warnings."""
+        return self.model_copy(update={"gate": self.warn})
+
     def at(self, place: Place | None) -> Self:
         """The same policy, written at `place`."""
         made = self.model_copy()
@@ -319,7 +326,10 @@ class Policy(Section):
     def line_of(self, rule: Floor | ChallengeRule | str) -> int | None:
         """The line in `file` of a rule, or of `metrics.NAME`; None where it is not known."""
         if not isinstance(rule, str):
-            rule = f"{'gate' if isinstance(rule, Floor) else 'challenge'}.{rule.target}"
+            part = "challenge" if isinstance(rule, ChallengeRule) else "gate"
+            if any(rule is one for one in self.warn):
+                part = "warn"
+            rule = f"{part}.{rule.target}"
         return None if self._place is None else self._place.lines.get(rule)
 
     def __eq__(self, other: object) -> bool:

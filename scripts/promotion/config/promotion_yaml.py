@@ -40,7 +40,7 @@ class Entry(Policy):
     @functools.cached_property
     def policy(self) -> Policy:
         """The entry without its state."""
-        made = Policy.model_construct(measure=self.measure, gate=self.gate, challenge=self.challenge)
+        made = Policy.model_construct(measure=self.measure, gate=self.gate, warn=self.warn, challenge=self.challenge)
         made._raw, made._place = self._raw, self._place
         return made
 
@@ -153,7 +153,7 @@ def _unseen(tree: Tree, loc: Loc) -> Iterator[Mistake]:
     measure = data.get("measure")
     slices = measure.get("slices", []) if isinstance(measure, dict) else None
     known = [str(one) for one in slices] if isinstance(slices, list) else None
-    for part in ("gate", "challenge"):
+    for part in ("gate", "warn", "challenge"):
         rules = data.get(part)
         for name in rules if isinstance(rules, dict) and known is not None else ():
             match = RULE.fullmatch(name)
@@ -163,6 +163,8 @@ def _unseen(tree: Tree, loc: Loc) -> Iterator[Mistake]:
     gate, challenge = data.get("gate"), data.get("challenge")
     if gate == {}:
         yield (*loc, "gate"), "`gate` has no floor, so everything would pass; give at least one"
+    if data.get("warn") == {}:
+        yield (*loc, "warn"), "`warn` has no floor; give one, or leave it out"
     if isinstance(challenge, dict) and not set(challenge) - set(SETTINGS):
         yield (*loc, "challenge"), "`challenge` has no rule, so everything would win; give at least one"
     pin = data.get("champion")

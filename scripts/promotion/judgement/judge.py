@@ -24,6 +24,7 @@ from promotion.judgement.power import power_of
 from promotion.judgement.ranking import Ranked, rank
 from promotion.judgement.rules import Outcome, challenge_rule, fewest, floor_rule, rounded, rule_name, tail, verdict
 from promotion.judgement.table import Progress, Scores, predictions_digest, test_digest
+from promotion.judgement.warn import warnings
 from promotion.records import (
     Comparison,
     Day,
@@ -153,6 +154,7 @@ def judge(
         notes=(*notes, *extra_notes),
         confidence_used=finite(1 - 2 * work.tail) or 0.0,
         release=__version__,
+        warn=warnings(policy, lambda warned: floors(scores, warned, replicates=replicates)),
     )
 
 

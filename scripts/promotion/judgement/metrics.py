@@ -158,7 +158,7 @@ def check_policy(policy: Policy, task: Task | None = None) -> None:
     ranked = RANKED if "classification" in tasks else ()
     mistakes = [
         (_unknown(floor.target.metric, names + ranked), policy.line_of(floor))
-        for floor in policy.gate
+        for floor in (*policy.gate, *policy.warn)
         if floor.target.metric not in names + ranked
     ]
     for rule in policy.challenge.rules:

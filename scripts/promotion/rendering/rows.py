@@ -22,17 +22,18 @@ class Outcome:
     word: str
 
 
-PASS, FAIL, OPEN = (
-    Outcome("✅", "✓", "pass", "pass"),
-    Outcome("❌", "✕", "fail", "fail"),
-    Outcome("❓", "?", "open", "unsettled"),
-)
-OUTCOMES = {True: PASS, False: FAIL, None: OPEN}
+PASS = Outcome("✅", "✓", "pass", "pass")
+OUTCOMES = {
+    True: PASS,
+    False: Outcome("❌", "✕", "fail", "fail"),
+    None: Outcome("❓", "?", "open", "unsettled"),
+}
+WARNING = Outcome("⚠️", "!", "open", "warning")
 
 
 @dataclass(frozen=True)
 class RuleRow:
-    """One rule as text; `result` and `better` are for the picture."""
+    """One rule as text; `result` and `better` are for the picture. warns: it blocks nothing."""
 
     outcome: Outcome
     name: str
@@ -43,6 +44,14 @@ class RuleRow:
     result: RuleResult
     unit: str | None
     better: str
+    warns: bool = False
+
+    @property
+    def missed(self) -> str:
+        """`must be > 0.20` of a rule that is not passed, `should be` where it only warns; empty where it is."""
+        if self.result.ok is True or self.bound == text.MISSING:
+            return ""
+        return f"{'should' if self.warns else 'must'} be {self.bound}"
 
     @property
     def about_difference(self) -> bool:
@@ -106,7 +115,7 @@ class Hero:
     comparison: Comparison
 
 
-def rule_row(rule: RuleResult, reported: Reported, terms: Terms) -> RuleRow:
+def rule_row(rule: RuleResult, reported: Reported, terms: Terms, *, warns: bool = False) -> RuleRow:
     """One rule as it came out."""
     unit, better = unit_of(reported, terms, rule.metric)
     floor = rule.kind == "floor"
@@ -114,7 +123,7 @@ def rule_row(rule: RuleResult, reported: Reported, terms: Terms) -> RuleRow:
     if rule.interval is not None:
         digits = max(digits if rule.bound else 0, text.decimals((rule.value, *rule.interval), unit))
     return RuleRow(
-        outcome=OUTCOMES[rule.ok],
+        outcome=WARNING if warns and rule.ok is not True else OUTCOMES[rule.ok],
         name=rule.rule if rule.slice is None or rule.slice in rule.rule else f"{rule.rule} ({rule.slice})",
         value=text.figure(rule.value, unit, signed=not floor, digits=digits),
         interval=text.interval(rule.interval, unit, digits=digits, signed=not floor),
@@ -123,6 +132,7 @@ def rule_row(rule: RuleResult, reported: Reported, terms: Terms) -> RuleRow:
         result=rule,
         unit=unit,
         better=better,
+        warns=warns,
     )
 
 
@@ -245,5 +255,9 @@ def power_row(power: Power, evaluation: Evaluation, terms: Terms) -> PowerRow:
 
 
 def all_rules(reported: Reported, terms: Terms) -> tuple[RuleRow, ...]:
-    """Every rule as it came out, floors first."""
-    return tuple(rule_row(rule, reported, terms) for rule in results(reported))
+    """Every rule as it came out, floors first, then those that only warn."""
+    warn = reported.evaluation.warn if reported.evaluation is not None else None
+    return (
+        *(rule_row(rule, reported, terms) for rule in results(reported)),
+        *(rule_row(rule, reported, terms, warns=True) for rule in warn or ()),
+    )

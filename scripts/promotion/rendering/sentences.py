@@ -86,10 +86,14 @@ def _against(reported: Reported) -> str:
 
 
 def _rejected(reported: Reported, rules: Sequence[RuleRow]) -> str:
-    missed = [_missed(row) for row in rules if row.result.kind == "floor" and row.result.ok is not True]
+    missed = [_missed(row) for row in rules if _blocks(row) and row.result.ok is not True]
     if missed:
         return "below the gate: " + "; ".join(missed)
     return reported.gate.reason if reported.gate is not None else "there is no floor to pass"
+
+
+def _blocks(row: RuleRow) -> bool:
+    return row.result.kind == "floor" and not row.warns
 
 
 def _missed(row: RuleRow) -> str:
@@ -103,6 +107,14 @@ def _missed(row: RuleRow) -> str:
     return f"{spoken(rule.metric or '')}{where} is {row.value} and must be {row.bound}, missed by {missed}"
 
 
+def _advice(row: RuleRow) -> str:
+    rule = row.result
+    if rule.value is None:
+        return rule.reason
+    where = "" if rule.slice is None else f" on {rule.slice}"
+    return f"{spoken(rule.metric or '')}{where} is {row.value} and {row.missed}"
+
+
 @dataclass(frozen=True)
 class Reason:
     """Why a candidate did not win: how one rule came out, and the rule's reason."""
@@ -112,7 +124,7 @@ class Reason:
 
 
 def reasons(reported: Reported, shown: Status, rules: Sequence[RuleRow]) -> tuple[Reason, ...]:
-    """Why the candidate did not win, a line a rule of the challenge; what a floor missed is in the verdict."""
+    """Why the candidate did not win, a line a rule of the challenge, and the warnings; floors are in the verdict."""
     evaluation = reported.evaluation
     found = []
     if evaluation is not None and evaluation.looks is not None and evaluation.looks.number > evaluation.looks.allowed:
@@ -123,6 +135,11 @@ def reasons(reported: Reported, shown: Status, rules: Sequence[RuleRow]) -> tupl
             for row in rules
             if row.result.kind != "floor" and row.result.ok is not True
         ]
+    found += [
+        Reason(row.outcome, f"{_advice(row)}: a warning, which blocks nothing")
+        for row in rules
+        if row.warns and row.result.ok is not True
+    ]
     return tuple(found)
 
 

@@ -10,10 +10,10 @@ from promotion.text import figures as text
 
 @dataclass(frozen=True)
 class Cell:
-    """A figure, and what it must be where it is not (empty where it is)."""
+    """A figure, and what it must or should be where it is not (empty where it is)."""
 
     value: str
-    must_be: str = ""
+    missed: str = ""
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,6 @@ def standings(rules: Sequence[RuleRow], reported: Reported) -> tuple[Standing, .
 
 def _standing(group: Sequence[RuleRow], row: MetricRow | None) -> Standing:
     first = group[0].result
-    oks = [rule.result.ok for rule in group]
     levels = [rule for rule in group if not rule.about_difference]
     gaps = [rule for rule in group if rule.about_difference]
     candidate = levels[0].value if levels else text.MISSING
@@ -56,9 +55,10 @@ def _standing(group: Sequence[RuleRow], row: MetricRow | None) -> Standing:
         candidate = candidate if levels else row.candidate
         if row.comparison.difference is not None:
             difference, interval = row.difference, row.interval
-    wanted = [rule.bound for rule in levels] + [f"difference {rule.bound}" for rule in gaps]
+    wanted = [rule.bound for rule in levels if not rule.warns] + [f"difference {rule.bound}" for rule in gaps]
+    wanted += [f"should be {rule.bound}" for rule in levels if rule.warns]
     return Standing(
-        outcome=OUTCOMES[False if False in oks else None if None in oks else True],
+        outcome=_together(group),
         metric=" ".join(part for part in (first.metric, first.slice) if part is not None),
         champion=champion,
         candidate=Cell(candidate, _missed(levels)),
@@ -69,5 +69,13 @@ def _standing(group: Sequence[RuleRow], row: MetricRow | None) -> Standing:
     )
 
 
+def _together(group: Sequence[RuleRow]) -> Outcome:
+    """The worst that one of the rules says; one that only warns counts where all others pass."""
+    oks = [rule.result.ok for rule in group if not rule.warns]
+    if False in oks or None in oks:
+        return OUTCOMES[False if False in oks else None]
+    return next((rule.outcome for rule in group if rule.result.ok is not True), OUTCOMES[True])
+
+
 def _missed(rules: Sequence[RuleRow]) -> str:
-    return " and ".join(rule.bound for rule in rules if rule.result.ok is not True and rule.bound != text.MISSING)
+    return " and ".join(rule.missed for rule in rules if rule.missed)

@@ -72,7 +72,7 @@ class ModelView:
             return ()
         known = [row for row in self.rules if row.result.interval is not None and row.result.value is not None]
         challenge = [row for row in known if row.about_difference]
-        return tuple(challenge or [row for row in known if row.result.kind == "floor"])
+        return tuple(challenge or [row for row in known if row.result.kind == "floor" and not row.warns])
 
 
 @dataclass(frozen=True)
