@@ -79,6 +79,11 @@ def _parser() -> argparse.ArgumentParser:
         "--workers", type=_count, default=2, help="processes a model: slow requests never hold the last (default 2)"
     )
     parser.add_argument(
+        "--shadow", metavar="ALIAS", help="let this alias answer too, after the client has its answer (candidate)"
+    )
+    parser.add_argument("--log", type=Path, metavar="FOLDER", help="keep what was asked and answered, for judge.py")
+    parser.add_argument("--log-mb", type=_positive, default=1000.0, help="size of the log (default %(default)s)")
+    parser.add_argument(
         "--store", type=Path, default=default_store(), help="folder of local copies (default: in the user's state)"
     )
     return parser
@@ -106,6 +111,9 @@ def main(argv: list[str] | None = None) -> int:
         poll_seconds=args.poll_seconds,
         workers=args.workers,
         timeout=float(TIMEOUT.get()),
+        shadow=args.shadow,
+        log=args.log,
+        log_bytes=int(args.log_mb * 1_000_000),
         limits=Limits(body=max_body, held=max(4 * max_body, 256_000_000)),
     )
     return serve(args.models, host=args.host, port=args.port, store=args.store, settings=settings)

@@ -13,9 +13,11 @@ from promotion.serving.batching import Answered, Batcher, QueueFull
 from promotion.serving.connection import Connection, Gate, HttpRequest
 from promotion.serving.following import Follower, Served
 from promotion.serving.loading import now
+from promotion.serving.logbook import Logbook
 from promotion.serving.metrics import Metrics
 from promotion.serving.nursery import Nursery
 from promotion.serving.pool import Pool
+from promotion.serving.shadow import Mirrored, Pair, Shadow
 from promotion.serving.store import Local
 
 Refusal = tuple[int, str, bytes, tuple[tuple[str, str], ...]]
@@ -36,6 +38,8 @@ class Model:
         self.batcher = batcher
         self.nursery = nursery
         self.workers = workers
+        self.shadow: Shadow | None = None
+        self.logbook: Logbook | None = None
         self._headers: dict[int | None, str] = {}
         self._restarts_before = 0
 
@@ -102,7 +106,29 @@ class Model:
             "batching": None if served is None else bool(served.pool.proof.get("batching")),
             "array": None if served is None else bool(served.pool.proof.get("array")),
             "notes": [] if served is None else served.pool.notes,
+            **({} if self.shadow is None else {"shadow": self.shadow.health()}),
+            **({} if self.logbook is None else {"log": self.logbook.health()}),
         }
+
+    def mirror(self, served: Served, answered: list[Answered]) -> None:
+        """Hand what was answered to the shadow, and by way of it, or else at once, to the log."""
+        if self.shadow is None and self.logbook is None:
+            return
+        at = time.time()
+        requests = [
+            Mirrored(pending.body, pending.content_type, pending.key, at, served.version, body)
+            for pending, (status, _), body in answered
+            if status == 200
+        ]
+        if self.shadow is not None:
+            self.shadow.offer(requests)
+        else:
+            self.log([(request, None, None) for request in requests])
+
+    def log(self, pairs: list[Pair]) -> None:
+        """Keep what was asked and answered, where there is a log."""
+        if self.logbook is not None:
+            self.logbook.keep(self.name, pairs)
 
     def version(self, served: Served) -> dict[str, Any]:
         """What /version says."""
@@ -190,7 +216,8 @@ class App:
             connection.respond(status, media, body, model.headers(served), request=request)
 
         try:
-            connection.asked = model.batcher.submit(request.body, request.headers.get("content-type", ""), done)
+            kind, key = request.headers.get("content-type", ""), request.headers.get("x-request-id")
+            connection.asked = model.batcher.submit(request.body, kind, done, key)
         except QueueFull:
             self._send(connection, request, FULL, model)
         else:
@@ -210,6 +237,8 @@ class App:
         ages = [begun - pending.deadline for pending, _, _ in answered]
         version = None if served is None else served.version
         self.metrics.batch(model.name, version, ages, [status for _, (status, _), _ in answered], seconds)
+        if served is not None:
+            model.mirror(served, answered)
 
     def _failed(self, model: Model, served: Served | None, status: int) -> None:
         self.metrics.refused(model.name, None if served is None else served.version, status)

@@ -28,12 +28,16 @@ class QueueFull(Exception):
 
 @dataclass(slots=True)
 class Pending:
-    """A request that waits. done: called once with (version, status, media type, body). deadline: monotonic."""
+    """A request that waits. done: called once with (version, status, media type, body). deadline: monotonic.
+
+    key: what the client calls it (X-Request-Id), for the log.
+    """
 
     body: bytes
     content_type: str
     done: Done
     deadline: float
+    key: str | None = None
     tries: int = 0
     over: bool = field(default=False)
 
@@ -110,12 +114,12 @@ class Batcher:
         self.refused += 1
         return False
 
-    def submit(self, body: bytes, content_type: str, done: Done) -> Pending:
+    def submit(self, body: bytes, content_type: str, done: Done, key: str | None = None) -> Pending:
         """Queue a request; raise QueueFull when the queue has no room for it."""
         if self.waiting >= self.limit or (self.waiting and self._bytes + len(body) > self.limit_bytes):
             self.refused += 1
             raise QueueFull
-        pending = Pending(body, content_type, done, time.monotonic() + self.timeout)
+        pending = Pending(body, content_type, done, time.monotonic() + self.timeout, key)
         self._bytes += len(body)
         (self._heavy if len(body) > HEAVY_BYTES else self._quick).append(pending)
         self._dispatch()

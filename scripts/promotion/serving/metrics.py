@@ -99,7 +99,32 @@ class _Now:
             for model in self.state.models:
                 counter.add_metric((model.name,), read(model))
             yield counter
+        yield from _shadows([model for model in self.state.models if model.shadow is not None])
+        yield from _log(next((model.logbook for model in self.state.models if model.logbook is not None), None))
         gate = self.state.gate
         yield GaugeMetricFamily("promotion_connections", "Open connections.", len(gate.connections))
         yield GaugeMetricFamily("promotion_held_bytes", "Bytes of unfinished bodies and unread answers.", gate.held)
         yield CounterMetricFamily("promotion_evicted", "Connections closed to make room.", gate.evicted)
+
+
+def _shadows(models: list[Any]) -> Iterator[Metric]:
+    if not models:
+        return
+    answers = CounterMetricFamily(
+        "promotion_shadow", "What became of requests at the shadow.", labels=("model", "outcome")
+    )
+    seconds = CounterMetricFamily("promotion_shadow_seconds", "What its worker took.", labels=("model",))
+    version = GaugeMetricFamily("promotion_shadow_version", "The version that answers; 0: none.", labels=("model",))
+    for model in models:
+        counts = model.shadow.counts
+        for outcome in ("same", "differ", "dropped", "failed"):
+            answers.add_metric((model.name, outcome), getattr(counts, outcome))
+        seconds.add_metric((model.name,), counts.seconds)
+        version.add_metric((model.name,), 0 if model.shadow.served is None else model.shadow.served.version)
+    yield from (answers, seconds, version)
+
+
+def _log(logbook: Any) -> Iterator[Metric]:
+    if logbook is not None:
+        yield CounterMetricFamily("promotion_log_rows", "Rows in the log.", logbook.written)
+        yield CounterMetricFamily("promotion_log_dropped", "Requests or rows that are not in it.", logbook.dropped)

@@ -21,14 +21,16 @@ CALM_SECONDS = 30.0  # a worker that lived so long did not die of its loading
 class Pool:
     """`count` workers that hold the model in `folder`. label: the version's name in sentences.
 
+    background: bytes that a worker may add to its memory, where it has to give way to everything else.
     answered, gone: what the batcher does with a link's answers, and with its batch when it died.
     """
 
-    def __init__(self, folder: Path, label: str, nursery: Nursery, count: int) -> None:
+    def __init__(self, folder: Path, label: str, nursery: Nursery, count: int, *, background: int = 0) -> None:
         self.folder = folder
         self.label = label
         self.nursery = nursery
         self.count = count
+        self.background = background
         self.links: list[Link] = []
         self.answered: Callable[..., None] = lambda *_: None
         self.gone: Callable[[Link], None] = lambda _: None
@@ -85,7 +87,7 @@ class Pool:
     async def _load(self, proof: dict[str, Any] | None) -> Link:
         link = Link(self, self._died)
         self.links.append(link)
-        order = {"folder": str(self.folder), "label": self.label, "proof": proof}
+        order = {"folder": str(self.folder), "label": self.label, "proof": proof, "background": self.background}
         try:
             await link.start(self.nursery, order, LOAD_SECONDS)
         except BaseException:

@@ -10,7 +10,6 @@ requests; where these are fewer, their values are put together anew, column by c
 """
 
 import json
-import math
 import time
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field
@@ -18,9 +17,10 @@ from typing import Any
 
 import numpy as np
 
+from promotion.serving.same import same
+
 MOST_ROWS = 64  # that may share a predict; the proof uses as many
 GROUPS = (2, 5, 17, MOST_ROWS)
-RELATIVE = 1e-9
 PER_ANSWER, MOST_ANSWERS = 32, 64
 RETRY_ROWS = 32
 
@@ -242,23 +242,6 @@ def split(predictions: Any, lengths: Sequence[int]) -> list[Any]:
     sliced = predictions.iloc if isinstance(predictions, pd.DataFrame | pd.Series) else predictions
     ends = np.cumsum(lengths).tolist()
     return [sliced[end - length : end] for end, length in zip(ends, lengths, strict=True)]
-
-
-def same(one: str, other: str) -> bool:
-    """Whether two answers are the same in value, type and null; floats to RELATIVE."""
-    return one == other or _same(json.loads(one), json.loads(other))
-
-
-def _same(one: Any, other: Any) -> bool:
-    if type(one) is not type(other):
-        return False
-    if isinstance(one, float):
-        return math.isclose(one, other, rel_tol=RELATIVE) or (math.isnan(one) and math.isnan(other))
-    if isinstance(one, list):
-        return len(one) == len(other) and all(map(_same, one, other))
-    if isinstance(one, dict):
-        return list(one) == list(other) and all(_same(one[key], other[key]) for key in one)
-    return one == other
 
 
 def _answer(text: str) -> str:

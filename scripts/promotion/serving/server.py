@@ -10,6 +10,7 @@ import sys
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from promotion.errors import PromotionError
@@ -19,22 +20,34 @@ from promotion.serving.batching import Batcher
 from promotion.serving.connection import Connection, Gate, Limits
 from promotion.serving.events import event
 from promotion.serving.following import Follower
+from promotion.serving.logbook import Logbook
 from promotion.serving.nursery import Nursery
+from promotion.serving.shadow import Shadow
 from promotion.serving.store import Store
 
 GRACE_SECONDS = 30.0
 SWEEP_SECONDS = 0.25
 SPARE_FILES = 64
+LOG_GRACE_SECONDS = 5.0
+SHADOW_POLL_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What a server is told. workers: processes a model. timeout: seconds until 504. batch: limits of the queue."""
+    """What a server is told. workers: processes a model. timeout: seconds until 504. batch: limits of the queue.
+
+    shadow: the alias that answers beside, with `budget` seconds for a batch. log: the folder that keeps what was
+    asked and answered, `log_bytes` in all.
+    """
 
     alias: str = "champion"
     poll_seconds: float = 2.0
     workers: int = 2
     timeout: float = 60.0
+    shadow: str | None = None
+    budget: float = 5.0
+    log: Path | None = None
+    log_bytes: int = 1_000_000_000
     limits: Limits = field(default_factory=Limits)
     batch: dict[str, Any] = field(default_factory=dict)
 
@@ -59,17 +72,24 @@ class Server:
         self.own_nursery = nursery is None
         self.nursery = nursery or Nursery()
         self.gate = Gate(settings.limits)
-        self.models = []
-        for name in names:
-            batcher = Batcher(timeout=settings.timeout, **settings.batch)
-            model = Model(name, batcher, self.nursery, settings.workers)
-            model.follower = Follower(registry, name, settings.alias, settings.poll_seconds, store, model.install)
-            model.follower.polled_once = functools.partial(announce, model)
-            self.models.append(model)
+        self.logbook = None if settings.log is None else Logbook(settings.log, settings.log_bytes)
+        self.models = [self._model(name, registry, announce) for name in names]
         self.app = App(self.models, self.gate)
         self.started = threading.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stopping: Any = None  # an asyncio.Event of the loop
+
+    def _model(self, name: str, registry: Registry, announce: Callable[[Model], None]) -> Model:
+        settings = self.settings
+        model = Model(name, Batcher(timeout=settings.timeout, **settings.batch), self.nursery, settings.workers)
+        model.follower = Follower(registry, name, settings.alias, settings.poll_seconds, self.store, model.install)
+        model.follower.polled_once = functools.partial(announce, model)
+        model.logbook = self.logbook
+        if settings.shadow is not None:
+            shadow = model.shadow = Shadow(name, settings.shadow, self.nursery, settings.budget, told=model.log)
+            seconds = max(settings.poll_seconds, SHADOW_POLL_SECONDS)
+            shadow.follower = Follower(registry, name, settings.shadow, seconds, self.store, shadow.install)
+        return model
 
     def run(self) -> None:
         """Serve until `stop`, or SIGTERM or SIGINT where this is the main thread; then finish what is in flight."""
@@ -98,6 +118,11 @@ class Server:
         for model in self.models:
             model.loop = loop
             model.follower.start()
+            if model.shadow is not None:
+                model.shadow.loop = loop
+                model.shadow.follower.start()
+        if self.logbook is not None:
+            await self.logbook.start()
         sweeper = loop.create_task(self._sweep())
         self.started.set()
         await self._stopping.wait()
@@ -110,6 +135,10 @@ class Server:
             model.follower.stop()
             if model.served is not None:
                 model.served.pool.close()
+            if model.shadow is not None:
+                model.shadow.close()
+        if self.logbook is not None:
+            await self.logbook.close(LOG_GRACE_SECONDS)
         for connection in list(self.gate.connections):
             connection.abort()
         await asyncio.sleep(0)
@@ -128,6 +157,8 @@ class Server:
                 self.gate.sweep()
                 for model in self.models:
                     model.batcher.sweep()
+                    if model.shadow is not None:
+                        model.shadow.sweep()
             except Exception as error:
                 event("error", what="sweep", text=repr(error))
 

@@ -8,6 +8,7 @@ import contextlib
 import importlib
 import logging
 import os
+import resource
 import select
 import signal
 import socket
@@ -50,9 +51,23 @@ def run(connection: socket.socket) -> None:
         message = receive(connection)
         if message is None:
             return
+        if message[0]["background"]:
+            give_way(message[0]["background"])
         scorer = _started(connection, message[0])
         if scorer is not None:
             Worker(connection, scorer).run()
+
+
+def give_way(memory: int) -> None:
+    """Let everything else on the machine go first, and take at most `memory` more bytes than now."""
+    with contextlib.suppress(OSError):
+        os.nice(19)
+    with contextlib.suppress(OSError, ValueError):
+        pages = int(Path("/proc/self/statm").read_text().split()[0])
+        most = pages * resource.getpagesize() + memory
+        resource.setrlimit(resource.RLIMIT_AS, (most, most))
+    with contextlib.suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text("1000")  # the first to go when memory runs out
 
 
 def _started(connection: socket.socket, order: dict[str, Any]) -> Scorer | None:
