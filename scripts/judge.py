@@ -8,6 +8,7 @@ from promotion.config.policy import FILE, Policy
 from promotion.config.promotion_yaml import load, suggestion
 from promotion.errors import OK, VERDICT_NO, PromotionError
 from promotion.judgement.judge import judge_table
+from promotion.judgement.labels import join_labels
 from promotion.judgement.table import Progress
 from promotion.pullrequest.workdir import Work
 from promotion.records import WINNING, Evaluation, ModelPlan
@@ -64,6 +65,9 @@ def main(argv: list[str] | None = None) -> int:
         "WORK/MODEL/{evaluation.json,comment.md,report.html}.",
     )
     parser.add_argument("table", type=Path, metavar="TABLE", help="labels and predictions, a row a test row")
+    parser.add_argument(
+        "--labels", type=Path, metavar="FILE", help="join these labels (Parquet) to TABLE, a log of serve.py --log"
+    )
     parser.add_argument("--policy", type=Path, default=Path(FILE), help="the policy (default: %(default)s)")
     parser.add_argument("--model", help="whose policy (default: the only model's)")
     parser.set_defaults(work=Path(".work-judge"))
@@ -71,7 +75,11 @@ def main(argv: list[str] | None = None) -> int:
     policy = policy_of(args.policy, args.model)
     Work(args.work).claim("judge.py", empty=False)
     folder = args.work / policy.model
-    found = judge(args.table, policy, folder, progress=_show)
+    table = args.table
+    if args.labels is not None:
+        table = folder / "labelled.parquet"
+        print(join_labels(args.table, args.labels, table))
+    found = judge(table, policy, folder, progress=_show)
     print(f"wrote evaluation.json, comment.md and report.html to {folder}")
     return OK if found.verdict in WINNING else VERDICT_NO
 

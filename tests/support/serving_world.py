@@ -14,7 +14,6 @@ import numpy as np
 import pandas as pd
 from promotion.registry.client import Registry
 from promotion.serving import worker
-from promotion.serving.connection import Limits
 from promotion.serving.loading import fetch
 from promotion.serving.nursery import Nursery
 from promotion.serving.server import Server, Settings, listen
@@ -191,9 +190,13 @@ def ask_in_thread(url, answers):
     return thread
 
 
-def make_server(models, names, store, *, workers=2, timeout=60.0, limits=None, **batch):
-    """A server of `names` that polls 20 times a second; batch: limits of its queue."""
-    settings = Settings(poll_seconds=0.05, workers=workers, timeout=timeout, limits=limits or Limits(), batch=batch)
+QUEUE = ("limit", "limit_bytes", "most")
+
+
+def make_server(models, names, store, **options):
+    """A server of `names` that polls 20 times a second; options: those of Settings, and limits of its queue."""
+    batch = {name: options.pop(name) for name in QUEUE if name in options}
+    settings = Settings(**{"poll_seconds": 0.05, "batch": batch, **options})
     return Server(
         names,
         listener=listen("127.0.0.1", 0),

@@ -42,6 +42,7 @@ class Model:
         self.logbook: Logbook | None = None
         self._headers: dict[int | None, str] = {}
         self._restarts_before = 0
+        self._proofs: dict[str, dict[str, Any]] = {}
 
     @property
     def served(self) -> Served | None:
@@ -55,11 +56,13 @@ class Model:
 
     async def _install(self, pool: Pool, local: Local) -> Served:
         try:
-            await pool.start()
+            await pool.start(self._proofs.get(local.digest))
         except BaseException:
             pool.close()
             raise
         served = Served(local, pool, now())
+        if pool.proof.get("batching"):
+            self._proofs[local.digest] = dict(pool.proof)  # the same files need not show it twice
         self._restarts_before = self.restarts()  # of the version before this one, from here on
         self.batcher.serve(served)
         return served

@@ -67,18 +67,18 @@ class Logbook(asyncio.Protocol):
     async def close(self, seconds: float) -> None:
         """Let the process write what it has, for at most `seconds`."""
         self._closing = True
-        if self._transport is None or self._lost is None or self._process is None:
+        transport, process = self._transport, self._process
+        if transport is None or process is None or self._lost is None:
             return
-        if self._transport.can_write_eof():
-            self._transport.write_eof()
+        if transport.can_write_eof():
+            transport.write_eof()
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._lost.wait(), seconds)
-        self._transport.abort()
+        transport.abort()
         with contextlib.suppress(subprocess.TimeoutExpired):
-            self._process.wait(1)
-        if self._process.poll() is None:
-            self._process.kill()
-            self._process.wait()
+            process.wait(1)
+        process.kill()
+        process.wait()
 
     def keep(self, model: str, pairs: list[Pair]) -> None:
         """Hand over what was asked and answered, as far as there is room."""

@@ -18,6 +18,7 @@ class Metrics:
     def __init__(self, state: Any) -> None:
         self.state = state
         self.registry = CollectorRegistry()
+        self._children: dict[tuple[str, int | None], tuple[Any, ...]] = {}
         labels = ("model", "version")
         self.requests = Counter(
             "promotion_requests", "Answers to POST /invocations.", (*labels, "status"), registry=self.registry
@@ -50,11 +51,14 @@ class Metrics:
         label = "" if version is None else version
         for status, count in Tally(statuses).items():
             self.requests.labels(model, label, status).inc(count)
-        observe = self.seconds.labels(model, label).observe
+        found = self._children.get((model, version))
+        if found is None:  # looking a child up takes as long as counting
+            kinds = (self.seconds, self.predict, self.sizes)
+            found = self._children[model, version] = tuple(kind.labels(model, label) for kind in kinds)
         for age in ages:
-            observe(age)
-        self.predict.labels(model, label).observe(seconds)
-        self.sizes.labels(model, label).observe(len(statuses))
+            found[0].observe(age)
+        found[1].observe(seconds)
+        found[2].observe(len(statuses))
 
     def page(self) -> tuple[str, bytes]:
         """Media type and text."""

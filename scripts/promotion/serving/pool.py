@@ -7,7 +7,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from promotion.errors import PromotionError
 from promotion.serving.backoff import backoff
 from promotion.serving.events import event
 from promotion.serving.link import Link
@@ -58,9 +57,12 @@ class Pool:
         note = self.proof.get("note")
         return notes if note is None else [*notes, note]
 
-    async def start(self) -> None:
-        """Start the first worker, which proves; the others follow by themselves. PromotionError: it cannot serve."""
-        link = await self._load(None)
+    async def start(self, proof: dict[str, Any] | None = None) -> None:
+        """Start the first worker, which proves what `proof` does not say; the others follow by themselves.
+
+        PromotionError: it cannot serve.
+        """
+        link = await self._load(proof)
         proof = dict(link.proof)
         for _ in range(self.count - 1):
             self._later(self._again(0.0, proof))
@@ -111,7 +113,7 @@ class Pool:
         while not self.closed:
             try:
                 await self._load(proof)
-            except PromotionError as error:
+            except Exception as error:  # whatever it is, the next try comes
                 self._failures += 1
                 self.problem = f"a worker of {self.label} could not be started: {error}"
                 event("worker-failed", level=logging.ERROR, model=self.label, text=str(error))
