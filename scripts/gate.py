@@ -38,9 +38,9 @@ def gate(plan: ModelPlan, whole: Plan, files: ModelWork, registry: Registry, *, 
     if record:
         run = _run(plan, candidate, files, registry)
         _log(registry, run, rules, info, reason, passed, same=same)
+        registry.tag_run(run.run_id, {"complete": "true"})  # from here on the key is never trained again
         if passed:
             version = _register(plan, candidate, registry, run)
-        registry.tag_run(run.run_id, {"complete": "true"})
         run_id = run.run_id
     result = Gate(
         model=plan.model,
@@ -56,11 +56,22 @@ def gate(plan: ModelPlan, whole: Plan, files: ModelWork, registry: Registry, *, 
 
 
 def _run(plan: ModelPlan, candidate: Candidate, files: ModelWork, registry: Registry) -> Run:
-    """Return the run that was logged for this training before, or log it with all its files."""
-    if plan.run_id is not None:
-        known = [run for run in registry.runs(plan.model, key=candidate.key) if run.run_id == plan.run_id]
-        if known:
-            return known[0]
+    """Return the run of this training with all its files: logged before, taken up where a gate was cut off, or new.
+
+    A run that was cut off with other files than these is given up: it keeps its files and loses its key, so that a
+    key has one run.
+    """
+    known = registry.runs(plan.model, key=candidate.key)
+    for run in known:
+        if run.run_id == plan.run_id:
+            return run
+        if run.tags.get("complete") == "true":
+            raise PromotionError(
+                f"{plan.model}: run {run.run_id} was trained from this tree meanwhile; run this again to judge that one"
+            )
+        if run.tags.get("digest") != candidate.digest:
+            registry.give_up(run.run_id, "key")
+    begun = [run for run in known if run.tags.get("digest") == candidate.digest]
     tags = {
         "key": candidate.key,
         "source_tree": candidate.source_tree,
@@ -68,7 +79,8 @@ def _run(plan: ModelPlan, candidate: Candidate, files: ModelWork, registry: Regi
         "digest": candidate.digest,
         "as_of": candidate.as_of,
     }
-    run = registry.create_run(plan.model, f"{plan.model} {candidate.source_tree[:12]}", tags)
+    name = f"{plan.model} {candidate.source_tree[:12]}"
+    run = begun[0] if begun else registry.create_run(plan.model, name, tags)
     params = {key: str(value) for key, value in candidate.parameters.items()}
     params |= {"as_of": candidate.as_of, "seed": str(candidate.seed), "train": " to ".join(candidate.train)}
     registry.log_run(run.run_id, params, {"train_seconds": candidate.train_seconds})
@@ -103,6 +115,7 @@ def _register(plan: ModelPlan, candidate: Candidate, registry: Registry, run: Ru
     if version is None:
         tags = {"key": candidate.key, "source_tree": candidate.source_tree, "digest": candidate.digest}
         version = registry.register(plan.model, run, tags)
+    if run.tags.get("version") != str(version.version):
         registry.tag_run(run.run_id, {"version": str(version.version)})
     registry.set_alias(plan.model, CANDIDATE, version.version)
     return version.version

@@ -7,8 +7,8 @@ file of it, and pushes nothing before the target has passed the checks that prom
 import argparse
 import re
 
-from promotion.champion.landing import Mandate, land
-from promotion.champion.rollback import Rollback, Target, prepare_rollback
+from promotion.champion.landing import Mandate, follow, land
+from promotion.champion.rollback import Rollback, Standing, Target, prepare_rollback, standing
 from promotion.cli import command_line, handled, who
 from promotion.config.policy import FILE
 from promotion.errors import VERDICT_NO, PromotionError
@@ -97,6 +97,21 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def finish(
+    repo: Repo, registry: Registry, had: Standing, commit: str, args: argparse.Namespace, mandate: Mandate
+) -> int:
+    """Say whether a rollback that main has already is in place; with --now, finish it; exit 1 where it is not."""
+    further = "" if had.since is None else "; to go further back, say `--to VERSION`"
+    if not had.planned.wanted:
+        print(log_text(f"{had}, and @champion is there{further}"))
+        return 0
+    if args.now and not args.dry_run:
+        print(log_text(f"{had}, and @champion is not there yet"))
+        return 0 if follow(repo, registry, had.model, commit, branch=args.branch, mandate=mandate) else VERDICT_NO
+    print(log_text(f"{had}, and @champion is not there yet: promote.yml moves it, or this command with --now{further}"))
+    return VERDICT_NO
+
+
 @handled
 def main(argv: list[str] | None = None) -> int:
     """Parse arguments and roll back; exit 0 when it is on its way, 1 when main has it but the registry does not."""
@@ -107,6 +122,9 @@ def main(argv: list[str] | None = None) -> int:
     mandate = Mandate(args.by or who(), args.reason)
     tip = hosted_tip(repo, args.branch)
     print(f"reading {tip} and {registry.where}")
+    had = standing(repo, registry, args.model, base=tip.commit, to=args.to, mandate=mandate)
+    if had is not None:
+        return finish(repo, registry, had, tip.commit, args, mandate)
     found = prepare_rollback(repo, registry, args.model, base=tip.commit, to=args.to, mandate=mandate)
     if found is None:
         print(f"{args.branch} pins this already; if @champion differs, run `python scripts/promote.py apply`")

@@ -177,17 +177,41 @@ def test_first_champion_has_no_older_one(first_champion, host, capsys) -> None:
     assert hosted.tree(the_branch(hosted)) == hosted.tree("main")
 
 
-def test_second_rollback_asks_how_far(rolled_back, host, capsys) -> None:
-    """A rollback of a rollback would bring the bad model back, so it is not the default."""
+def test_second_rollback_is_in_place(rolled_back, host, capsys) -> None:
+    """Asked again, it says that the rollback is in place: one of a rollback would bring the bad model back."""
     hosted = host(rolled_back)
+    before = (hosted.tip(), hosted.world.state())
 
-    assert "was a rollback itself" in refused(hosted, capsys)
+    for more in ((), ("--now",)):
+        assert run(hosted, *more) == 0
+        said = capsys.readouterr().out
+        assert "was rolled back already (2 -> 1 on " in said and "and @champion is there; to go further back" in said
+    assert (hosted.tip(), hosted.world.state()) == before
+    assert hosted.branches() == {"main"} and hosted.pulls() == []
+
+
+@pytest.mark.parametrize("to", [(), ("--to", "2")])
+def test_rollback_that_was_cut_off_after_its_push_is_finished(hosted, capsys, to) -> None:
+    """main has it and the registry does not: the same command again moves @champion, and says so."""
+    assert run(hosted, *to) == 0
+    hosted.world.git("fetch", "--quiet", "origin")
+    hosted.world.git("merge", "--quiet", "--ff-only", f"origin/{the_branch(hosted)}")
+    hosted.publish()
+    assert hosted.world.champion() == 3
+
+    assert run(hosted, *to) == 1
+    assert "@champion is not there yet" in capsys.readouterr().out
+    assert hosted.world.champion() == 3
+
+    assert run(hosted, *to, "--now") == 0
+    assert hosted.world.champion() == 2
+    assert len(hosted.pulls()) == 1
 
 
 def test_what_is_pinned_already_is_no_work(hosted, capsys) -> None:
     """Going to the champion that main pins says so and pushes nothing."""
     assert run(hosted, "--to", "3") == 0
-    assert "pins this already" in capsys.readouterr().out
+    assert "main pins version 3 already, and @champion is there" in capsys.readouterr().out
     assert hosted.branches() == {"main"}
 
 

@@ -35,6 +35,11 @@ def land(
     """
     push(repo, commit, branch)
     print(f"{branch} is now {commit[:12]}")
+    return follow(repo, registry, model, commit, branch=branch, mandate=mandate)
+
+
+def follow(repo: Repo, registry: Registry, model: str, commit: str, *, branch: str, mandate: Mandate) -> bool:
+    """Move @champion of one model to what `commit`, which `branch` has, pins; return whether it is there."""
     try:
         planned = plan_move(repo, commit, registry, model, Permissions(thaw=mandate.reason))
         return apply([planned], registry, by=mandate.by, reason=mandate.reason)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from promotion.champion.apply import Planned, plan_move
+from promotion.champion.checks import Permissions
 from promotion.champion.desired import current_state
 from promotion.champion.landing import Mandate
 from promotion.champion.pins import PinChange, PinHistory, went_back
@@ -55,6 +56,38 @@ def last_change_is_rollback(history: PinHistory, model: str) -> PinChange | None
     """Return the last change of a model's pin if it went back, to an older champion or to none; else None."""
     changes = list(history.changes(model))
     return changes[0] if changes and went_back(changes) else None
+
+
+@dataclass(frozen=True)
+class Standing:
+    """A rollback that main has already. since: the change, None where main pins the asked version anyway."""
+
+    model: str
+    since: PinChange | None
+    pin: PinRecord | None
+    planned: Planned
+
+    def __str__(self) -> str:
+        pinned = "no champion" if self.pin is None else f"version {self.pin.version}"
+        if self.since is None:
+            return f"{self.model}: main pins {pinned} already"
+        return f"{self.model} was rolled back already ({_move(self.since)} on {self.since.commit.when[:10]})"
+
+
+def standing(repo: Repo, registry: Registry, model: str, *, base: str, to: Target, mandate: Mandate) -> Standing | None:
+    """Return the rollback that `base` has already: asked for twice, or cut off after the push; None where it has none.
+
+    `previous` never goes back twice, because whoever asks again at night means the same step.
+    """
+    pin = entry_at(repo, base, model).champion
+    since = last_change_is_rollback(PinHistory(repo, base), model)
+    asked = (None if pin is None else pin.version) == (None if to == "none" else to)
+    if since is None and (to == "previous" or not asked):
+        return None
+    if to != "previous" and not asked:
+        return None
+    planned = plan_move(repo, base, registry, model, Permissions(thaw=mandate.reason))
+    return Standing(model, since, pin, planned)
 
 
 def champions(repo: Repo, history: PinHistory, model: str, ledger: Sequence[LedgerEntry]) -> list[Champion]:
@@ -142,12 +175,6 @@ def _target(model: str, history: PinHistory, entry: Entry, former: list[Champion
     last = history.last_change(model)
     if last is None:
         raise PromotionError(f"{model} never had a champion, so there is nothing to roll back")
-    back = last_change_is_rollback(history, model)
-    if back is not None:
-        raise PromotionError(
-            f"the last change of {model} was a rollback itself ({_move(back)} on {back.commit.when[:10]}); "
-            f"say how far to go with --to VERSION; earlier champions: {listed}"
-        )
     if last.before is None:
         raise PromotionError(
             f"version {entry.champion.version if entry.champion else '?'} is {model}'s first champion, so there is no "

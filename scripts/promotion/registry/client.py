@@ -279,6 +279,12 @@ class Registry:
         with self._talking("finish the run"):
             self.client.set_terminated(run_id, "FINISHED")
 
+    def give_up(self, run_id: str, tag: str) -> None:
+        """Take one of our tags off a run that was cut off, and mark it as killed."""
+        with self._talking("give up a run"):
+            self.client.delete_tag(run_id, PREFIX + tag)
+            self.client.set_terminated(run_id, "KILLED")
+
     # Files
 
     def fetch(self, run_id: str, path: str, folder: Path) -> Path | None:
