@@ -182,7 +182,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument(
         "--github",
         action="store_true",
-        help="in Actions: heed the event (a fork has no credentials, a draft trains nothing), write the job's outputs",
+        help="in Actions: apply the event's limits (a fork has no credentials, a draft trains nothing), write the job's outputs",
     )
     args = parser.parse_args(argv)
     try:
@@ -211,6 +211,7 @@ def run(args: argparse.Namespace) -> Plan:
     if args.github and event.credentials and tracking_uri().startswith("sqlite:"):
         raise PromotionError("MLFLOW_TRACKING_URI is not set; give the repository this variable (see .github/SETUP.md)")
     registry = Registry(None if event.credentials else THROWAWAY)
+    print(f"reading {merge[:12]}, which merges {head[:12]} into {base[:12]}, and {registry.where}", flush=True)
     plan = prepare(
         repo, registry, Work(args.work), base=base, merge=merge, head=head, trial=args.trial, adapt=event.adapt
     )

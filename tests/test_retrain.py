@@ -286,6 +286,16 @@ def test_update_on_main_without_a_name(hosted, capsys) -> None:
     assert "--head" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("args", [("--branch", "retrain/tiny-2026-11-07"), ("--head", "main")])
+def test_main_is_never_updated(conflicting, capsys, args: tuple[str, str]) -> None:
+    """--branch with a pull request's branch, as it once was, does not merge that into main."""
+    before = conflicting.tip()
+
+    assert run(conflicting, "update", *args) == 2
+    assert "--head the pull request's own" in capsys.readouterr().err
+    assert conflicting.tip() == before
+
+
 def test_pins_of_models_that_main_left_alone_stay() -> None:
     """Of two pinned models only the one whose base pin moved gives way; comments of main's file stay."""
     from promotion.config.pin import PinRecord

@@ -6,6 +6,9 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
+OBJECT_ID = r"[0-9a-f]{40}([0-9a-f]{24})?"  # of a git commit or tree, SHA-1 or SHA-256
+DIGEST = r"sha256:[0-9a-f]{64}"
+
 
 class Frozen(BaseModel):
     """A strict, immutable part of a record or a file: an unknown or wrongly typed field is an error."""

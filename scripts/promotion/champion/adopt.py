@@ -13,7 +13,7 @@ from pathlib import Path
 
 import yaml
 
-from promotion.config.edit import pin_lines, splice
+from promotion.config.edit import line_end, pin_lines, splice
 from promotion.config.pin import PinRecord
 from promotion.config.policy import FILE
 from promotion.config.promotion_yaml import Promotion, parse
@@ -173,9 +173,9 @@ def _with_entry(text: str, name: str, pin: PinRecord, policy: str) -> str:
     if not models.value:  # {}: the braces go
         colon = text.index(":", key.end_mark.index) + 1
         text = text[:colon] + text[models.end_mark.index :]
-        column, at = key.start_mark.column + 2, _line_end(text, colon)
+        column, at = key.start_mark.column + 2, line_end(text, colon)
     else:
-        column, at = models.value[0][0].start_mark.column, _line_end(text, _last(models))
+        column, at = models.value[0][0].start_mark.column, line_end(text, _last(models))
     block = ["# adopted: edit this policy before the first retrain pull request", f"{name}:"]
     block += [f"  {line}" for line in policy.splitlines()]
     block += ["  champion: # what the registry had; how it was won is not known here"]
@@ -190,13 +190,6 @@ def _last(node: yaml.Node) -> int:
         final = node.value[-1]
         return _last(final[1] if isinstance(final, tuple) else final)
     return node.end_mark.index
-
-
-def _line_end(text: str, position: int) -> int:
-    end = text.find("\n", position)
-    if end < 0:
-        return len(text)
-    return end - 1 if end > 0 and text[end - 1] == "\r" else end
 
 
 def adopt(

@@ -223,7 +223,7 @@ def _settled(main: Main, current: dict[str, Current]) -> dict[str, LedgerEntry]:
     for name, entry in newest.items():
         pinned = main.promotion.models.get(name)
         pin = None if pinned is None else pinned.champion
-        same = pin is not None and (pin.version, pin.digest) == (entry.version, entry.digest)
+        same = pin is not None and pin.identity == (entry.version, entry.digest)
         if same and entry.stands and current[name].champion == entry.version and name not in changed:
             found[name] = entry
     return found

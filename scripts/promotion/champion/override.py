@@ -17,14 +17,13 @@ from promotion.config.pin import Override as Why
 from promotion.config.pin import PinRecord
 from promotion.config.policy import FILE
 from promotion.errors import PromotionError
+from promotion.frozen import DIGEST, OBJECT_ID
 from promotion.git.commits import REMOTE, Change, commit_on, fetch_refs
 from promotion.git.repo import Repo
 from promotion.registry.client import Registry, Version
 from promotion.text.escape import clean, code, markdown
 
 PULLS = "refs/promotion/pull"
-SHA256 = re.compile(r"sha256:[0-9a-f]{64}")
-TREE = re.compile(r"[0-9a-f]{40}([0-9a-f]{24})?")
 
 
 @dataclass(frozen=True)
@@ -61,7 +60,7 @@ def prepare_override(
         version=to,
         source_tree=tree,
         digest=_digest(registry, version),
-        evidence=_matching(SHA256, version.tags.get("evidence")),
+        evidence=_matching(DIGEST, version.tags.get("evidence")),
         override=Why(by=clean(by, 100), reason=clean(reason, 500)),
         adopted=tree is None,
     )
@@ -106,7 +105,7 @@ def _digest(registry: Registry, version: Version) -> str:
 
 def _tree(repo: Repo, version: Version) -> str | None:
     """Return the git tree that a version was trained from, fetched if need be; None for a version not made here."""
-    tree = _matching(TREE, version.tags.get("source_tree"))
+    tree = _matching(OBJECT_ID, version.tags.get("source_tree"))
     if tree is None or repo.has_object(tree):
         return tree
     # a candidate that did not win may live on an open pull request only
@@ -126,5 +125,5 @@ def _forget_pulls(repo: Repo) -> None:
         repo.git("update-ref", "--stdin", stdin=names)
 
 
-def _matching(pattern: re.Pattern[str], value: str | None) -> str | None:
-    return value if value is not None and pattern.fullmatch(value) else None
+def _matching(pattern: str, value: str | None) -> str | None:
+    return value if value is not None and re.fullmatch(pattern, value) else None

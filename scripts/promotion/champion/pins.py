@@ -142,10 +142,6 @@ def went_back(changes: Sequence[PinChange]) -> bool:
         return last.before is not None
     first: dict[tuple[int, str | None] | None, int] = {}
     for age, change in enumerate(reversed(changes[1:])):
-        first.setdefault(_name(change.after), age)
-    before, after = first.get(_name(last.before)), first.get(_name(last.after))
+        first.setdefault(change.after and change.after.identity, age)
+    before, after = first.get(last.before.identity), first.get(last.after.identity)
     return before is not None and after is not None and after < before
-
-
-def _name(pin: PinRecord | None) -> tuple[int, str | None] | None:
-    return None if pin is None else (pin.version, pin.digest)

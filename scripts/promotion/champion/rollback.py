@@ -96,9 +96,9 @@ def champions(repo: Repo, history: PinHistory, model: str, ledger: Sequence[Ledg
     for change in history.changes(model):
         pin = change.after
         entry = None if pin is None else was_champion(list(ledger), pin)
-        if pin is not None and entry is not None and _name(pin) not in found:
+        if pin is not None and entry is not None and pin.identity not in found:
             tree = pin.source_tree or repo.object_at(change.commit.sha, f"models/{model}")
-            found[_name(pin)] = Champion(pin, change, tree, entry)
+            found[pin.identity] = Champion(pin, change, tree, entry)
     return list(found.values())
 
 
@@ -119,7 +119,7 @@ def prepare_rollback(
     former = champions(repo, history, model, current_state(registered).ledger)
     target = None if to == "none" else _target(model, history, entry, former, to)
     pin = None if target is None else target.pin
-    if pin == entry.champion or (pin and entry.champion and _name(pin) == _name(entry.champion)):
+    if pin == entry.champion or (pin and entry.champion and pin.identity == entry.champion.identity):
         return None
     if target is not None and target.tree is None and not target.pin.adopted:
         raise PromotionError(f"models/{model} is not at the commit that pinned version {target.pin.version}")
@@ -162,7 +162,7 @@ def refuse_problems(planned: Planned) -> None:
 
 
 def _target(model: str, history: PinHistory, entry: Entry, former: list[Champion], to: Target) -> Champion:
-    others = [one for one in former if entry.champion is None or _name(one.pin) != _name(entry.champion)]
+    others = [one for one in former if entry.champion is None or one.pin.identity != entry.champion.identity]
     listed = ", ".join(str(one.pin.version) for one in others) or "none"
     if to != "previous":
         for one in former:
@@ -181,7 +181,7 @@ def _target(model: str, history: PinHistory, entry: Entry, former: list[Champion
             "older one; `--to none` drops @champion, and servers then find no model"
         )
     for one in former:
-        if _name(one.pin) == _name(last.before):
+        if one.pin.identity == last.before.identity:
             return one
     raise PromotionError(
         f"version {last.before.version}, which main pinned before, was never confirmed as champion; "
@@ -228,7 +228,3 @@ def promotion_text(repo: Repo, commit: str) -> str:
     if text is None:
         raise PromotionError(f"missing at commit {commit[:12]}, so there is no champion to move", file=FILE)
     return text
-
-
-def _name(pin: PinRecord) -> tuple[int, str | None]:
-    return (pin.version, pin.digest)

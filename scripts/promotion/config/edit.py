@@ -99,13 +99,13 @@ def _rewrite(text: str, key: yaml.ScalarNode, value: yaml.Node, pin: PinRecord |
     colon = text.index(":", key.end_mark.index) + 1
     start, end = value.start_mark.index, _end(value)
     if isinstance(value, yaml.MappingNode) and not value.flow_style:
-        head_rest = text[colon : _line_end(text, colon)]
-        tail = text[_line_end(text, end) :]
+        head_rest = text[colon : line_end(text, colon)]
+        tail = text[line_end(text, end) :]
     elif end <= colon:  # an empty value
-        head_rest, tail = text[colon : _line_end(text, colon)], text[_line_end(text, colon) :]
+        head_rest, tail = text[colon : line_end(text, colon)], text[line_end(text, colon) :]
     else:
         before = text[colon:start].rstrip(" ") if newline not in text[colon:start] else ""
-        head_rest, tail = before + text[end : _line_end(text, end)], text[_line_end(text, end) :]
+        head_rest, tail = before + text[end : line_end(text, end)], text[line_end(text, end) :]
     head_rest = head_rest.strip()
     comment = f" {head_rest}" if head_rest.startswith("#") else ""
     if pin is None:
@@ -115,7 +115,7 @@ def _rewrite(text: str, key: yaml.ScalarNode, value: yaml.Node, pin: PinRecord |
     return f"{text[:colon]}{comment}{block}{tail}"
 
 
-def _line_end(text: str, position: int) -> int:
+def line_end(text: str, position: int) -> int:
     """Return the position of the line break (or end of text) at or after `position`."""
     end = text.find("\n", position)
     if end < 0:

@@ -5,9 +5,10 @@ from typing import Annotated
 from pydantic import Field
 
 from promotion.config.sections import Section, Text
+from promotion.frozen import DIGEST, OBJECT_ID
 
-Digest = Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$", title="sha256: and 64 hex digits")]
-TreeId = Annotated[str, Field(pattern=r"^[0-9a-f]{40}([0-9a-f]{24})?$", title="a git tree id of 40 hex digits")]
+Digest = Annotated[str, Field(pattern=f"^{DIGEST}$", title="sha256: and 64 hex digits")]
+TreeId = Annotated[str, Field(pattern=f"^{OBJECT_ID}$", title="a git tree id of 40 hex digits")]
 
 
 class Override(Section):
@@ -32,3 +33,8 @@ class PinRecord(Section):
     """Who put this version here without a win, and why."""
     adopted: bool = False
     """It was champion before this project came; what is missing cannot be proven."""
+
+    @property
+    def identity(self) -> tuple[int, str | None]:
+        """Version and digest: two pins of these are about one model, whatever else they say."""
+        return self.version, self.digest

@@ -102,6 +102,14 @@ def fetch_branch(repo: Repo, branch: str) -> str | None:
     return repo.resolve(f"refs/remotes/{REMOTE}/{branch}")
 
 
+def default_branch(repo: Repo) -> str | None:
+    """Return the name of origin's default branch, or None where it does not say."""
+    for line in _talk(repo, "read the default branch", "ls-remote", "--symref", REMOTE, "HEAD").splitlines():
+        if line.startswith("ref: refs/heads/"):
+            return line.removeprefix("ref: refs/heads/").split("\t")[0]
+    return None
+
+
 def remote_branches(repo: Repo, pattern: str) -> dict[str, str]:
     """Return the branches of origin that match a pattern (`retrain/x-*`), with their tips."""
     lines = _talk(repo, "list branches", "ls-remote", "--heads", REMOTE, f"refs/heads/{pattern}").splitlines()

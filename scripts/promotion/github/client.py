@@ -7,6 +7,7 @@ from typing import Any
 from urllib.parse import quote
 
 from promotion.errors import PromotionError
+from promotion.frozen import OBJECT_ID
 from promotion.github import answers
 from promotion.github.answers import Comment, Issue, PullRequest, WorkflowRun
 from promotion.github.errors import GitHubError
@@ -19,7 +20,6 @@ MAX_BODY = 65_536  # characters of a comment, an issue or a pull request's text
 MAX_DESCRIPTION = 140  # characters of a commit status
 STATES = ("error", "failure", "pending", "success")
 REPO_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,38})/[A-Za-z0-9._-]{1,100}")
-SHA = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 
 
 class GitHub(Transport):
@@ -240,6 +240,6 @@ def same_repo(one: str | None, other: str | None) -> bool:
 
 
 def _sha(sha: str) -> str:
-    if not SHA.fullmatch(sha):
+    if not re.fullmatch(OBJECT_ID, sha):
         raise PromotionError(f"`{clean(sha, 80)}` is not a full commit id")
     return sha

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from promotion.errors import PromotionError
+from promotion.frozen import OBJECT_ID
 from promotion.text.escape import clean
 
 MAX_EVENT_BYTES = 32 * 1024 * 1024  # GitHub caps payloads at 25 MB
-SHA = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 QUEUE_BRANCH = re.compile(r"gh-readonly-queue/.+/pr-(\d+)-[0-9a-f]{40}")
 DEPENDABOT = "dependabot[bot]"
 
@@ -79,7 +79,7 @@ def read_event(env: Mapping[str, str] = os.environ) -> Event:
     if name == "workflow_dispatch":
         ref = _branch(payload.text("ref", env.get("GITHUB_REF", "")))
         head = env.get("GITHUB_SHA", "")
-        if not SHA.fullmatch(head):
+        if not re.fullmatch(OBJECT_ID, head):
             raise PromotionError("GITHUB_SHA is not a commit id; a GitHub Actions job sets it")
         return Event(**common, head_sha=head, head_ref=ref, inputs=payload.texts("inputs"))
     raise PromotionError(
@@ -138,7 +138,7 @@ class _Payload:
 
     def sha(self, path: str) -> str:
         found = self.text(path)
-        if not SHA.fullmatch(found):
+        if not re.fullmatch(OBJECT_ID, found):
             raise self.lacks(path, "a commit id")
         return found
 

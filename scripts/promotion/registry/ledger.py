@@ -14,6 +14,7 @@ from typing import Any
 
 from promotion.config.pin import PinRecord
 from promotion.errors import PromotionError
+from promotion.frozen import OBJECT_ID
 
 PLACE = r"(?:(\d{4})\.)?(\d{8})"
 KEY = re.compile(rf"promotion\.ledger\.{PLACE}")
@@ -178,7 +179,7 @@ def _entry(key: str, fields: dict[str, Any], era: int, height: int) -> LedgerEnt
         and all(_is_version(fields.get(name)) for name in ("before", "version", "pr"))
         and all(fields.get(name) is None or isinstance(fields[name], str) for name in ("digest", "note"))
         and isinstance(fields.get("pending", False), bool)
-        and re.fullmatch(r"[0-9a-f]{40}([0-9a-f]{24})?", str(fields.get("commit"))) is not None
+        and re.fullmatch(OBJECT_ID, str(fields.get("commit"))) is not None
         and "version" in fields
     )
     if not fine:

@@ -15,7 +15,7 @@ from promotion.config.pin import PinRecord
 from promotion.config.policy import FILE
 from promotion.config.promotion_yaml import parse
 from promotion.errors import PromotionError
-from promotion.git.commits import fetch_branch, identity, push
+from promotion.git.commits import default_branch, fetch_branch, identity, push
 from promotion.git.repo import Repo
 from promotion.github.pulls import Host, own_pull
 from promotion.text.escape import clean
@@ -34,11 +34,16 @@ class Updated:
 
 
 def update_branch(repo: Repo, branch: str, base: str, base_name: str) -> Updated:
-    """Merge the commit `base` into a branch of origin and push it.
+    """Merge the commit `base` into a branch of origin, which is not the default one, and push it.
 
     The branch's tip is origin's, or the local branch's where that is ahead. Raise PromotionError, with
     nothing changed, when other files than promotion.yaml conflict, or other lines of it than pins.
     """
+    if branch in (base_name, default_branch(repo)):
+        raise PromotionError(
+            f"{clean(branch, 100)} takes pull requests and is not updated from {clean(base_name, 100)}; "
+            "--branch names the production branch, --head the pull request's own"
+        )
     tip = _tip(repo, branch)
     if repo.is_ancestor(base, tip):
         return Updated(branch, None, ())
