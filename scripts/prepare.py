@@ -182,7 +182,8 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument(
         "--github",
         action="store_true",
-        help="in Actions: apply the event's limits (no credentials for a fork, no training of a draft), write the job's outputs",
+        help="in Actions: apply the event's limits (a fork has no credentials, a draft trains nothing), "
+        "and write the job's outputs",
     )
     args = parser.parse_args(argv)
     try:
