@@ -14,6 +14,7 @@ from promotion.errors import VERDICT_NO, PromotionError
 from promotion.git.repo import Repo
 from promotion.github.client import GitHub
 from promotion.github.event import read_event
+from promotion.pullrequest.moved import moved
 from promotion.pullrequest.push_pins import Pushed, push_pins
 from promotion.pullrequest.situation import situation
 from promotion.pullrequest.workdir import Work
@@ -62,14 +63,19 @@ def write_pins(path: Path, pins: dict[str, PinRecord | None]) -> None:
     temporary.replace(path)
 
 
-def publish(repo: Repo, work: Work, pins: dict[str, PinRecord]) -> Pushed:
-    """Push the pins where the event allows it, and leave pushed.json for the report."""
-    where = situation(read_event(), GitHub.from_environment)
-    result = Pushed()
-    if pins and where.number is not None and where.speaks and where.verify_only is None:
-        result = push_pins(
-            repo, work.read_plan(), pins, head_ref=where.head_ref, base_ref=where.base_ref, number=where.number
-        )
+def publish(repo: Repo, work: Work, pins: dict[str, PinRecord], *, branch: str) -> Pushed:
+    """Push the pins where the event allows it, and leave pushed.json for the report.
+
+    Where there is nothing to push, it still says whether branch and base are the ones that were judged.
+    """
+    where = situation(read_event(), GitHub.from_environment, production=branch)
+    result, plan = Pushed(), work.read_plan()
+    if where.number is not None and where.speaks:
+        refs = {"head_ref": where.head_ref, "base_ref": where.base_ref}
+        if pins and where.verify_only is None:
+            result = push_pins(repo, plan, pins, **refs, number=where.number)
+        elif not pins:
+            result = Pushed(blocked=moved(repo, plan, **refs))
     result.write(work.pushed)
     return result
 
@@ -80,6 +86,7 @@ def main(argv: list[str] | None = None) -> int:
     parser = command_line(
         "Write the winners of a plan into promotion.yaml.",
         "repo",
+        "branch",
         "work",
         epilog="Reads WORK/plan.json and WORK/MODEL/{candidate/candidate.json,gate.json,evaluation.json}. "
         "Writes the pins' lines of REPO/promotion.yaml and nothing else.",
@@ -97,7 +104,7 @@ def main(argv: list[str] | None = None) -> int:
         print("nothing is pinned: " + "; ".join(losers))
         return VERDICT_NO
     if args.push:
-        pushed = publish(Repo(args.repo), work, pins)
+        pushed = publish(Repo(args.repo), work, pins, branch=args.branch)
         print(pushed.blocked or (f"pushed {pushed.commit}" if pushed.commit else "nothing to pin"))
         return VERDICT_NO if pushed.blocked else 0
     write_pins(args.repo / FILE, dict(pins))

@@ -23,7 +23,8 @@ from promotion.github.event import read_event
 from promotion.judgement.metrics import check_policy
 from promotion.judgement.power import policy_power, sentences
 from promotion.pullrequest.classify import WON_HERE, classify
-from promotion.pullrequest.situation import THROWAWAY, Situation, situation
+from promotion.pullrequest.moved import moved, need_commits
+from promotion.pullrequest.situation import THROWAWAY, situation
 from promotion.pullrequest.workdir import ModelWork, Work
 from promotion.records import ModelPlan, Plan, digest_files
 from promotion.registry.client import Registry, tracking_uri
@@ -171,6 +172,7 @@ def main(argv: list[str] | None = None) -> int:
     parser = command_line(
         "Decide what must happen to a pull request and fetch what its judgement needs.",
         "repo",
+        "branch",
         "work",
         epilog="Reads git and the registry (MLFLOW_TRACKING_URI). Writes WORK/plan.json and "
         "WORK/MODEL/{candidate,champion}/. Imports no model code.",
@@ -196,7 +198,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def run(args: argparse.Namespace) -> Plan:
-    """Find the commits, plan, and write the outputs `models` and `tracker` for the jobs that follow."""
+    """Find the commits, plan, and write the outputs `merge`, `models` and `tracker` for the jobs that follow."""
     repo = Repo(args.repo)
     repo.need_full_history()
     merge = repo.resolve(args.merge)
@@ -208,17 +210,27 @@ def run(args: argparse.Namespace) -> Plan:
         raise PromotionError(f"{merge[:12]} is the first commit, so it has no base; give --base")
     base = repo.resolve(args.base) if args.base else parents[0]
     head = repo.resolve(args.head) if args.head else (parents[-1] if len(parents) > 1 else merge)
-    event = situation(read_event(), GitHub.from_environment) if args.github else Situation(None, "", "")
-    if args.github and event.credentials and tracking_uri().startswith("sqlite:"):
+    reading = f"reading {merge[:12]}, which merges {head[:12]} into {base[:12]}, and"
+    if not args.github:
+        registry = Registry()
+        print(f"{reading} {registry.where}", flush=True)
+        return prepare(repo, registry, Work(args.work), base=base, merge=merge, head=head, trial=args.trial)
+    where = situation(read_event(), GitHub.from_environment, production=args.branch)
+    if where.credentials and tracking_uri().startswith("sqlite:"):
         raise PromotionError("MLFLOW_TRACKING_URI is not set; give the repository this variable (see .github/SETUP.md)")
-    registry = Registry(None if event.credentials else THROWAWAY)
-    print(f"reading {merge[:12]}, which merges {head[:12]} into {base[:12]}, and {registry.where}", flush=True)
-    plan = prepare(
-        repo, registry, Work(args.work), base=base, merge=merge, head=head, trial=args.trial, adapt=event.adapt
-    )
-    if args.github:
-        wanted = [] if plan.refusals else [m.model for m in plan.models if m.action in ("train", "judge", "verify")]
-        write_output({"models": json.dumps(wanted), "tracker": "" if event.credentials else THROWAWAY})
+    need_commits(repo, where, base=base, head=head)
+    write_output({"merge": merge})
+    registry = Registry(None if where.credentials else THROWAWAY)
+    print(f"{reading} {registry.where}", flush=True)
+
+    def adapted(plan: Plan) -> Plan:
+        plan = where.adapt(plan)
+        late = moved(repo, plan, head_ref=where.head_ref, base_ref=where.base_ref) if where.speaks else None
+        return plan if late is None else plan.model_copy(update={"refusals": (*plan.refusals, late)})
+
+    plan = prepare(repo, registry, Work(args.work), base=base, merge=merge, head=head, adapt=adapted)
+    wanted = [] if plan.refusals else [m.model for m in plan.models if m.action in ("train", "judge", "verify")]
+    write_output({"models": json.dumps(wanted), "tracker": "" if where.credentials else THROWAWAY})
     return plan
 
 

@@ -118,21 +118,33 @@ def gate_green(plan: Plan | None, models: Sequence[Reported]) -> bool:
 
 @dataclass(frozen=True)
 class Told:
-    """What a pull request is told. pin: the commit that this run pushed; url: where the status leads to."""
+    """What a pull request is told. head: the commit that was judged, None where none was. pin: the commit on it
+    that this run pushed. url: where the status leads to."""
 
     ok: bool
     line: str
     body: str
     labels: tuple[str, ...]
+    head: str | None
     pin: str | None
     url: str | None
 
 
 def publish(github: GitHub, where: Situation, told: Told) -> None:
-    """Post the status on the commit that needs one, then the pull request's one comment, then its labels."""
-    sha = told.pin or (github.pull(where.number).head_sha if where.dispatched and where.number else None)
-    if sha is not None:  # a push with the workflow's own token starts no run, so the check is posted here
-        github.set_status(sha, "success" if told.ok else "failure", told.line, target_url=told.url)
+    """Post the status on the commits that were judged and on no other, then the one comment, then the labels.
+
+    A run for a pull request shows its own check on the head. The pin's commit has no run, and a dispatch's
+    check is no check of the head, so these get a status; and a head whose pin is in the next commit must not
+    be merged by itself, whatever its run's check says.
+    """
+    state = "success" if told.ok else "failure"
+    if told.pin is not None:
+        github.set_status(told.pin, state, told.line, target_url=told.url)
+        if told.head is not None:
+            wait = f"not by itself: its pin is in the next commit, {told.pin[:12]}"
+            github.set_status(told.head, "pending", wait, target_url=told.url)
+    elif told.head is not None and where.dispatched:
+        github.set_status(told.head, state, told.line, target_url=told.url)
     if where.number is None:
         return
     upsert_comment(github, where.number, REPORT_MARKER, told.body)
@@ -158,6 +170,7 @@ def main(argv: list[str] | None = None) -> int:
     """Parse arguments, write the report; exit 1 when the pull request must not be merged."""
     parser = command_line(
         "Turn the records of a judgement into a comment, a page and one line.",
+        "branch",
         "work",
         epilog="Reads WORK/plan.json and every record below WORK/MODEL/. Writes WORK/comment.md, WORK/report.html and "
         "WORK/status.txt; with --github the job summary, status, comment, label and the output `mergeable`.",
@@ -172,7 +185,7 @@ def main(argv: list[str] | None = None) -> int:
     line = write_report(work, plan, models, links=links, refusals=refusals)
     ok = mergeable = green(plan, models, refusals)
     if args.github:
-        where = situation(read_event(), GitHub.from_environment)
+        where = situation(read_event(), GitHub.from_environment, production=args.branch)
         if not where.credentials:
             ok = gate_green(plan, models) and not refusals
         summary = job_summary(models, plan=plan, links=links, refusals=refusals)
@@ -186,6 +199,7 @@ def main(argv: list[str] | None = None) -> int:
                 line=line,
                 body=(work.root / "comment.md").read_text(encoding="utf-8"),
                 labels=labels(models, refused=plan is None or bool(plan.refusals or refusals)),
+                head=None if plan is None else plan.head,
                 pin=(_read(Pushed, work.pushed) or Pushed()).commit,
                 url=links.report or links.run,
             )

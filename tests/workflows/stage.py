@@ -26,7 +26,7 @@ from tests.support.github.hub import Hub
 from tests.support.github.standin import StandIn
 
 ROOT = Path(__file__).resolve().parents[2]
-TINY = ROOT / "tests" / "tiny_model"
+TINY = ROOT / "tests" / "support" / "tiny_model"
 WORKFLOWS = ROOT / ".github" / "workflows"
 ACTIONS = Path(__file__).parent / "actions"
 TOOLS = ROOT / ".tools" / "bin"

@@ -8,6 +8,7 @@ from promotion.errors import PromotionError
 from promotion.github.client import GitHub, same_repo
 from promotion.github.event import Event
 from promotion.records import ModelPlan, Plan
+from promotion.text.escape import clean
 
 THROWAWAY = "sqlite:///throwaway.db"
 GATE_ALONE = (
@@ -24,7 +25,8 @@ class Situation:
     """number: the pull request that hears about it (None in a merge queue). head_ref, base_ref: its branches, raw.
 
     credentials: False for a fork and Dependabot. verify_only: why nothing may be trained or pinned, or None.
-    dispatched: started by hand or by schedule.yml, so the check is posted as a commit status.
+    dispatched: started by hand or by schedule.yml, so the check is posted as a commit status. head_sha: the commit
+    that the event, or a dispatch's pull request, is at; what is judged must be this one.
     """
 
     number: int | None
@@ -33,6 +35,7 @@ class Situation:
     credentials: bool = True
     verify_only: str | None = None
     dispatched: bool = False
+    head_sha: str | None = None
 
     @property
     def speaks(self) -> bool:
@@ -48,8 +51,22 @@ class Situation:
         return (lambda plan: plan) if why is None else (lambda plan: only_verified(plan, why))
 
 
-def situation(event: Event, github: Callable[[], GitHub]) -> Situation:
-    """Return what an event allows; `github` is only called where the event does not say it (a dispatch)."""
+def situation(event: Event, github: Callable[[], GitHub], *, production: str = "main") -> Situation:
+    """Return what an event allows; `github` is only called where the event does not say it (a dispatch).
+
+    Raise PromotionError for a pull request into another branch than `production`: a check belongs to a commit,
+    whatever it is merged into, so a success for another base would count for this one too.
+    """
+    found = _situation(event, github)
+    if found.base_ref != production:
+        raise PromotionError(
+            f"this pull request goes into `{clean(found.base_ref, 100)}`, and only those into {production} are judged; "
+            "change its base, and it is"
+        )
+    return found
+
+
+def _situation(event: Event, github: Callable[[], GitHub]) -> Situation:
     if event.name == "pull_request":
         return Situation(
             number=event.number,
@@ -57,6 +74,7 @@ def situation(event: Event, github: Callable[[], GitHub]) -> Situation:
             base_ref=event.base_ref,
             credentials=not event.without_credentials,
             verify_only=DRAFT if event.draft else None,
+            head_sha=event.head_sha,
         )
     if event.merge_group:
         return Situation(number=None, head_ref=event.head_ref, base_ref=event.base_ref, verify_only=QUEUE)
@@ -78,6 +96,7 @@ def _dispatched(event: Event, github: Callable[[], GitHub]) -> Situation:
         base_ref=pull.base_ref,
         verify_only=DRAFT if pull.draft else None,
         dispatched=True,
+        head_sha=pull.head_sha,
     )
 
 
