@@ -131,7 +131,7 @@ def _kind(name: str) -> str:
 def windows_rule(known_by: str | None, first: str) -> RuleResult:
     """Whether every label that the champion used was known before the first test day; pure."""
     if known_by is None:
-        reason = "the champion's source is not in this repository, so its windows are taken on trust (adopted)"
+        reason = "the champion's source is not in this repository, so its windows cannot be checked (adopted)"
         return RuleResult(rule="windows", kind="windows", ok=True, reason=reason)
     if known_by < first:
         return RuleResult(
@@ -167,7 +167,7 @@ def _notes(plan: ModelPlan, info: ScoresInfo, registry: Registry) -> tuple[str, 
         if won is not None and _scored_otherwise(won, info):
             notes.append(
                 "On the same test set the champion's predictions differ from those it was promoted with: "
-                "the environment changed, or something in the scoring job did. Look before you merge."
+                "the environment changed, or something in the scoring job did. Find out which before you merge."
             )
     return tuple(notes)
 

@@ -46,17 +46,17 @@ def lines_of(findings: Sequence[Finding]) -> list[str]:
     well = [item for item in findings if item.cause == "well"]
     waiting = [item.model for item in findings if item.cause == "waiting"]
     if waiting:
-        lines.append(f"merged a moment ago, promote.yml is about to apply it: {', '.join(waiting)}")
+        lines.append(f"merged a moment ago, to be applied by promote.yml: {', '.join(waiting)}")
     lines.append(f"{len(well)} of {len(findings)} models are as main pins them")
     return lines
 
 
 def issue_body(findings: Sequence[Finding], stuck: str | None) -> str:
-    """Return the issue's text; the same findings give the same text, so nothing is rewritten in vain; pure."""
+    """Return the issue's text; the same findings give the same text, so the issue is not edited needlessly; pure."""
     shown = [item for item in findings if item.reported or (stuck is not None and item.repair)]
-    lines = ["`@champion` is not what `main` pins, or does not stay there.", ""]
+    lines = ["`@champion` is not what `main` pins, or keeps changing.", ""]
     if any(item.needs_person for item in shown) or stuck is not None:
-        lines += ["**A person has to look at this: it does not settle by itself.**", ""]
+        lines += ["**A person has to look at this: it does not resolve itself.**", ""]
     if stuck is not None:
         lines += [markdown(stuck), ""]
     for item in shown[:MOST_LISTED]:
@@ -107,7 +107,7 @@ def _stuck(runs: Sequence[WorkflowRun]) -> str | None:
     finished = [run for run in runs if run.status == "completed"]
     if len(finished) < FAILURES or any(run.conclusion == "success" for run in finished):
         return None
-    return f"the last {len(finished)} runs of {WORKFLOW} did not succeed, so a repair does not come through"
+    return f"the last {len(finished)} runs of {WORKFLOW} did not succeed, so repairs do not succeed"
 
 
 def summary_of(findings: Sequence[Finding], done: Sequence[str]) -> str:
@@ -136,8 +136,8 @@ def _parser() -> argparse.ArgumentParser:
             "--days": f"a person is always asked after {LIMITS.again} repairs in {LIMITS.days} days",
         },
     )
-    parser.add_argument("--files", action="store_true", help="download every champion and hash its files, too")
-    parser.add_argument("--dry-run", action="store_true", help="only say; start nothing, write no issue")
+    parser.add_argument("--files", action="store_true", help="also download every champion and hash its files")
+    parser.add_argument("--dry-run", action="store_true", help="only print the findings; start nothing, write no issue")
     parser.add_argument("--deadline", type=float, default=SECONDS, metavar="S", help="stop after S seconds")
     return parser
 

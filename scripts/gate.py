@@ -1,4 +1,4 @@
-"""Hold the candidate against the floors, log its run, and register it as @candidate if it passes: writes gate.json.
+"""Check the candidate against the floors, log its run, and register it as @candidate if it passes: writes gate.json.
 
 A candidate below a floor keeps its run, parameters, metrics, scores and model in the experiment
 tracker, tagged with the reason, and no model version exists for it. This step may hold registry
@@ -125,7 +125,7 @@ def _register(plan: ModelPlan, candidate: Candidate, registry: Registry, run: Ru
 def main(argv: list[str] | None = None) -> int:
     """Parse arguments and gate every planned model, or one; exit 1 when a floor is missed."""
     parser = command_line(
-        "Hold candidates against the floors of promotion.yaml; log and register them.",
+        "Check candidates against the floors of promotion.yaml; log and register them.",
         "work",
         epilog="Reads WORK/plan.json, WORK/MODEL/{candidate/,scores/,scores.json}. Writes WORK/MODEL/gate.json, a run, "
         "and, if every floor is passed, a model version with the alias @candidate. Loads no model.",
@@ -136,7 +136,7 @@ def main(argv: list[str] | None = None) -> int:
         "--incoming",
         type=Path,
         metavar="FOLDER",
-        help="take FOLDER/scored-MODEL/ of the jobs that ran model code into WORK/MODEL/, as far as it can be believed",
+        help="take FOLDER/scored-MODEL/ of the jobs that ran model code into WORK/MODEL/, after validation",
     )
     args = parser.parse_args(argv)
     work, registry, all_passed = Work(args.work), Registry(), True

@@ -21,7 +21,7 @@ PREDICTION = ("score", "decision", "sum.")
 
 
 def score(plan: ModelPlan, work: Work, *, latency_rounds: int = 20) -> ScoresInfo:
-    """Score both models of one plan; raise PromotionError when they cannot be held against each other."""
+    """Score both models of one plan; raise PromotionError when they cannot be compared."""
     files = work.model(plan.model)
     sides = ["candidate"] + (["champion"] if files.side("champion").model.is_dir() else [])
     if plan.champion is not None and "champion" not in sides:
@@ -153,7 +153,7 @@ def _describe(
 
 
 def _latency(files: ModelWork, sides: list[str], rounds: int) -> dict[str, float]:
-    """Measure both models alternately in one process; a figure beside the verdict, so a failure is only told."""
+    """Measure both models alternately in one process; informational, so a failure is only printed."""
     if rounds == 0:
         return {}
     parts = {

@@ -90,7 +90,7 @@ def adoptable(promotion: Promotion, registered: dict[str, RegisteredModel]) -> l
         if has_ledger(model.tags):
             why_not = "the ledger says that this project set it before; use `promote.py history` and rollback.py"
         elif not re.fullmatch(MODEL_NAME, name):
-            why_not = "its name is not one for a folder (letters, digits, `.`, `_`, `-`), so it cannot be adopted"
+            why_not = "its name cannot be a folder's name (letters, digits, `.`, `_`, `-`), so it cannot be adopted"
         found.append(Adoptable(name, champion, entry is not None, why_not))
     return found
 

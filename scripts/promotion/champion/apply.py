@@ -99,7 +99,7 @@ def _guarded(planned: list[Planned], most: int | None) -> list[Planned]:
     if most is None or len(moving) <= most:
         return planned
     problem = (
-        f"{len(moving)} champions would move or drop at once, guard.moves allows {most}; raise it if that is meant"
+        f"{len(moving)} champions would move or drop at once; guard.moves allows {most}: raise it if this is intended"
     )
     return [
         replace(item, checks=(*item.checks, Check("guard", problem))) if item in moving else item for item in planned
@@ -117,7 +117,7 @@ def apply(
 ) -> bool:
     """Write what is planned and holds; return whether everything wanted was done.
 
-    Every refusal is said before the first write. One model's refusal or failure does not hold the others,
+    Every refusal is said before the first write. One model's refusal or failure does not stop the others,
     unless `together`. Raise PromotionError at the end when the registry failed for a model.
     """
     refused = [item for item in planned if item.wanted and item.problems]
@@ -154,7 +154,7 @@ def settle(diff: Difference, registry: Registry, *, by: str, reason: str | None 
         _pause(turn)
         model = registry.model(name)
         if model is None:
-            raise PromotionError(f"{name} is not registered any more; register a version first")
+            raise PromotionError(f"{name} is not registered any more; register a version again, then run this again")
         ledger = read_ledger(model.tags)
         newest = ledger[-1] if ledger else None
         if newest is None or ours.order > newest.order:
@@ -163,7 +163,7 @@ def settle(diff: Difference, registry: Registry, *, by: str, reason: str | None 
         if newest.order == ours.order and newest.commit != ours.commit:
             raise PromotionError(
                 f"{newest.key} of {name} is about commit {newest.commit[:12]}, not {ours.commit[:12]}: two histories "
-                "write to one registry; apply the one that counts with --rewritten-history"
+                "write to one registry; apply the right one with --rewritten-history"
             )
         alias = model.aliases.get(CHAMPION)
         if alias == newest.version:

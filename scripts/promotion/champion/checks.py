@@ -112,7 +112,7 @@ def _freeze(diff: Difference, main: Main, allowed: Permissions) -> str | None:
     if back and (allowed.thaw or _says_why(diff, main)):
         return None
     how = "; a rollback passes with --reason TEXT" if back else ""
-    return f"{diff.model} is frozen: {entry.freeze}; remove `freeze` from promotion.yaml to go on{how}"
+    return f"{diff.model} is frozen: {entry.freeze}; remove `freeze` from promotion.yaml first{how}"
 
 
 def _says_why(diff: Difference, main: Main) -> bool:

@@ -17,7 +17,7 @@ Step = Literal["none", "move", "record", "drop"]
 
 
 class Main:
-    """The branch that counts, at one commit: its promotion.yaml (strictly read) and its first-parent history."""
+    """The production branch at one commit: its promotion.yaml (strictly read) and its first-parent history."""
 
     def __init__(self, repo: Repo, tip: str) -> None:
         repo.need_full_history()
@@ -157,7 +157,7 @@ def one_difference(main: Main, model: str, registered: RegisteredModel | None) -
     current = current_state(registered)
     desired = desired_states(main, {model: current})
     if model not in desired:
-        raise PromotionError(f"main does not name {model}, and nothing of it is ours", file=FILE)
+        raise PromotionError(f"main does not name {model}, and this project never set its champion", file=FILE)
     return difference(desired[model], current)
 
 

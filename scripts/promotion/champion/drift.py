@@ -1,4 +1,4 @@
-"""Drift told apart by cause: why @champion is not what main pins, and whether promote can put it right."""
+"""Drift by its cause: why @champion is not what main pins, and whether promote can put it right."""
 
 import datetime
 import tempfile
@@ -31,7 +31,7 @@ FINE: frozenset[str] = frozenset({"well", "waiting"})
 @dataclass(frozen=True)
 class Limits:
     """When patience ends. grace: minutes that promote has after a merge. again, days: so many repairs in so many days
-    are a person's business."""
+    need a person."""
 
     grace: int = 15
     again: int = 3
@@ -183,7 +183,7 @@ def _sentences(diff: Difference, cause: Cause, where: str) -> tuple[str, str]:
     if cause == "files changed":
         return f"the files of {wanted} are not the ones that main pins", f"restore them, or go back: {back}"
     if cause == "ledger unreadable":
-        return f"the ledger cannot be read: {diff.current.trouble}", "put the tag right; until then nothing moves"
+        return f"the ledger cannot be read: {diff.current.trouble}", "restore the tag; until then nothing moves"
     adopt = f"`python scripts/promote.py adopt {model}`"
     return f"@champion is {now}, which this project never set, and main pins {wanted}", f"take it over with {adopt}"
 

@@ -186,7 +186,7 @@ class Transport:
                 parts.append(part)
                 size += len(part)
                 if size > MAX_BYTES or self._clock() > call.deadline:
-                    raise _Truncated  # a body that drips or floods must not hold the job
+                    raise _Truncated  # a body that is endless or very slow must not block the job
         return response, b"".join(parts)
 
     def _decode(self, response: requests.Response, body: bytes, call: _Call) -> Any:

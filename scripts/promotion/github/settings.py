@@ -77,7 +77,7 @@ def _merge_methods(repo: dict[str, Any], rules: Branch) -> Diagnosis:
     by_rules = {rules.queue.lower()} if rules.queue else rules.methods
     by_repo = {method for method in ("squash", "merge", "rebase") if repo.get(REPO_METHODS[method])}
     if by_rules is None and any(repo.get(key) is None for key in REPO_METHODS.values()):
-        return Diagnosis(name, UNKNOWN, "only an account that may write sees them")
+        return Diagnosis(name, UNKNOWN, "visible only to an account with write access")
     allowed = by_repo if by_rules is None else by_rules & by_repo or by_rules
     listed = ", ".join(sorted(clean(method, 20) for method in allowed)) or "none"
     if "rebase" in allowed or not allowed:
@@ -229,7 +229,7 @@ def _branch_checks(repo: dict[str, Any], branch: str, state: Branch) -> Iterable
         "up to date",
         state.strict or state.queue is not None,
         "branches must be up to date" if state.queue is None else "merge queue",
-        "two merged pull requests may never have met",
+        "two pull requests can be merged without having been tested together",
         "require branches to be up to date, or a merge queue",
     )
     yield _merge_methods(repo, state)

@@ -1,4 +1,4 @@
-"""Records that come from a job which ran model code: nothing in them is believed before it is checked."""
+"""Records that come from a job which ran model code: nothing in them is trusted before it is checked."""
 
 import shutil
 from datetime import date
@@ -64,7 +64,7 @@ def _plain_folders(incoming: Path) -> None:
 def check_incoming(
     plan: ModelPlan, whole: Plan, files: ModelWork, *, trained_before: bool = False
 ) -> tuple[Candidate, ScoresInfo, Policy]:
-    """Hold candidate and scores against the plan: same tree, files, window, rows. Raise PromotionError if not."""
+    """Compare candidate and scores with the plan: same tree, files, window, rows. Raise PromotionError if not."""
     policy = plan.judged_by
     candidate = Candidate.read(files.candidate_record)
     spec = read_spec(files.side("candidate").source, shown=Path("models") / plan.model)

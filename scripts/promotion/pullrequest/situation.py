@@ -13,8 +13,8 @@ from promotion.text.escape import clean
 THROWAWAY = "sqlite:///throwaway.db"
 GATE_ALONE = (
     "This pull request comes from a fork or from Dependabot, so GitHub gives its run no credentials: the candidate was "
-    "held against the gate alone, in a throwaway tracker; nothing was registered, challenged or pinned. To promote it, "
-    "a maintainer pushes this branch to the repository itself and opens a pull request from there."
+    "checked against the gate alone, in a throwaway tracker; nothing was registered, challenged or pinned. To promote "
+    "it, a maintainer pushes this branch to the repository itself and opens a pull request from there."
 )
 DRAFT = "this is a draft, so nothing is trained; mark it ready for review and it is judged"
 QUEUE = "a merge queue trains nothing; take it out of the queue, update the branch, and queue it when it is pinned"

@@ -128,7 +128,7 @@ class Work:
         """
         held = self.made_by()
         if held not in (None, owner):
-            whose = f"the records of `{held}`" if held else "files that are no records"
+            whose = f"the records of `{held}`" if held else "files that these scripts did not make"
             raise PromotionError(f"{self.root} holds {whose}; choose another folder with --work, or remove this one")
         if empty:
             shutil.rmtree(self.root, ignore_errors=True)

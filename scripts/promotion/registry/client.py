@@ -368,7 +368,7 @@ def _failure(error: Exception, what: str, uri: str) -> str:
         )
     if type(error).__name__ in ("JSONDecodeError", "ParseError"):
         return (
-            f"MLflow at {uri} answered with something that is not JSON (could not {what}); run this again, "
-            "and if it stays so check MLFLOW_TRACKING_URI and what stands between"
+            f"MLflow at {uri} answered with something that is not JSON (could not {what}); run this again; "
+            "if that does not help, check MLFLOW_TRACKING_URI and any proxy in between"
         )
     return f"MLflow at {uri} could not {what}: {text[:300]}"

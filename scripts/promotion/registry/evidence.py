@@ -62,7 +62,7 @@ def check_evidence(
 def judge_evidence(
     who: str, pin: PinRecord, found: Evaluation, *, model: str, champion: PinRecord | None, policy_digest: str
 ) -> list[str]:
-    """Hold a pin against its evaluation; pure. Return what is wrong, in sentences."""
+    """Compare a pin with its evaluation; pure. Return what is wrong, in sentences."""
     problems = []
     if found.model != model:
         problems.append(f"{who}: its evidence is about {found.model}")

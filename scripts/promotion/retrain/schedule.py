@@ -74,7 +74,7 @@ def run_schedule(
     """Open or move on the retrain pull request of every model that is due; return whether none failed.
 
     A pull request that was opened with the workflow's own token starts no run by itself, so its run is
-    dispatched. One model's trouble does not hold the others.
+    dispatched. One model's failure does not stop the others.
     """
     models = parse(promotion_text(repo, base)).models
     unknown = sorted(set(only) - set(models))
@@ -95,7 +95,7 @@ def run_schedule(
 
 @dataclass(frozen=True)
 class _Opener:
-    """What is the same for every model of one schedule. history: main's, at the commit that counts."""
+    """What is the same for every model of one schedule. history: of the production branch."""
 
     repo: Repo
     host: Host
@@ -121,7 +121,7 @@ def _one(opener: _Opener, model: str, entry: Entry) -> str:
     else:
         tip = fetch_branch(repo, own.head_ref)
         if tip is None or not moves_only_as_of(repo, tip, base, model):
-            return f"#{own.number} is open and holds more than new data, so it is left to people: {own.url}"
+            return f"#{own.number} is open and contains more than new data; leaving it to its author: {own.url}"
         path = f"models/{model}/model.yaml"
         there = read_as_of(repo.file_at(tip, path) or "", path)
         if not _spaced(model, there, newest, entry, "it is").due:

@@ -80,7 +80,7 @@ def follow(repo: Repo, branch: str, commit: str) -> list[str]:
         return []
     if repo.attempt("merge", "--quiet", "--ff-only", commit)[0] == 0:
         return [f"your {branch} has it too"]
-    return [f"your checkout stays where it was, because it has changes of its own: `git pull` on {branch} brings it up"]
+    return [f"your checkout is left as it is, because it has changes of its own; `git pull` on {branch} updates it"]
 
 
 def _tip(repo: Repo, branch: str) -> str:
