@@ -23,7 +23,8 @@ TAIL_LINES = 40
 
 def clean_environment(home: str) -> dict[str, str]:
     """Return the environment for model code: an allow-list, so what is not named here is not seen."""
-    kept = {name: os.environ[name] for name in KEPT if name in os.environ}
+    # OPENBLAS_*: what the machine tells its linear algebra decides the last bits of a sum
+    kept = {name: value for name, value in os.environ.items() if name in KEPT or name.startswith("OPENBLAS_")}
     kept.setdefault("PROMOTION_DATA_DIR", str(Path.cwd() / ".data"))
     return {**kept, "HOME": home, **FIXED}
 
