@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 
 from promotion.champion.apply import plan_moves
-from promotion.champion.drift import Finding, Limits, find_drift
+from promotion.champion.drift import Limits, ModelDrift, find_drift
 from promotion.cli import command_line, deadline, handled
 from promotion.errors import VERDICT_NO
 from promotion.git.commits import commit_to_apply
@@ -34,7 +34,7 @@ SECONDS = 900.0
 LIMITS = Limits()
 
 
-def lines_of(findings: Sequence[Finding]) -> list[str]:
+def lines_of(findings: Sequence[ModelDrift]) -> list[str]:
     """Return one line for what is well and two for what is not; pure."""
     lines = []
     for item in findings:
@@ -51,7 +51,7 @@ def lines_of(findings: Sequence[Finding]) -> list[str]:
     return lines
 
 
-def issue_body(findings: Sequence[Finding], stuck: str | None) -> str:
+def issue_body(findings: Sequence[ModelDrift], stuck: str | None) -> str:
     """Return the issue's text; the same findings give the same text, so the issue is not edited needlessly; pure."""
     shown = [item for item in findings if item.reported or (stuck is not None and item.repair)]
     lines = ["`@champion` is not what `main` pins, or keeps changing.", ""]
@@ -70,7 +70,7 @@ def issue_body(findings: Sequence[Finding], stuck: str | None) -> str:
     return "\n".join(lines) + "\n"
 
 
-def title_of(findings: Sequence[Finding]) -> str:
+def title_of(findings: Sequence[ModelDrift]) -> str:
     """Return the issue's title; pure."""
     names = [item.model for item in findings if item.reported] or [item.model for item in findings if item.drifted]
     more = f" and {len(names) - 3} more" if len(names) > 3 else ""
@@ -78,7 +78,7 @@ def title_of(findings: Sequence[Finding]) -> str:
     return f"Drift: {', '.join(names[:3])}{more}{person}"
 
 
-def act(github: GitHub, findings: Sequence[Finding], *, branch: str) -> list[str]:
+def act(github: GitHub, findings: Sequence[ModelDrift], *, branch: str) -> list[str]:
     """Start promote.yml for what can be repaired and keep the one issue; return lines that say what was done."""
     done = []
     repairs = [item for item in findings if item.repair]
@@ -110,7 +110,7 @@ def _stuck(runs: Sequence[WorkflowRun]) -> str | None:
     return f"the last {len(finished)} runs of {WORKFLOW} did not succeed, so repairs do not succeed"
 
 
-def summary_of(findings: Sequence[Finding], done: Sequence[str]) -> str:
+def summary_of(findings: Sequence[ModelDrift], done: Sequence[str]) -> str:
     """Return the job summary: all well says so, too; pure."""
     bad = [item for item in findings if item.drifted or item.needs_person]
     if not bad:

@@ -63,7 +63,7 @@ def write_pins(path: Path, pins: dict[str, PinRecord | None]) -> None:
     temporary.replace(path)
 
 
-def publish(repo: Repo, work: Work, pins: dict[str, PinRecord], *, branch: str) -> Pushed:
+def push_winners(repo: Repo, work: Work, pins: dict[str, PinRecord], *, branch: str) -> Pushed:
     """Push the pins where the event allows it, and leave pushed.json for the report.
 
     Where there is nothing to push, it still says whether branch and base are the ones that were judged.
@@ -104,7 +104,7 @@ def main(argv: list[str] | None = None) -> int:
         print("nothing is pinned: " + "; ".join(losers))
         return VERDICT_NO
     if args.push:
-        pushed = publish(Repo(args.repo), work, pins, branch=args.branch)
+        pushed = push_winners(Repo(args.repo), work, pins, branch=args.branch)
         print(pushed.blocked or (f"pushed {pushed.commit}" if pushed.commit else "nothing to pin"))
         return VERDICT_NO if pushed.blocked else 0
     write_pins(args.repo / FILE, dict(pins))

@@ -15,7 +15,7 @@ from promotion.pullrequest import incoming as module
 from promotion.pullrequest.incoming import check_incoming, take_in
 from promotion.pullrequest.workdir import ModelWork, Work
 from promotion.records import Plan
-from promotion.story.hosting import PullRequest
+from promotion.story.hosting import LocalPull
 
 from tests.support.tiny import MODEL, TinyProject
 
@@ -51,7 +51,7 @@ def judged(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The work folder of a pull request whose candidate was trained and judged against a champion."""
     project = TinyProject(tmp_path_factory.mktemp("tiny"))
     project.edit("model.yaml", "seed: 0", "seed: 1")
-    first: PullRequest = project.open("retrain/first")
+    first: LocalPull = project.open("retrain/first")
     project.judge(first)
     project.merge(first)
     assert project.promote()

@@ -19,7 +19,7 @@ from promotion.git.repo import Repo
 from promotion.pullrequest.workdir import Work
 from promotion.records import Evaluation, Plan
 from promotion.registry.client import CHAMPION, Registry
-from promotion.story.hosting import Hosting, PullRequest, environment
+from promotion.story.hosting import Hosting, LocalPull, environment
 from report import collect, write_report
 from score import score
 from train import train
@@ -33,7 +33,7 @@ MODEL = "tiny"
 class Judged:
     """A pull request with its plan, its evaluation (None where nothing was judged), and its work folder."""
 
-    request: PullRequest
+    request: LocalPull
     plan: Plan
     evaluation: Evaluation | None
     work: Work
@@ -82,11 +82,11 @@ class TinyProject:
         assert old in text, f"{old!r} is not in {name}"
         path.write_text(text.replace(old, new, 1), encoding="utf-8")
 
-    def open(self, branch: str) -> PullRequest:
+    def open(self, branch: str) -> LocalPull:
         """Open a pull request with the clone's edits."""
         return self.hosting.open(f"Retrain on {branch}", branch, branch.replace("/", "-"))
 
-    def judge(self, request: PullRequest, *, pin: bool = True) -> Judged:
+    def judge(self, request: LocalPull, *, pin: bool = True) -> Judged:
         """Do to a pull request what retrain.yml does."""
         merge = Repo(self.hosting.merge_result(request))
         commit = merge.resolve("HEAD")
@@ -121,7 +121,7 @@ class TinyProject:
         evaluation = Evaluation.read(record) if record.is_file() and done.returncode in (0, 1) else None
         return Tried(done.returncode, done.stdout, done.stderr, evaluation)
 
-    def merge(self, request: PullRequest) -> str:
+    def merge(self, request: LocalPull) -> str:
         """Merge a pull request by squash."""
         return self.hosting.squash(request)
 

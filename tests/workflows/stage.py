@@ -20,7 +20,7 @@ from typing import Any
 import yaml
 from promotion.git.repo import Repo
 from promotion.registry.client import CHAMPION, Registry
-from promotion.story.hosting import Hosting, PullRequest, environment
+from promotion.story.hosting import Hosting, LocalPull, environment
 
 from tests.support.github.hub import Hub
 from tests.support.github.standin import StandIn
@@ -164,7 +164,7 @@ class Stage:
         assert old in text, f"{old!r} is not in {path}"
         path.write_text(text.replace(old, new, 1), encoding="utf-8")
 
-    def open(self, branch: str, title: str = "Retrain", **more: Any) -> PullRequest:
+    def open(self, branch: str, title: str = "Retrain", **more: Any) -> LocalPull:
         """Push the clone's edits as a branch and open its pull request."""
         number = self.github.hub.state["next_number"]
         self.hosting.count = number - 1
@@ -173,7 +173,7 @@ class Stage:
         assert found == request.number
         return request
 
-    def merge(self, request: PullRequest) -> str:
+    def merge(self, request: LocalPull) -> str:
         """Squash the pull request, as its branch is now, onto main."""
         Repo(self.clone).git("fetch", "--quiet", "origin", env=self.env)
         commit = self.hosting.squash(request)
@@ -198,7 +198,7 @@ class Stage:
             count += 1
         return count
 
-    def comments(self, request: PullRequest) -> list[str]:
+    def comments(self, request: LocalPull) -> list[str]:
         """The bodies of the pull request's comments."""
         return [comment["body"] for comment in self.github.hub.comments(request.number)]
 
@@ -208,9 +208,7 @@ class Stage:
 
     # act
 
-    def retrain(
-        self, request: PullRequest, *, fork: bool = False, draft: bool = False, author: str = "alice"
-    ) -> Played:
+    def retrain(self, request: LocalPull, *, fork: bool = False, draft: bool = False, author: str = "alice") -> Played:
         """Run retrain.yml as GitHub does for a pull request that was opened or pushed to."""
         where = self.hosting.merge_result(request)
         sha = Repo(where).resolve("HEAD")
@@ -242,12 +240,12 @@ class Stage:
             "workflow_dispatch", workflow, event, where=self.clone, sha=self.tip(ref), ref=f"refs/heads/{ref}"
         )
 
-    def found(self, number: int) -> PullRequest:
+    def found(self, number: int) -> LocalPull:
         """A pull request that a workflow opened."""
         pull = self.github.hub.find("pulls", number)
         folder = self.root / f"pr-{number}"
         folder.mkdir(exist_ok=True)
-        return PullRequest(number, pull["title"], pull["head_ref"], folder)
+        return LocalPull(number, pull["title"], pull["head_ref"], folder)
 
     def act(
         self, name: str, workflow: str, event: dict[str, Any], *, where: Path, sha: str, ref: str, secrets: bool = True

@@ -15,7 +15,7 @@ from promotion.config.promotion_yaml import load, parse
 from promotion.git.repo import Repo
 from promotion.github.comments import REPORT_MARKER
 from promotion.registry.client import CHAMPION
-from promotion.story.hosting import PullRequest
+from promotion.story.hosting import LocalPull
 
 from tests.support.github.fixtures import problems
 from tests.workflows.stage import SECRETS, Played, Stage
@@ -41,7 +41,7 @@ class State:
     """A pull request and what its run came to; `head` is the commit that was judged."""
 
     stage: Stage
-    request: PullRequest
+    request: LocalPull
     run: Played
     head: str
     before: dict[str, object]

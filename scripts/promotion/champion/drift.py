@@ -39,7 +39,7 @@ class Limits:
 
 
 @dataclass(frozen=True)
-class Finding:
+class ModelDrift:
     """One model. text: what is wrong in one sentence; todo: what to do; problems: why promote would refuse.
 
     policy: repair or report, of promotion.yaml. repairs: how often the alias was put back lately.
@@ -74,12 +74,12 @@ class Finding:
 
 def find_drift(
     planned: Sequence[Planned], registry: Registry, *, now: datetime.datetime, limits: Limits, files: bool = False
-) -> list[Finding]:
+) -> list[ModelDrift]:
     """Return one finding a model. files: download every pinned version and hash it, which takes its time."""
     return [_finding(item, registry, now, limits, files) for item in planned]
 
 
-def _finding(item: Planned, registry: Registry, now: datetime.datetime, limits: Limits, files: bool) -> Finding:
+def _finding(item: Planned, registry: Registry, now: datetime.datetime, limits: Limits, files: bool) -> ModelDrift:
     diff = item.difference
     pin = diff.desired.pin
     version = None
@@ -102,7 +102,7 @@ def _finding(item: Planned, registry: Registry, now: datetime.datetime, limits: 
             "find out what keeps moving it: `python scripts/promote.py history "
             f"{diff.model}` has the times, MLflow's access log the user"
         )
-    return Finding(
+    return ModelDrift(
         model=diff.model,
         cause=cause,
         champion=diff.current.champion,

@@ -9,10 +9,10 @@ from types import SimpleNamespace
 from typing import Any
 from urllib.parse import quote, unquote
 
+from promotion.cli import now
 from promotion.serving.batching import Answered, Batcher, QueueFull
 from promotion.serving.connection import Connection, Gate, HttpRequest
 from promotion.serving.following import Follower, Served
-from promotion.serving.loading import now
 from promotion.serving.logbook import Logbook
 from promotion.serving.metrics import Metrics
 from promotion.serving.nursery import Nursery

@@ -6,11 +6,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from promotion.cli import now
 from promotion.errors import PromotionError
 from promotion.registry.client import Registry
 from promotion.serving.backoff import backoff
 from promotion.serving.events import event
-from promotion.serving.loading import fetch, now
+from promotion.serving.loading import fetch
 from promotion.serving.pool import Pool
 from promotion.serving.store import Local, Store
 from promotion.text.escape import without_secrets

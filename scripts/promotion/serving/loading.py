@@ -3,16 +3,9 @@
 This runs in the server, which never loads a model: workers do, from the folder that was checked here.
 """
 
-from datetime import UTC, datetime
-
 from promotion.errors import PromotionError
 from promotion.registry.client import Registry, Version
 from promotion.serving.store import Local, Store
-
-
-def now() -> str:
-    """The time as UTC in ISO 8601, to the second."""
-    return datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
 def fetch(registry: Registry, version: Version, store: Store) -> Local:

@@ -12,10 +12,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from promotion.cli import now
 from promotion.serving.events import event
 from promotion.serving.following import Follower, Served
 from promotion.serving.link import Link
-from promotion.serving.loading import now
 from promotion.serving.nursery import Nursery
 from promotion.serving.pool import Pool
 from promotion.serving.same import same

@@ -17,7 +17,7 @@ LEFT_OUT = (".git", ".venv", ".data", ".demo", ".work", ".tools", "__pycache__",
 
 
 @dataclass(frozen=True)
-class PullRequest:
+class LocalPull:
     """An open pull request: its branch, its number, and the folder where its records go."""
 
     number: int
@@ -61,7 +61,7 @@ class Hosting:
         self._git(self.clone, "pull", "--quiet", "--ff-only", "origin", "main")
         return Repo(self.clone).resolve("HEAD")
 
-    def open(self, title: str, branch: str, folder: str) -> PullRequest:
+    def open(self, title: str, branch: str, folder: str) -> LocalPull:
         """Commit the clone's edits on a new branch, push it, and open a pull request."""
         self.count += 1
         self._git(self.clone, "checkout", "--quiet", "-b", branch)
@@ -71,9 +71,9 @@ class Hosting:
         self._git(self.clone, "push", "--quiet", "origin", branch)
         path = self.root / f"pr-{self.count}-{folder}"
         path.mkdir()
-        return PullRequest(self.count, title, branch, path)
+        return LocalPull(self.count, title, branch, path)
 
-    def merge_result(self, request: PullRequest) -> Path:
+    def merge_result(self, request: LocalPull) -> Path:
         """Check out refs/pull/N/merge as the hosting service makes it, in a folder of its own."""
         where = self.root / f"merge-{request.number}"
         if where.exists():
@@ -87,13 +87,13 @@ class Hosting:
         self._git(where, "push", "--quiet", "--force", "origin", f"HEAD:refs/pull/{request.number}/merge")
         return where
 
-    def commit_pin(self, request: PullRequest) -> None:
+    def commit_pin(self, request: LocalPull) -> None:
         """Commit promotion.yaml on the pull request's branch as the bot and push it as a plain fast-forward."""
         self._git(self.clone, "add", "promotion.yaml")
         self.commit(self.clone, f"Pin the winner of #{request.number}", BOT)
         self._git(self.clone, "push", "--quiet", "origin", request.branch)
 
-    def squash(self, request: PullRequest) -> str:
+    def squash(self, request: LocalPull) -> str:
         """Merge a pull request by squashing it onto main; return the commit."""
         self.pull()
         self._git(self.clone, "merge", "--quiet", "--squash", f"origin/{request.branch}")

@@ -11,7 +11,7 @@ from promotion.errors import PromotionError
 from promotion.records import Evaluation, Plan
 from promotion.registry.client import CHAMPION, Registry
 from promotion.story.client import Client, Server
-from promotion.story.hosting import Hosting, PullRequest, environment
+from promotion.story.hosting import Hosting, LocalPull, environment
 from promotion.text.progress import Step
 
 MARKER = ".made-by-demo"
@@ -66,12 +66,12 @@ class Stage:
                 raise PromotionError(f"model.yaml has no parameter `{key}` to edit", file=path)
         path.write_text(text, encoding="utf-8")
 
-    def offer(self, title: str, branch: str, folder: str, parameters: dict[str, str]) -> PullRequest:
+    def offer(self, title: str, branch: str, folder: str, parameters: dict[str, str]) -> LocalPull:
         """Open a pull request that sets parameters in model.yaml."""
         self.edit(parameters)
         return self.hosting.open(title, branch, folder)
 
-    def judge(self, act: str, request: PullRequest) -> str:
+    def judge(self, act: str, request: LocalPull) -> str:
         """Run retrain.yml's steps on a pull request; return the verdict, or the plan's action where none is judged."""
         records, log = request.folder / "records", request.folder / "steps.log"
         with self.checkout:
@@ -118,7 +118,7 @@ class Stage:
         """Start the server that follows @champion."""
         self.server = Server(self.project / "scripts", self.model, self.env, self.root / "server.log")
 
-    def ask(self, act: str, champion: PullRequest) -> Client:
+    def ask(self, act: str, champion: LocalPull) -> Client:
         """Wait for the server; begin to send it, without an end, the example that a champion's model was saved with."""
         assert self.server is not None
         self.say(f"({act})   {self.server.ready()}")
