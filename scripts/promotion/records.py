@@ -179,6 +179,22 @@ class Flip(Frozen):
     dollars: float | None = None
 
 
+class SideCurve(Frozen):
+    """One model at every threshold. values: None where not defined; chosen: how many rows it really flags."""
+
+    values: tuple[float | None, ...]
+    chosen: int
+
+
+class Curve(Frozen):
+    """The first challenge metric where at most so many rows are `flagged`, those with a model's highest scores."""
+
+    metric: str
+    flagged: tuple[int, ...]
+    candidate: SideCurve
+    champion: SideCurve | None = None
+
+
 class Power(Frozen):
     """What the test set can show about one challenge rule (all in the metric's units).
 
@@ -228,6 +244,7 @@ class Evaluation(Record):
 
     release: of the scripts that judged. flips: every kind of changed decision; None where nothing is decided
     (a regression), or there is nothing to compare with. warn: floors that block nothing; None where there are none.
+    curve: None where no threshold moves the first challenge metric.
     """
 
     model: str
@@ -249,6 +266,7 @@ class Evaluation(Record):
     release: str | None = added()
     flips: tuple[Flip, ...] | None = added()
     warn: tuple[RuleResult, ...] | None = added()
+    curve: Curve | None = added()
 
 
 class ScoresInfo(Record):

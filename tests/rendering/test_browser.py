@@ -98,7 +98,7 @@ def test_axe_finds_nothing_serious(browser: Browser, pages: dict[str, Path], wid
 def test_the_keyboard_reaches_every_fold_link_and_head(browser: Browser, pages: dict[str, Path]) -> None:
     """Tab visits all of them, and Enter opens a fold."""
     browser.open(pages["promote"])
-    wanted = browser.run("return [...document.querySelectorAll('summary, a[href], th button, pre')].length")
+    wanted = browser.run("return [...document.querySelectorAll('summary, a[href], th button, pre, input')].length")
     visited = set()
     for _ in range(wanted + 2):
         browser.press("\ue004")
@@ -123,6 +123,20 @@ def test_slices_sort_by_any_figure_both_ways(browser: Browser, pages: dict[str, 
 
     assert browser.run(read, True) == ["descending", sorted(values, reverse=True)]
     assert browser.run(read, True) == ["ascending", sorted(values)]
+
+
+def test_the_curves_are_read_at_any_number_of_flagged_rows(browser: Browser, pages: dict[str, Path]) -> None:
+    """The slider starts at the candidate's own decisions, and an arrow key moves it and both figures."""
+    browser.open(pages["promote"])
+    said = "return [...document.querySelectorAll('figure.curve output')].map(output => output.textContent)"
+    first = browser.run(said)
+    browser.run("document.querySelector('figure.curve input').focus()")
+    browser.press("\ue014")
+    second = browser.run(said)
+
+    assert first == ["at 470: $50,919", "at 470: $47,207"]
+    assert second[0].startswith("at 589: $") and second[1].startswith("at 589: $")
+    assert browser.run("return document.activeElement.getAttribute('aria-valuetext')") == "589 rows"
 
 
 def test_a_page_asks_nobody_for_anything(browser: Browser, pages: dict[str, Path]) -> None:

@@ -16,6 +16,7 @@ from tests.support.sample_parts import (
     changed,
     comparison,
     comparisons,
+    curve,
     days,
     evaluation,
     flips,
@@ -47,6 +48,7 @@ def keep() -> Reported:
         comparisons=comparisons(47124, 42144, 2133, (0.5713, 0.5593)),
         days=days(47124, 42144),
         flips=flips(-4980),
+        curve=curve(47124, 42144),
         notes=(
             "The champion won on test days that overlap these (2018-08-08 to 2018-08-14), so its own figures here may "
             "flatter it.",
@@ -82,6 +84,7 @@ def rejected() -> Reported:
         comparisons=comparisons(47124, 39104, 2133, (0.5713, 0.187)),
         days=days(47124, 39104),
         flips=flips(-8020),
+        curve=curve(47124, 39104),
     )
     return Reported(model_plan(), judged, failed, candidate(), scores(latency_ms={}))
 
@@ -119,6 +122,7 @@ def first() -> Reported:
         looks=Looks(number=1, allowed=5),
         notes=(),
         flips=None,
+        curve=curve(None, 47124),
     )
     return Reported(plan, judged, gate(benefit=47124, f1=0.5713, version=1), candidate(), scores(), pinned=True)
 
@@ -263,6 +267,7 @@ def regression() -> Reported:
         power=(),
         notes=(),
         flips=None,
+        curve=None,
     )
     changes = Changed(settings=(("seed", "7", "8"),), files=(FileChange(path="model.yaml", added=1, removed=1),))
     return Reported(model_plan(model=name, changed=changes), judged, None, candidate(), None, pinned=True)

@@ -8,6 +8,7 @@ from promotion import __version__
 from promotion.config.policy import ChallengeRule, Policy, Target
 from promotion.config.strict import suggestion
 from promotion.errors import PromotionError
+from promotion.judgement.curve import curve
 from promotion.judgement.headline import headline
 from promotion.judgement.measure import (
     CANDIDATE,
@@ -154,6 +155,7 @@ def judge(
         notes=(*notes, *extra_notes),
         confidence_used=finite(1 - 2 * work.tail) or 0.0,
         release=__version__,
+        curve=curve(scores, policy),
         warn=warnings(policy, lambda warned: floors(scores, warned, replicates=replicates)),
     )
 

@@ -12,7 +12,7 @@ from jinja2 import Environment
 from markupsafe import Markup
 
 from promotion.records import Plan
-from promotion.rendering import charts, media
+from promotion.rendering import charts, curves, media
 from promotion.rendering.reported import NOWHERE, Links, Reported
 from promotion.rendering.rows import MetricRow, RuleRow
 from promotion.rendering.view import ModelView, build
@@ -38,6 +38,7 @@ def _environment() -> Environment:
         "day_bars": day_bars,
         "chance": charts.chance,
         "flip_bars": flip_bars,
+        "drawn": curves.drawn,
         "script": Markup(script),
         "script_hash": Markup("sha256-" + base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()),
         "css": Markup((media.TEMPLATES / "report.css").read_text(encoding="utf-8")),

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from promotion.records import Plan
-from promotion.rendering import about, advice, rows, sentences
+from promotion.records import Comparison, Evaluation, Plan
+from promotion.rendering import about, advice, curves, rows, sentences
 from promotion.rendering.reported import (
     NOWHERE,
     STATUSES,
@@ -50,6 +50,7 @@ class ModelView:
     reach: tuple[str, ...] = ()
     metrics: tuple[rows.MetricRow, ...] = ()
     slices: tuple[rows.MetricRow, ...] = ()
+    curve: curves.CurveView | None = None
     days: tuple[rows.DayRow, ...] = ()
     day_metric: str = ""
     day_better: str = "higher"
@@ -150,6 +151,7 @@ def _model(reported: Reported, shown: Status, losers: Sequence[str], links: Link
         hero=hero,
         metrics=metrics,
         slices=tuple(rows.metric_row(c) for c in evaluation.comparisons if c.slice is not None),
+        curve=_curve(evaluation, lead, base["champion"], base["candidate"]),
         days=rows.day_rows(evaluation, lead),
         day_metric="" if lead is None else lead.metric,
         day_better="higher" if lead is None else lead.better,
@@ -161,6 +163,17 @@ def _model(reported: Reported, shown: Status, losers: Sequence[str], links: Link
         release=evaluation.release,
         evidence=_evidence(reported),
     )
+
+
+def _curve(evaluation: Evaluation, lead: Comparison | None, champion: str, candidate: str) -> curves.CurveView | None:
+    """Both models at every threshold, where the record has it."""
+    found = evaluation.curve
+    if found is None or lead is None or lead.metric != found.metric:
+        return None
+    models = [curves.Decided(candidate, "candidate", found.candidate, lead.candidate.value)]
+    if found.champion is not None and lead.champion is not None:
+        models.append(curves.Decided(champion, "champion", found.champion, lead.champion.value))
+    return curves.curve_view(found, lead.unit, models)
 
 
 def _unjudged(reported: Reported, shown: Status) -> str | None:

@@ -23,3 +23,22 @@ for (const table of document.querySelectorAll("table.sortable")) {
     });
   });
 }
+
+// A curve gets a slider that reads both models at the same number of flagged rows.
+for (const figure of document.querySelectorAll("figure.curve")) {
+  const [places, steps] = [figure.dataset.places, figure.dataset.steps].map(text => JSON.parse(text));
+  const slider = document.createElement("input");
+  Object.assign(slider, {type: "range", min: 0, max: steps.length - 1, step: 1, value: figure.dataset.start});
+  slider.setAttribute("aria-label", "rows that may be flagged");
+  const show = () => {
+    const cross = figure.querySelector(".cross");
+    cross.style.cssText = `display: block; left: ${places[slider.value]}%`;
+    slider.setAttribute("aria-valuetext", `${steps[slider.value]} rows`);
+    for (const output of figure.querySelectorAll("output")) {
+      output.textContent = `at ${steps[slider.value]}: ${JSON.parse(output.dataset.steps)[slider.value]}`;
+    }
+  };
+  slider.addEventListener("input", show);
+  figure.querySelector(".feet").before(slider);
+  show();
+}
