@@ -90,7 +90,9 @@ def run_history(args: argparse.Namespace) -> int:
 
 def run_adopt(args: argparse.Namespace) -> int:
     """Write promotion.yaml entries for champions that the registry had before this project."""
-    found = adopt(Path(args.repo) / FILE, Repo(args.repo), Registry(), args.models, everything=args.all, task=args.task)
+    registry, path = Registry(), Path(args.repo) / FILE
+    print(f"reading {path} and {registry.where}")
+    found = adopt(path, Repo(args.repo), registry, args.models, everything=args.all, task=args.task)
     print("\n".join(found))
     return 0
 

@@ -121,3 +121,19 @@ def test_a_train_py_that_raises_shows_its_own_traceback_and_the_log(
 
     assert "no such luck" in capsys.readouterr().err
     assert "Traceback" in (tmp_path / "train.log").read_text(encoding="utf-8")
+
+
+def test_verbs_are_out_of_the_reach_of_model_code(tmp_path: Path) -> None:
+    """Model code imports `promotion.model`; a verb's name (score, train, gate) is nobody's, or its own module."""
+    job = {
+        "source": str(tmp_path),
+        "out": str(tmp_path / "model"),
+        "spec": {"as_of": "2026-01-01", "train_days": 1, "validation_days": 1, "seed": 0},
+        "train": ["2025-12-01", 1],
+        "validation": ["2025-12-02", 1],
+    }
+    (tmp_path / "data.py").write_text("from promotion.model import Rows\nimport score\n", encoding="utf-8")
+    (tmp_path / "train.py").write_text("", encoding="utf-8")
+
+    with pytest.raises(PromotionError, match="No module named 'score'"):
+        run_model_code("train", job, log=tmp_path / "train.log", blame=Path("models/m/data.py"))

@@ -24,8 +24,15 @@ class Complaint(Exception):
 
 
 def enter(source: str) -> None:
-    """Make the model folder and this project's contract importable, and nothing else of the caller's."""
-    sys.path.insert(0, str(Path(__file__).parents[2]))
+    """Make the model folder and this project's package importable, and nothing else of the caller's.
+
+    The package has a folder of its own on the path: beside it lie the verbs, whose names (train, score) are
+    also those of model code.
+    """
+    alone = Path(sys.argv[1]).parent / "path"
+    alone.mkdir()
+    (alone / "promotion").symlink_to(Path(__file__).parents[1], target_is_directory=True)
+    sys.path.insert(0, str(alone))
     sys.path.insert(0, source)
 
 
