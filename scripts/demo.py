@@ -133,7 +133,7 @@ class Demo(Stage):
         """All acts, in order."""
         acts = (self.act_a, self.acts_b_c_d, self.act_e, self.act_f)
         try:
-            with progress("the story", sum(SECONDS.values()), done=self.done) as self.step:
+            with progress("the story", sum(SECONDS.values()), done=self.done, told=False) as self.step:
                 self.say("a bare repository stands for the hosted one; cloning it")
                 self.hosting.create()
                 for act, seconds in zip(acts, SECONDS.values(), strict=True):

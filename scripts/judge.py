@@ -1,6 +1,5 @@
 """Judge a table of predictions from elsewhere: the same records and report as a pull request's, without one."""
 
-import sys
 from pathlib import Path
 
 from promotion.cli import command_line, handled
@@ -9,9 +8,9 @@ from promotion.config.promotion_yaml import load, suggestion
 from promotion.errors import OK, VERDICT_NO, PromotionError
 from promotion.judgement.judge import judge_table
 from promotion.judgement.labels import join_labels
-from promotion.judgement.table import Progress
 from promotion.pullrequest.workdir import Work
 from promotion.records import WINNING, Evaluation, ModelPlan
+from promotion.text.progress import progress
 
 
 def policy_of(path: Path, model: str | None) -> Policy:
@@ -25,11 +24,12 @@ def policy_of(path: Path, model: str | None) -> Policy:
     return models[model].policy
 
 
-def judge(scores: Path, policy: Policy, out: Path, *, progress: Progress | None = None) -> Evaluation:
+def judge(scores: Path, policy: Policy, out: Path) -> Evaluation:
     """Judge the table; write evaluation.json, comment.md and report.html into `out`; print the report as text."""
     from promotion.rendering import Reported, comment_markdown, report_html, terminal_text
 
-    found = judge_table(scores, policy, progress=progress)
+    with progress(f"judging {scores.name}", unit="rows") as step:
+        found = judge_table(scores, policy, progress=step.reached)
     plan = ModelPlan(
         model=policy.model,
         action="judge",
@@ -48,11 +48,6 @@ def judge(scores: Path, policy: Policy, out: Path, *, progress: Progress | None 
     (out / "report.html").write_text(report_html(reported), encoding="utf-8")
     print(terminal_text(reported, trial=False))
     return found
-
-
-def _show(done: int, rows: int) -> None:
-    if sys.stderr.isatty() and rows > 1_000_000:
-        print(f"\r{done:,} of {rows:,} rows", end="\n" if done == rows else "", file=sys.stderr, flush=True)
 
 
 @handled
@@ -79,7 +74,7 @@ def main(argv: list[str] | None = None) -> int:
     if args.labels is not None:
         table = folder / "labelled.parquet"
         print(join_labels(args.table, args.labels, table))
-    found = judge(table, policy, folder, progress=_show)
+    found = judge(table, policy, folder)
     print(f"wrote evaluation.json, comment.md and report.html to {folder}")
     return OK if found.verdict in WINNING else VERDICT_NO
 

@@ -26,6 +26,7 @@ from promotion.git.commits import Tip, commit_to_apply, hosted_tip
 from promotion.git.repo import Repo
 from promotion.github.pulls import Proposal, host_of, propose
 from promotion.registry.client import CHAMPION, Registry
+from promotion.text.progress import progress
 
 SECONDS = 300.0  # a whole command; a 50 MB model takes under five
 READS = ("repo", "branch")
@@ -59,7 +60,14 @@ def run_plan(args: argparse.Namespace) -> int:
 def run_apply(args: argparse.Namespace) -> int:
     """Move @champion of every model that differs and passes its checks; exit 1 when one is refused."""
     registry = Registry()
-    done = apply(_planned(args, registry), registry, by=who(), together=args.together, reason=args.reason)
+    planned = _planned(args, registry)
+    with progress("applying", len(planned), "models", told=False) as step:
+
+        def say(line: str) -> None:  # one a model
+            step.say(line)
+            step.advance()
+
+        done = apply(planned, registry, by=who(), together=args.together, reason=args.reason, say=say)
     return 0 if done else VERDICT_NO
 
 

@@ -29,6 +29,13 @@ with progress("fitting", seconds=1) as step:
 with progress("saving") as step:
     Event().wait(0.5)
 """
+LEARNED = """
+from threading import Event
+from promotion.text.progress import progress
+with progress("judging", unit="rows") as step:
+    step.reached(1_500_000, 3_000_000)
+    Event().wait(0.5)
+"""
 
 
 def in_a_terminal(code: str, *, without: str | None = None) -> str:
@@ -73,6 +80,13 @@ def test_a_step_that_cannot_count_follows_the_clock() -> None:
     assert "fitting |" in seen and "%" in seen and " left" in seen
     assert "100%" not in seen
     assert "saving 00:00" in seen
+
+
+def test_how_much_there_is_may_be_learned_on_the_way() -> None:
+    """A pass over rows says after each part how many of how many are done."""
+    seen = in_a_terminal(LEARNED)
+
+    assert "1,500,000/3,000,000 rows" in seen and " left" in seen
 
 
 def test_a_terminal_without_the_library_gets_lines() -> None:

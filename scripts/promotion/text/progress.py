@@ -24,6 +24,13 @@ class Step:
         if self._bar is not None:
             self._bar.update(amount)
 
+    def reached(self, done: float, total: float) -> None:
+        """So much of `total` is done by now; for a step that learns only on its way how much there is."""
+        if self._bar is not None:
+            self._bar.total = total
+            self._bar.bar_format = _form(total, self._bar.unit)
+            self._bar.update(done - self._bar.n)
+
     def say(self, line: str) -> None:
         """Print a line, above the bar where there is one."""
         if self._bar is None:
@@ -40,16 +47,18 @@ def progress(
     *,
     done: Callable[[], float] | None = None,
     seconds: float | None = None,
+    told: bool = True,
 ) -> Iterator[Step]:
     """Show that `what` is under way: in a terminal how far it is and how long it will take, else one line.
 
     total: how many `unit`s there are; the body calls `advance`, or `done()` says how many are done, asked
     several times a second from a thread. seconds: for a step that cannot say how far it is, how long it
-    took before. With neither, the bar shows the time gone.
+    took before. With neither, the bar shows the time gone. told: False where the body has lines of its own.
     """
     bar = _bar(what, total or seconds, unit)
     if bar is None:
-        print(f"{what} ...", flush=True)
+        if told:
+            print(f"{what} ...", flush=True)
         yield Step()
         return
     step = Step(bar)
@@ -74,13 +83,19 @@ def _bar(what: str, total: float | None, unit: str) -> Any:
         from tqdm import tqdm
     except ImportError:
         return None
-    form = "{desc} {elapsed}"
-    if total is not None:
-        amount = "{n:.0f}/{total:.0f} " + unit if unit else "{percentage:.0f}%"
-        form = "{desc} |{bar:24}| " + amount + ", {elapsed} gone, {remaining} left"
     screen = shutil.get_terminal_size()  # some terminals say that they have no columns: then these are 80 by 24
     width, height = min(screen.columns, 110), screen.lines
-    return tqdm(total=total, desc=what, bar_format=form, leave=False, ncols=width, nrows=height, file=sys.stderr)
+    form = _form(total, unit)
+    return tqdm(
+        total=total, desc=what, unit=unit, bar_format=form, leave=False, ncols=width, nrows=height, file=sys.stderr
+    )
+
+
+def _form(total: float | None, unit: str) -> str:
+    if total is None:
+        return "{desc} {elapsed}"
+    amount = "{n:,.0f}/{total:,.0f} " + unit if unit else "{percentage:.0f}%"
+    return "{desc} |{bar:24}| " + amount + ", {elapsed} gone, {remaining} left"
 
 
 def _follow(bar: Any, done: Callable[[], float] | None, over: threading.Event) -> None:
