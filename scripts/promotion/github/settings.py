@@ -2,12 +2,13 @@
 
 import functools
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
 from promotion.github.client import CONTEXT, GitHub
 from promotion.github.errors import GitHubError
+from promotion.github.rules import Branch, read_branch
 from promotion.github.secrets import NOTHING, WORKFLOWS, Names, lacking
 from promotion.text.escape import clean
 
@@ -24,19 +25,6 @@ class Diagnosis:
     state: str
     found: str
     todo: str = ""
-
-
-@dataclass
-class Branch:
-    """What rulesets and branch protection together ask of the default branch; methods None: all three."""
-
-    checks: set[str] = field(default_factory=set)
-    strict: bool = False
-    queue: str | None = None
-    pull_request: bool = False
-    owners: bool = False
-    force_pushes: bool = True
-    methods: set[str] | None = None
 
 
 def repository_checks(github: GitHub, names: dict[str | None, Names]) -> list[Diagnosis]:
@@ -158,54 +146,6 @@ def _active(github: GitHub) -> Iterable[Diagnosis]:
         yield Diagnosis(name, MISSING, f"not active: {', '.join(asleep)}", todo)
     else:
         yield Diagnosis(name, OK, "active")
-
-
-def read_branch(github: GitHub, branch: str) -> Branch:
-    """Return what rulesets, and the older branch protection where it can be seen, ask of a branch."""
-    state = Branch()
-    doing = f"read the rules of {clean(branch, 60)}"
-    path = quote(branch, safe="")
-    for rule in github.settings_list(f"/rules/branches/{path}", key=None, doing=doing, needs="metadata: read"):
-        _take_rule(state, rule.get("type"), rule.get("parameters") or {})
-    complete = CONTEXT in state.checks and state.pull_request and not state.force_pushes
-    try:
-        protection = github.settings(f"/branches/{path}/protection", doing=doing, needs="administration: read")
-    except GitHubError as error:
-        # without that permission rulesets alone may well be enough; if they are not, the rest is unknown
-        if error.status != 404 and not complete:
-            raise
-        return state
-    _take_protection(state, protection)
-    return state
-
-
-def _take_rule(state: Branch, kind: str | None, parameters: dict[str, Any]) -> None:
-    if kind == "required_status_checks":
-        state.checks |= {check.get("context") for check in parameters.get("required_status_checks") or []}
-        state.strict |= bool(parameters.get("strict_required_status_checks_policy"))
-    elif kind == "pull_request":
-        state.pull_request = True
-        state.owners |= bool(parameters.get("require_code_owner_review"))
-        methods = parameters.get("allowed_merge_methods")
-        if methods:
-            state.methods = set(methods) if state.methods is None else state.methods & set(methods)
-    elif kind == "merge_queue":
-        state.queue = str(parameters.get("merge_method") or "MERGE")
-    elif kind == "non_fast_forward":
-        state.force_pushes = False
-
-
-def _take_protection(state: Branch, protection: dict[str, Any]) -> None:
-    required = protection.get("required_status_checks") or {}
-    state.checks |= set(required.get("contexts") or [])
-    state.checks |= {check.get("context") for check in required.get("checks") or []}
-    state.strict |= bool(required.get("strict"))
-    reviews = protection.get("required_pull_request_reviews")
-    if reviews is not None:
-        state.pull_request = True
-        state.owners |= bool(reviews.get("require_code_owner_reviews"))
-    if not (protection.get("allow_force_pushes") or {}).get("enabled"):
-        state.force_pushes = False
 
 
 def _branch_checks(repo: dict[str, Any], branch: str, state: Branch) -> Iterable[Diagnosis]:
