@@ -5,19 +5,16 @@ with the candidate's run. Versions that do not win are tagged so and lose @candi
 """
 
 from datetime import date
-from pathlib import Path
-from typing import Any
 
-import yaml
 from promotion.cli import NO_DRY_RUN, command_line, handled
 from promotion.config.model_yaml import read_spec, windows
 from promotion.config.policy import Policy
-from promotion.errors import VERDICT_NO
-from promotion.pullrequest.incoming import check_incoming, overlaps
+from promotion.errors import VERDICT_NO, PromotionError
+from promotion.pullrequest.incoming import Believed, check_incoming, overlaps
+from promotion.pullrequest.sides import base_side
 from promotion.pullrequest.workdir import ModelWork, Work
 from promotion.records import (
     WINNING,
-    Candidate,
     Evaluation,
     Gate,
     ModelPlan,
@@ -29,6 +26,8 @@ from promotion.records import (
 from promotion.registry.client import CANDIDATE, Registry
 from promotion.registry.evidence import read_evidence, store_evidence
 from promotion.registry.looks import fresh_since
+from promotion.sandbox.artifact import FORMATS_THAT_RUN_CODE
+from promotion.sandbox.mlmodel import Column, inputs_of
 
 
 def challenge(plan: ModelPlan, whole: Plan, files: ModelWork, registry: Registry, *, record: bool = True) -> Evaluation:
@@ -36,9 +35,10 @@ def challenge(plan: ModelPlan, whole: Plan, files: ModelWork, registry: Registry
     from promotion.judgement.judge import judge
     from promotion.judgement.table import open_scores
 
-    candidate, info, policy = check_incoming(plan, whole, files, trained_before=plan.run_id is not None)
+    believed = check_incoming(plan, whole, files, trained_before=plan.run_id is not None)
+    candidate, info, policy = believed.candidate, believed.info, believed.policy
     gated = Gate.read(files.gate)
-    champion, extra = _champion(plan, files, info, policy, candidate)
+    champion, extra = _champion(plan, files, believed)
     result = judge(
         open_scores(files.scores, policy),
         policy,
@@ -52,7 +52,7 @@ def challenge(plan: ModelPlan, whole: Plan, files: ModelWork, registry: Registry
         gate=gated.rules,
         extra_rules=extra,
         looks=gated.looks,
-        notes=_notes(plan, info, registry),
+        notes=_notes(plan, files, believed, registry),
         fresh_from=_fresh_from(plan, info, policy, registry),
     )
     result.write(files.evaluation)
@@ -61,15 +61,13 @@ def challenge(plan: ModelPlan, whole: Plan, files: ModelWork, registry: Registry
     return result
 
 
-def _champion(
-    plan: ModelPlan, files: ModelWork, info: ScoresInfo, policy: Policy, candidate: Candidate
-) -> tuple[Side | None, tuple[RuleResult, ...]]:
+def _champion(plan: ModelPlan, files: ModelWork, believed: Believed) -> tuple[Side | None, tuple[RuleResult, ...]]:
     """Return the champion's side and the rules that are about the pair and not about a metric."""
     if plan.champion is None:
         return None, ()
-    known = None
+    info, policy, known = believed.info, believed.policy, None
     source = files.side("champion").source
-    if source.is_dir():
+    if plan.champion.source_tree is not None and source.is_dir():
         spans = windows(read_spec(source), test_days=policy.measure.test_days, delay_days=policy.measure.delay_days)
         known = str(spans.labels_known_by)
     side = Side(
@@ -79,8 +77,8 @@ def _champion(
         version=plan.champion.version,
         labels_known_by=known,
     )
-    accepted = _inputs(files.side("champion").model)
-    return side, (signature_rule(accepted, candidate.inputs), windows_rule(known, info.first))
+    accepted = inputs_of(files.side("champion").model)
+    return side, (signature_rule(accepted, believed.artifact.inputs), windows_rule(known, info.first))
 
 
 def _fresh_from(plan: ModelPlan, info: ScoresInfo, policy: Policy, registry: Registry) -> date | None:
@@ -95,37 +93,24 @@ def _fresh_from(plan: ModelPlan, info: ScoresInfo, policy: Policy, registry: Reg
     )
 
 
-def _inputs(model: Path) -> tuple[tuple[str, str], ...] | None:
-    """Return (name, type) of a saved model's inputs from its MLmodel file, or None without a signature."""
-    import json
-
-    raw: Any = yaml.safe_load((model / "MLmodel").read_text(encoding="utf-8"))
-    inputs = (raw.get("signature") or {}).get("inputs")
-    if inputs is None:
-        return None
-    columns = json.loads(inputs)
-    return tuple((str(c.get("name", i)), f"DataType.{c.get('type')}") for i, c in enumerate(columns))
-
-
-def signature_rule(champion: tuple[tuple[str, str], ...] | None, candidate: tuple[tuple[str, str], ...]) -> RuleResult:
+def signature_rule(champion: tuple[Column, ...] | None, candidate: tuple[Column, ...] | None) -> RuleResult:
     """Whether the candidate accepts every input that the champion accepts; pure."""
-    name = "signature"
-    if champion is None:
-        return RuleResult(rule=name, kind="signature", ok=False, reason="the champion has no signature to compare with")
-    accepted, offered = dict(champion), dict(candidate)
-    missing = sorted(set(offered) - set(accepted))
-    changed = sorted(n for n in set(offered) & set(accepted) if _kind(offered[n]) != _kind(accepted[n]))
+
+    def result(ok: bool, reason: str) -> RuleResult:
+        return RuleResult(rule="signature", kind="signature", ok=ok, reason=reason)
+
+    if champion is None or candidate is None:
+        whose = "champion" if champion is None else "candidate"
+        return result(False, f"the {whose} has no signature to compare with")
+    sent = {column.name for column in champion if column.required}
+    kinds = {column.name: column.kind for column in champion}
+    missing = sorted(column.name for column in candidate if column.required and column.name not in sent)
+    changed = sorted(column.name for column in candidate if kinds.get(column.name, column.kind) != column.kind)
     if missing:
-        text = f"callers of the champion do not send {', '.join(missing)}"
-        return RuleResult(rule=name, kind="signature", ok=False, reason=text)
+        return result(False, f"callers of the champion do not send {', '.join(missing)}")
     if changed:
-        text = f"the type of {', '.join(changed)} differs from what callers send"
-        return RuleResult(rule=name, kind="signature", ok=False, reason=text)
-    return RuleResult(rule=name, kind="signature", ok=True, reason="accepts every input that the champion accepts")
-
-
-def _kind(name: str) -> str:
-    return name.removeprefix("DataType.").lower()
+        return result(False, f"the type of {', '.join(changed)} differs from what callers send")
+    return result(True, "accepts every input that the champion accepts")
 
 
 def windows_rule(known_by: str | None, first: str) -> RuleResult:
@@ -144,16 +129,23 @@ def windows_rule(known_by: str | None, first: str) -> RuleResult:
     return RuleResult(rule="windows", kind="windows", ok=False, reason=reason)
 
 
-def _notes(plan: ModelPlan, info: ScoresInfo, registry: Registry) -> tuple[str, ...]:
+def _notes(plan: ModelPlan, files: ModelWork, believed: Believed, registry: Registry) -> tuple[str, ...]:
     """Return what a reviewer must know beside the figures, the most important first."""
+    info, artifact = believed.info, believed.artifact
     notes = [f"This pull request changes what is measured: {change}." for change in info.changes]
+    if artifact.types:
+        notes.append(f"The model contains types that promotion.yaml trusts: {', '.join(artifact.types)}.")
+    if artifact.format in FORMATS_THAT_RUN_CODE or artifact.code:
+        named = ", ".join(artifact.code) or artifact.data
+        notes.append(f"The model runs code when it is loaded, which promotion.yaml allows: {named}.")
     pin = plan.champion
     if pin is None:
         return tuple(notes)
     if pin.override is not None:
         notes.append(f"The champion was put there by an override of {pin.override.by}: {pin.override.reason}.")
     if pin.source_tree is None:
-        notes.append("The champion was adopted without its source: it was scored with the candidate's features.")
+        whose = "base" if base_side(files) == "champion" else "candidate"
+        notes.append(f"The champion was adopted without its source: it was scored with the features of the {whose}.")
     if plan.champion_model is not None:
         notes.append(f"The model was renamed: its champion is version {pin.version} of {plan.champion_model}.")
     version = registry.version(plan.champion_model or plan.model, pin.version)
@@ -211,6 +203,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--model", help="only this model (default: every planned one)")
     args = parser.parse_args(argv)
     work, registry, all_won = Work(args.work), Registry(), True
+    failed: PromotionError | None = None
     whole = work.read_plan()
     for item in work.chosen(args.model, ("train", "judge")):
         files = work.model(item.model)
@@ -218,10 +211,17 @@ def main(argv: list[str] | None = None) -> int:
             print(f"{item.model}: not judged, because an earlier step failed")
             all_won = False
             continue
-        with files.noted():
-            result = challenge(item, whole, files, registry, record=not whole.trial)
+        try:
+            with files.noted():
+                result = challenge(item, whole, files, registry, record=not whole.trial)
+        except PromotionError as error:  # the other models are judged all the same, for the report
+            failed = error
+            print(f"{item.model}: not judged: {error}")
+            continue
         all_won = all_won and result.verdict in WINNING
         print(f"{item.model}: {result.verdict}: {result.headline}")
+    if failed is not None:
+        raise failed
     return 0 if all_won else VERDICT_NO
 
 

@@ -21,7 +21,8 @@ def gate(plan: ModelPlan, whole: Plan, files: ModelWork, registry: Registry, *, 
     from promotion.judgement.judge import floors
     from promotion.judgement.table import open_scores
 
-    candidate, info, policy = check_incoming(plan, whole, files, trained_before=plan.run_id is not None)
+    believed = check_incoming(plan, whole, files, trained_before=plan.run_id is not None)
+    candidate, info, policy = believed.candidate, believed.info, believed.policy
     same = info.candidate_predictions == info.champion_predictions
     looks = count_in(
         registry,
@@ -136,7 +137,8 @@ def main(argv: list[str] | None = None) -> int:
         "--incoming",
         type=Path,
         metavar="FOLDER",
-        help="take FOLDER/scored-MODEL/ of the jobs that ran model code into WORK/MODEL/, after validation",
+        help="take FOLDER/trained-MODEL/ and FOLDER/scored/MODEL/ of the jobs that ran model code into WORK/MODEL/, "
+        "after validation",
     )
     args = parser.parse_args(argv)
     work, registry, all_passed = Work(args.work), Registry(), True
@@ -149,7 +151,7 @@ def main(argv: list[str] | None = None) -> int:
                 if args.incoming is not None and whole.refusals and item.action != "verify":
                     raise PromotionError("not trained, because this pull request is refused as it is")
                 if args.incoming is not None:
-                    take_in(args.incoming / f"scored-{item.model}", files, item.action)
+                    take_in(args.incoming, files, item.action)
                 if item.action == "verify":
                     continue
                 result = gate(item, whole, files, registry, record=not whole.trial)

@@ -55,7 +55,7 @@ def prepare(
     work.claim(owner(trial))
     plan.write(work.plan)
     for item in plan.models:
-        fetch(item, repo, registry, work.model(item.model))
+        fetch(item, repo, registry, work.model(item.model), base)
         for line in power_lines(item, registry):
             print(f"{item.model}: {line}")
     return plan
@@ -76,15 +76,19 @@ def as_trial(plan: Plan, model: str) -> Plan:
     return plan.model_copy(update={"trial": True})
 
 
-def fetch(item: ModelPlan, repo: Repo, registry: Registry, files: ModelWork) -> None:
-    """Put in place what the steps without credentials need: sources, the champion's files, a trained model."""
+def fetch(item: ModelPlan, repo: Repo, registry: Registry, files: ModelWork, base: str) -> None:
+    """Put in place what the steps without credentials need: sources, the champion's files, a trained model.
+
+    base: the commit whose tree says what is measured, also where an adopted champion's own is not known.
+    """
     if item.action in ("train", "judge"):
         assert item.source_tree is not None
         export(repo, item.source_tree, files.side("candidate").source)
         if item.champion is not None:
             fetch_pinned(item.champion_model or item.model, item.champion, registry, files.side("champion").root)
-            if item.champion.source_tree and repo.has_object(item.champion.source_tree):
-                export(repo, item.champion.source_tree, files.side("champion").source)
+            tree = item.champion.source_tree or folder_at(repo, base, f"models/{item.champion_model or item.model}")
+            if tree is not None and repo.has_object(tree):
+                export(repo, tree, files.side("champion").source)
     if item.action == "judge":
         assert item.run_id is not None
         for path in ("candidate.json", "model"):

@@ -1,143 +1,117 @@
-"""Score champion and candidate on the same rows: reads models and sources, writes scores/ and scores.json.
+"""Let candidate and champion answer the same rows: reads artifacts and sources, writes scores/ and scores.json.
 
-Each model gets its features from its own tree's data.py. Keys, labels and columns of both must agree;
-where the candidate's data.py measures something else, the record says what.
+Two sides, which on GitHub are two jobs. The candidate's: its saved folder answers the features that its own data.py
+made, in a process with neither its source nor scripts/. The champion's: the base's tree says what the rows are (keys,
+labels, money), its champion answers, and both are put side by side; of the candidate only its answers are read.
 """
 
 import shutil
-from collections.abc import Sequence
+import sys
 from datetime import date, timedelta
 from pathlib import Path
-from typing import Any
 
 from promotion.cli import command_line, handled
-from promotion.config.model_yaml import read_spec
-from promotion.errors import PromotionError
+from promotion.errors import BAD_INPUT, OK, PromotionError
+from promotion.pullrequest.incoming import allowed_by, take_in
+from promotion.pullrequest.sides import add_sums, base_side, join, make_features, window
 from promotion.pullrequest.workdir import ModelWork, Work
 from promotion.records import Answered, ModelPlan, ScoresInfo, digest_files
-from promotion.sandbox.run import run_model_code
+from promotion.sandbox.artifact import CONFIRMED, read_artifact
+from promotion.sandbox.run import run_model, run_model_code
 
-PREDICTION = ("score", "decision", "sum.")
+ROUNDS = 20  # of measuring latency
 
 
-def score(plan: ModelPlan, work: Work, *, latency_rounds: int = 20) -> ScoresInfo:
-    """Score both models of one plan; raise PromotionError when they cannot be compared."""
+def score(plan: ModelPlan, work: Work, *, latency_rounds: int = ROUNDS) -> ScoresInfo:
+    """Let both sides of one plan answer, one after the other; raise PromotionError when they cannot be compared."""
+    answer_candidate(plan, work.model(plan.model), latency_rounds)
+    return score_champion(plan, work, latency_rounds=latency_rounds)
+
+
+def answer_candidate(plan: ModelPlan, files: ModelWork, rounds: int = ROUNDS) -> Answered:
+    """Let the candidate's saved folder answer its features; raise PromotionError when it is not allowed or does not."""
+    side = files.side("candidate")
+    read_artifact(side.model, allowed_by(plan), source=side.source)
+    return _answer(plan, files, "candidate", rounds)
+
+
+def _answer(plan: ModelPlan, files: ModelWork, side: str, rounds: int) -> Answered:
+    own = files.side(side)
+    shutil.rmtree(own.answers, ignore_errors=True)
+    job = {
+        "model": str(own.model.resolve()),
+        "features": str(own.features.resolve()),
+        "out": str(own.answers.resolve()),
+        "rounds": rounds,
+    }
+    result = run_model("answers", job, log=own.root / "answer.log", blame=own.model)
+    record = Answered(
+        model=plan.model,
+        digest=digest_files(own.model),
+        rows=int(result["rows"]),
+        task=result["task"],
+        latency_ms={name: float(value) for name, value in result["latency_ms"].items()},
+    )
+    record.write(own.answered)
+    return record
+
+
+def score_champion(plan: ModelPlan, work: Work, *, latency_rounds: int = ROUNDS) -> ScoresInfo:
+    """Make the rows by the base's tree, let its champion answer, and put the candidate's answers beside its own."""
     files = work.model(plan.model)
-    sides = ["candidate"] + (["champion"] if files.side("champion").model.is_dir() else [])
-    if plan.champion is not None and "champion" not in sides:
+    candidate = Answered.read(files.side("candidate").answered)
+    champion = files.side("champion")
+    if plan.champion is not None and not champion.model.is_dir():
         raise PromotionError(
-            f"version {plan.champion.version}, the champion, has no files in {files.side('champion').model}; "
-            "run prepare.py first"
+            f"version {plan.champion.version}, the champion, has no files in {champion.model}; run prepare.py first"
         )
-    measure = plan.judged_by.measure
-    spec = read_spec(files.side("candidate").source, shown=Path("models") / plan.model)
-    first, days, customs = spec.as_of, measure.test_days, list(measure.metrics)
-    results = {side: _score_side(plan, files, side, first, days, customs) for side in sides}
-    if len({result["task"] for result in results.values()}) > 1:
+    first, days = window(plan, files)
+    answered = {"candidate": candidate}
+    if base_side(files) == "champion":
+        make_features(plan, files, "champion")
+    if plan.champion is not None:
+        if base_side(files) == "candidate":  # adopted without a tree: it gets what the candidate's data.py makes
+            for name in ("features", "table"):
+                shutil.copytree(files.side("candidate").root / name, champion.root / name, dirs_exist_ok=True)
+        read_artifact(champion.model, CONFIRMED)
+        answered["champion"] = _answer(plan, files, "champion", latency_rounds)
+    if len({record.task for record in answered.values()}) > 1:
         raise PromotionError(f"{plan.model}: one model is a classifier and the other is not; they cannot be compared")
-    changes = join(files, sides, first, days)
-    task = results["candidate"]["task"]
-    info = _describe(plan, files, sides, first, days, task, changes)
-    milliseconds = _latency(files, sides, latency_rounds)
-    info = info.model_copy(update={"latency_ms": milliseconds})
+    changes = join(files, list(answered), first, days)
+    sum_metrics(plan, files, list(answered))
+    info = _describe(plan, files, answered, first, days, changes)
     info.write(files.scores_record)
     return info
 
 
-def _score_side(
-    plan: ModelPlan, files: ModelWork, side: str, first: date, days: int, customs: list[str]
-) -> dict[str, Any]:
-    own = files.side(side)
-    shutil.rmtree(own.rows, ignore_errors=True)
-    source = own.source if own.source.is_dir() else files.side("candidate").source
-    return run_model_code(
-        "score",
-        {
-            "source": str(source.resolve()),
-            "metrics_source": str(files.side("candidate").source.resolve()),
-            "model": str(own.model.resolve()),
-            "first": str(first),
-            "days": days,
-            "out": str(own.rows.resolve()),
-            "metrics": customs,
-        },
-        log=own.root / "score.log",
-        blame=Path("models") / plan.model / "data.py",
-    )
-
-
-def join(files: ModelWork, sides: Sequence[str], first: date, days: int) -> tuple[str, ...]:
-    """Write scores/ from the sides' rows, a part a day; return what the candidate's data measures differently."""
-    import pandas as pd
-
-    shutil.rmtree(files.scores, ignore_errors=True)
-    files.scores.mkdir(parents=True)
-    changes: dict[str, None] = {}
-    for offset in range(days):
-        name = f"part-{first + timedelta(days=offset)}.parquet"
-        paths = [files.side(side).rows / name for side in sides]
-        here = [path.is_file() for path in paths]
-        if not any(here):
-            continue
-        if not all(here):
-            raise PromotionError(
-                f"only one of champion and candidate has rows on {name[5:15]}; both data.py must give the same rows"
-            )
-        tables = [_sorted(pd.read_parquet(path)) for path in paths]
-        joined = _own(tables[0], "candidate")
-        if len(tables) == 2:
-            changes.update(dict.fromkeys(_compare(tables[0], tables[1], name[5:15])))
-            champion = _own(tables[1], "champion")
-            joined = joined.join(champion[[c for c in champion if c.startswith("champion.")]])
-        joined.to_parquet(files.scores / name, index=False)
-    return tuple(changes)
-
-
-def _keys(table: Any) -> list[str]:
-    return [column for column in table if column.startswith("key.")]
-
-
-def _sorted(table: Any) -> Any:
-    return table.sort_values(_keys(table), ignore_index=True)
-
-
-def _own(table: Any, side: str) -> Any:
-    return table.rename(columns={c: f"{side}.{c}" for c in table if c.startswith(PREDICTION)})
-
-
-def _compare(candidate: Any, champion: Any, day: str) -> list[str]:
-    """Return what differs between the two trees' rows, in sentences; other rows than the champion's are an error."""
-    keys = _keys(candidate)
-    if keys != _keys(champion):
-        raise PromotionError(
-            f"the candidate's rows are keyed by {keys}, the champion's by {_keys(champion)}; they cannot be paired"
-        )
-    if len(candidate) != len(champion) or not candidate[keys].equals(champion[keys]):
-        raise PromotionError(
-            f"on {day} the candidate's data.py gives {len(candidate)} rows and the champion's {len(champion)}, "
-            "or other keys; both models must be judged on the same rows, so keep the test rows as they are"
-        )
-    changes = []
-    if not candidate["label"].equals(champion["label"]):
-        changes.append("the candidate's data.py changes the labels of test rows")
-    mine, theirs = ({c for c in table if c.startswith("column.")} for table in (candidate, champion))
-    changes += [f"the candidate's data.py drops the column {c[7:]}" for c in sorted(theirs - mine)]
-    for column in sorted(mine & theirs):
-        if not candidate[column].equals(champion[column]):
-            changes.append(f"the candidate's data.py changes the values of {column[7:]}")
-    return changes
+def sum_metrics(plan: ModelPlan, files: ModelWork, sides: list[str]) -> None:
+    """Let the base's metrics.py sum both sides' answers, where the policy has metrics of its own."""
+    metrics = list(plan.judged_by.measure.metrics)
+    if not metrics:
+        return
+    base, out = files.side(base_side(files)), files.root / "sums"
+    shutil.rmtree(out, ignore_errors=True)
+    job = {
+        "source": str(base.source.resolve()),
+        "scores": str(files.scores.resolve()),
+        "sides": sides,
+        "metrics": metrics,
+        "out": str(out.resolve()),
+    }
+    run_model_code("sums", job, log=files.root / "sums.log", blame=Path("models") / plan.model)
+    add_sums(files, out)
 
 
 def _describe(
-    plan: ModelPlan, files: ModelWork, sides: list[str], first: date, days: int, task: str, changes: tuple[str, ...]
+    plan: ModelPlan, files: ModelWork, answered: dict[str, Answered], first: date, days: int, changes: tuple[str, ...]
 ) -> ScoresInfo:
     from promotion.judgement.table import open_scores, predictions_digest, test_digest
 
     scores = open_scores(files.scores, plan.judged_by)
-    champion = "champion" in sides
+    candidate, champion = answered["candidate"], answered.get("champion")
     return ScoresInfo(
         model=plan.model,
-        task=task,  # type: ignore[arg-type]
+        task=candidate.task or "regression",
         first=str(first),
         last=str(first + timedelta(days=days - 1)),
         rows=scores.rows,
@@ -145,67 +119,72 @@ def _describe(
         columns=tuple(scores.columns),
         test_digest=test_digest(scores),
         candidate_predictions=predictions_digest(scores, "candidate"),
-        champion_predictions=predictions_digest(scores, "champion") if champion else None,
-        candidate_digest=digest_files(files.side("candidate").model),
-        champion_digest=digest_files(files.side("champion").model) if champion else None,
+        champion_predictions=None if champion is None else predictions_digest(scores, "champion"),
+        candidate_digest=candidate.digest,
+        champion_digest=None if champion is None else champion.digest,
         changes=changes,
+        latency_ms={f"{side}.{name}": value for side in answered for name, value in answered[side].latency_ms.items()},
     )
 
 
-def _latency(files: ModelWork, sides: list[str], rounds: int) -> dict[str, float]:
-    """Measure both models alternately in one process; informational, so a failure is only printed."""
-    if rounds == 0:
-        return {}
-    parts = {
-        side: {
-            "model": str(files.side(side).model.resolve()),
-            "sample": str((files.side(side).rows / "sample.parquet").resolve()),
-        }
-        for side in sides
-    }
-    try:
-        job = {"sides": parts, "rounds": rounds}
-        result = run_model_code("latency", job, log=files.root / "latency.log", blame=files.root)
-    except PromotionError as error:
-        print(f"latency was not measured: {error}")
-        return {}
-    return {name: round(float(value), 3) for name, value in result["latency_ms"].items()}
-
-
-@handled
-def main(argv: list[str] | None = None) -> int:
-    """Parse arguments and score every planned model, or one."""
-    parser = command_line(
-        "Score champion and candidate on the same rows of the test window.",
-        "work",
-        epilog="Reads WORK/plan.json and WORK/MODEL/{candidate,champion}/{source,model}/. "
-        "Writes WORK/MODEL/scores/part-DAY.parquet and WORK/MODEL/scores.json. Holds no credentials.",
-    )
-    parser.add_argument("--model", help="only this model (default: every planned one)")
-    args = parser.parse_args(argv)
-    work = Work(args.work)
-    for item in work.chosen(args.model, ("train", "judge")):
-        print(f"{item.model}: scoring the test window ...", flush=True)
-        with work.model(item.model).noted():
-            info = score(item, work)
-        print(f"{item.model}: {info.rows} rows of {info.first} to {info.last} scored")
-    for item in work.chosen(args.model, ("verify",)):
-        with work.model(item.model).noted():
-            answer(item, work)
-    return 0
-
-
-def answer(plan: ModelPlan, work: Work) -> None:
+def answer_example(plan: ModelPlan, work: Work) -> None:
     """Load the pinned version of a verified pull request and let it answer its own saved example."""
     files = work.model(plan.model)
     model = files.side("pinned").model
     if not model.is_dir():
         return
+    read_artifact(model, CONFIRMED)
     job = {"model": str(model.resolve())}
-    result = run_model_code("answer", job, log=files.root / "answer.log", blame=model)
-    digest = digest_files(model)
-    Answered(model=plan.model, digest=digest, rows=int(result["rows"])).write(files.answered)
+    result = run_model("example", job, log=files.root / "answer.log", blame=model)
+    Answered(model=plan.model, digest=digest_files(model), rows=int(result["rows"])).write(files.answered)
     print(f"{plan.model}: the pinned version loads and answers its example ({result['rows']} rows)")
+
+
+@handled
+def main(argv: list[str] | None = None) -> int:
+    """Parse arguments and let every planned model answer, or one; one that fails does not stop the others."""
+    parser = command_line(
+        "Let candidate and champion answer the same rows of the test window.",
+        "work",
+        epilog="Reads WORK/plan.json and WORK/MODEL/{candidate,champion}/. Writes WORK/MODEL/candidate/{answers/,"
+        "answered.json} (candidate) and WORK/MODEL/{scores/part-DAY.parquet,scores.json} (champion). "
+        "Holds no credentials.",
+    )
+    parser.add_argument("--model", help="only this model (default: every planned one)")
+    parser.add_argument("--side", choices=("candidate", "champion"), help="only this side (default: both)")
+    parser.add_argument(
+        "--incoming",
+        type=Path,
+        metavar="FOLDER",
+        help="first take what the jobs before handed over in FOLDER/{trained,answered}-MODEL/",
+    )
+    args = parser.parse_args(argv)
+    work, failed = Work(args.work), []
+    for item in work.chosen(args.model, ("train", "judge", "verify")):
+        try:
+            with work.model(item.model).noted():
+                _one(item, work, args.side, args.incoming)
+        except PromotionError as error:
+            print(f"error: {error}", file=sys.stderr)
+            failed.append(item.model)
+    return BAD_INPUT if failed else OK
+
+
+def _one(item: ModelPlan, work: Work, side: str | None, incoming: Path | None) -> None:
+    files = work.model(item.model)
+    if item.action == "verify":
+        if side != "candidate":
+            answer_example(item, work)
+        return
+    if incoming is not None:
+        take_in(incoming, files, item.action, "answer" if side == "candidate" else "score")
+    if side != "champion":
+        print(f"{item.model}: the candidate answers the test window ...", flush=True)
+        answer_candidate(item, files)
+    if side != "candidate":
+        print(f"{item.model}: scoring the test window ...", flush=True)
+        info = score_champion(item, work)
+        print(f"{item.model}: {info.rows} rows of {info.first} to {info.last} scored")
 
 
 if __name__ == "__main__":

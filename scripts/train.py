@@ -1,7 +1,7 @@
-"""Fit and save the candidate: reads plan.json and the exported source, writes candidate.json and model/.
+"""Fit and save the candidate, and make its features: reads plan.json and the exported source.
 
-Model code runs in a process of its own whose environment holds no secret. A tree that was trained
-before is not trained again: prepare.py has put its files in place.
+Model code runs in processes of its own whose environment holds no secret. A tree that was trained before is not
+trained again: prepare.py has put its files in place, and only the features of the test rows are made.
 """
 
 import shutil
@@ -10,8 +10,11 @@ from pathlib import Path
 from promotion.cli import command_line, handled
 from promotion.config.model_yaml import read_spec, windows
 from promotion.model import Window
+from promotion.pullrequest.incoming import allowed_by
+from promotion.pullrequest.sides import make_features
 from promotion.pullrequest.workdir import Work
 from promotion.records import Candidate, ModelPlan, digest_files
+from promotion.sandbox.artifact import read_artifact
 from promotion.sandbox.run import run_model_code
 
 
@@ -34,14 +37,14 @@ def train(plan: ModelPlan, work: Work, lock: str) -> Candidate:
                 "validation_days": spec.validation_days,
                 "seed": spec.seed,
                 "parameters": spec.parameters,
-                "trusted_types": spec.trusted_types,
             },
             "train": [str(spans.train.first), spans.train.days],
             "validation": [str(spans.validation.first), spans.validation.days],
         },
         log=side.root / "train.log",
-        blame=Path("models") / plan.model / "train.py",
+        blame=Path("models") / plan.model,
     )
+    read_artifact(side.model, allowed_by(plan), source=side.source)
     record = Candidate(
         model=plan.model,
         key=plan.key or "",
@@ -54,8 +57,6 @@ def train(plan: ModelPlan, work: Work, lock: str) -> Candidate:
         labels_known_by=str(spans.labels_known_by),
         parameters=spec.parameters,
         seed=spec.seed,
-        trusted_types=spec.trusted_types,
-        inputs=tuple((str(name), str(kind)) for name, kind in result["inputs"]),
         train_seconds=float(result["train_seconds"]),
     )
     record.write(files.candidate_record)
@@ -73,20 +74,23 @@ def main(argv: list[str] | None = None) -> int:
         "Fit and save the candidates of a plan.",
         "work",
         epilog="Reads WORK/plan.json and WORK/MODEL/candidate/source/. "
-        "Writes WORK/MODEL/candidate/{candidate.json,model/,train.log}. Holds no credentials.",
+        "Writes WORK/MODEL/candidate/{candidate.json,model/,features/,table/,train.log}. Holds no credentials.",
     )
     parser.add_argument("--model", help="only this model (default: every planned one)")
     args = parser.parse_args(argv)
     work = Work(args.work)
     plan = work.read_plan()
     for item in work.chosen(args.model, ("train", "judge")):
-        if item.action == "judge":
-            print(f"{item.model}: already trained from this tree (run {item.run_id}); not trained again")
-            continue
-        print(f"{item.model}: training from tree {(item.source_tree or '')[:12]} ...", flush=True)
         with work.model(item.model).noted():
-            record = train(item, work, plan.lock)
-        print(f"{item.model}: trained in {record.train_seconds:.1f} s on {record.train[0]} to {record.train[1]}")
+            if item.action == "judge":
+                print(f"{item.model}: already trained from this tree (run {item.run_id}); not trained again")
+            else:
+                print(f"{item.model}: training from tree {(item.source_tree or '')[:12]} ...", flush=True)
+                record = train(item, work, plan.lock)
+                days = f"{record.train[0]} to {record.train[1]}"
+                print(f"{item.model}: trained in {record.train_seconds:.1f} s on {days}")
+            print(f"{item.model}: making the features of the test rows ...", flush=True)
+            make_features(item, work.model(item.model), "candidate")
     return 0
 
 

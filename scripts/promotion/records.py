@@ -8,6 +8,7 @@ same content has the same bytes and the same digest on every machine.
 import hashlib
 import json
 import math
+import re
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
 
@@ -93,18 +94,32 @@ def _no_constants(name: str) -> float:
     raise ValueError(f"{name} is not allowed")
 
 
+META = "registered_model_meta"
+META_TEXT = re.compile(rb"model_name: [^\r\n]{1,300}\nmodel_version: [^\r\n]{1,100}\n")
+
+
+def is_meta(path: Path) -> bool:
+    """Whether a file is the note (name and version) that MLflow writes into the top of some downloads, and no more."""
+    return path.stat().st_size < 500 and META_TEXT.fullmatch(path.read_bytes()) is not None
+
+
 def digest_files(folder: Path) -> str:
     """`sha256:<hex>` over the sorted relative paths, sizes and contents of all files below `folder`.
 
-    `registered_model_meta` is left out: MLflow writes it into downloads of registered versions.
+    Only MLflow's own note of a download, at the top, is left out. Raise PromotionError for a link or special file.
     """
     if not folder.is_dir():
         raise PromotionError("no such folder of model files", file=folder)
     total = hashlib.sha256()
-    for path in sorted(p for p in folder.rglob("*") if p.is_file() and p.name != "registered_model_meta"):
+    for path in sorted(folder.rglob("*")):
+        if path.is_symlink() or not (path.is_file() or path.is_dir()):
+            raise PromotionError("a link or special file; a model is plain files", file=path)
+        if path.is_dir() or (path == folder / META and is_meta(path)):
+            continue
         with path.open("rb") as handle:
             content = hashlib.file_digest(handle, "sha256").hexdigest()
-        total.update(f"{path.relative_to(folder).as_posix()}\0{path.stat().st_size}\0{content}\n".encode())
+        name = path.relative_to(folder).as_posix().encode("utf-8", "surrogateescape")
+        total.update(name + f"\0{path.stat().st_size}\0{content}\n".encode())
     return "sha256:" + total.hexdigest()
 
 
@@ -307,17 +322,22 @@ class Candidate(Record):
     labels_known_by: str
     parameters: dict[str, Any]
     seed: int
-    trusted_types: tuple[str, ...] = ()
-    inputs: tuple[tuple[str, str], ...]
+    trusted_types: tuple[str, ...] = ()  # of releases that trusted what a model.yaml says
+    inputs: tuple[tuple[str, str], ...] = ()  # the same: they are read from the model's files
     train_seconds: float
 
 
 class Answered(Record):
-    """That a pinned version loads and answers `rows` rows of its example. Written as answered.json."""
+    """That the model files with this digest load, and answered `rows` rows. Written as answered.json.
+
+    The rows are those of its example, or of the test window; then task and latency (milliseconds) are known.
+    """
 
     model: str
     digest: str
     rows: int
+    task: Literal["classification", "regression"] | None = None
+    latency_ms: dict[str, float] = Field(default_factory=dict)
 
 
 class Gate(Record):

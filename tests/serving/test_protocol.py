@@ -8,8 +8,8 @@ import threading
 import numpy as np
 import pandas as pd
 import pytest
+from promotion.sandbox.proof import Proof, split
 from promotion.serving.backoff import backoff
-from promotion.serving.proof import Proof, split
 from promotion.serving.scoring import Request, Scorer
 from promotion.serving.server import listen
 

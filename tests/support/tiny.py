@@ -16,6 +16,7 @@ from pin import winners, write_pins
 from prepare import prepare
 from promotion.champion.apply import apply, plan_moves
 from promotion.git.repo import Repo
+from promotion.pullrequest.sides import make_features
 from promotion.pullrequest.workdir import Work
 from promotion.records import Evaluation, Plan
 from promotion.registry.client import CHAMPION, Registry
@@ -99,6 +100,7 @@ class TinyProject:
                 files = work.model(item.model)
                 if item.action == "train":
                     train(item, work, planned.lock)
+                make_features(item, files, "candidate")
                 score(item, work, latency_rounds=0)
                 gate(item, planned, files, self.registry)
                 evaluation = challenge(item, planned, files, self.registry)

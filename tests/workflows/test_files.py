@@ -27,6 +27,8 @@ CHECKOUT = "actions/checkout"
 PERMISSIONS = {
     ("retrain", "prepare"): {"contents": "read", "pull-requests": "read"},
     ("retrain", "train"): {},
+    ("retrain", "answer"): {},
+    ("retrain", "score"): {},
     ("retrain", "judge"): {"contents": "write", "pull-requests": "write", "statuses": "write"},
     ("retrain", "promotion"): {},
     ("promote", "promote"): {"contents": "read"},
@@ -126,13 +128,56 @@ def test_only_these_steps_see_a_secret_or_the_token() -> None:
 
 
 def test_model_code_runs_where_nothing_is_held() -> None:
-    """train.py and score.py are called in one job only, which has no permission, secret or environment."""
+    """train.py and score.py are called in three jobs only, which have no permission, secret or environment."""
     where = {(name, key) for name, key, step in RUNS if re.search(r"\b(train|score)\.py", step["run"])}
-    job = WORKFLOWS["retrain"]["jobs"]["train"]
+    jobs = {key: WORKFLOWS["retrain"]["jobs"][key] for _, key in where}
 
-    assert where == {("retrain", "train")}
-    assert job["permissions"] == {} and "environment" not in job
-    assert not re.search(r"secrets|token|vars\.", json.dumps(job))
+    assert where == {("retrain", "train"), ("retrain", "answer"), ("retrain", "score")}
+    assert all(job["permissions"] == {} and "environment" not in job for job in jobs.values())
+    assert not re.search(r"secrets|github\.token|vars\.", json.dumps(jobs))
+
+
+def test_the_candidates_code_reaches_neither_the_champions_job_nor_its_own_answers() -> None:
+    """The order is train, answer, score, judge; each runs one side, and no later job runs the candidate's source."""
+    jobs = WORKFLOWS["retrain"]["jobs"]
+    calls = {
+        key: re.findall(r"(train|score)\.py(?: --side (\w+))?", json.dumps(jobs[key]["steps"]))
+        for key in ("train", "answer", "score")
+    }
+
+    assert [jobs[key]["needs"] for key in ("answer", "score", "judge")] == [
+        ["prepare", "train"],
+        ["prepare", "train", "answer"],
+        ["prepare", "train", "answer", "score"],
+    ]
+    assert calls == {"train": [("train", "")], "answer": [("score", "candidate")], "score": [("score", "champion")]}
+
+
+def test_what_later_jobs_believe_is_taken_by_its_id() -> None:
+    """A job that runs the candidate's code can replace an artifact of any name, but not the id that a job put out."""
+    jobs = WORKFLOWS["retrain"]["jobs"]
+    downloads = {
+        key: [step["with"] for step in jobs[key]["steps"] if "download-artifact" in step.get("uses", "")]
+        for key in jobs
+    }
+    prepared = {"artifact-ids": "${{ needs.prepare.outputs.prepared }}"}
+
+    assert [downloads[key][0] for key in ("train", "answer", "score")] == [prepared] * 3
+    assert downloads["judge"] == [
+        {"pattern": "trained-*", "path": "incoming"},
+        {"artifact-ids": "${{ needs.score.outputs.scored }}", "path": "incoming/scored"},
+    ]
+    for key, output in (("prepare", "prepared"), ("score", "scored")):
+        (step,) = [step for step in jobs[key]["steps"] if step.get("id") == "hand-over"]
+        assert jobs[key]["outputs"][output] == "${{ steps.hand-over.outputs.artifact-id }}"
+        assert "upload-artifact" in step["uses"]
+
+
+def test_nothing_is_pinned_unless_every_job_before_ended_well() -> None:
+    """A job that died before it handed over leaves what an earlier one may have put under its name."""
+    (step,) = [step for step in WORKFLOWS["retrain"]["jobs"]["judge"]["steps"] if "pin.py" in step.get("run", "")]
+
+    assert step["if"] == " && ".join(f"needs.{key}.result == 'success'" for key in ("train", "answer", "score"))
 
 
 def test_scripts_of_a_pull_request_never_run_beside_credentials() -> None:
@@ -146,11 +191,9 @@ def test_scripts_of_a_pull_request_never_run_beside_credentials() -> None:
 
 
 def test_the_judge_plans_again() -> None:
-    """Nothing but candidates and scores comes from a job that ran model code: the judge makes its own plan."""
+    """Nothing but candidates and scores comes from jobs that ran model code: the judge makes its own plan."""
     steps = WORKFLOWS["retrain"]["jobs"]["judge"]["steps"]
-    downloads = [step["with"] for step in steps if "download-artifact" in step.get("uses", "")]
 
-    assert downloads == [{"pattern": "scored-*", "path": "incoming"}]
     assert [bool(re.search(r"prepare\.py", step.get("run", ""))) for step in steps].count(True) == 1
 
 
@@ -281,22 +324,25 @@ def test_the_required_check_is_red_on_everything_but_success() -> None:
     job = WORKFLOWS["retrain"]["jobs"]["promotion"]
     (step,) = job["steps"]
     results = ("success", "failure", "cancelled", "skipped", "")
-    green = set()
-    for prepare, train, judge in itertools.product(results, repeat=3):
-        for models, mergeable in itertools.product(("[]", '["m"]', ""), ("true", "false", "")):
-            if (prepare, judge, mergeable) != ("success", "success", "true") and (train, models) != ("success", "[]"):
-                continue  # what the other values of train and models add to a red one is not worth 600 processes
-            values = {"PREPARE": prepare, "TRAIN": train, "JUDGE": judge, "MODELS": models, "MERGEABLE": mergeable}
-            done = subprocess.run(["bash", "-e", "-c", step["run"]], env=values, capture_output=True, check=False)
-            if done.returncode == 0:
-                green.add((prepare, train, judge, models, mergeable))
+    fine = {"PREPARE": "success", "JUDGE": "success", "MERGEABLE": "true", "MODELS": '["m"]'}
+    fine |= dict.fromkeys(("TRAIN", "ANSWER", "SCORE"), "success")
+    nothing = {**fine, "MODELS": "[]", **dict.fromkeys(("TRAIN", "ANSWER", "SCORE"), "skipped")}
+    tried = [fine, nothing, {**fine, "MODELS": "[]"}]
+    tried += [{**start, key: value} for start in (fine, nothing) for key in fine for value in (*results, "[]", "false")]
+    tried += [{**fine, "TRAIN": a, "ANSWER": b, "SCORE": c} for a, b, c in itertools.product(results, repeat=3)]
+    green = []
+    for values in tried:
+        done = subprocess.run(["bash", "-e", "-c", step["run"]], env=values, capture_output=True, check=False)
+        if done.returncode == 0 and values not in green:
+            green.append(values)
 
-    assert job["if"] == "always()" and job["needs"] == ["prepare", "train", "judge"]
+    assert job["if"] == "always()"
     assert job["name"] == "${{ github.event_name == 'workflow_dispatch' && 'dispatched' || 'promotion' }}"
-    assert green == {
-        *(("success", "success", "success", models, "true") for models in ("[]", '["m"]', "")),
-        ("success", "skipped", "success", "[]", "true"),
-    }
+    assert job["needs"] == ["prepare", "train", "answer", "score", "judge"]
+    assert [{**values, "MODELS": fine["MODELS"]} for values in green if values["TRAIN"] == "success"] == [fine] * sum(
+        values["TRAIN"] == "success" for values in green
+    )
+    assert [values for values in green if values["TRAIN"] != "success"] == [nothing]
 
 
 def test_owners_guard_policy_machinery_and_what_is_measured() -> None:

@@ -178,8 +178,9 @@ def test_no_third_job_hands_over_more_than_the_judge_takes(first: State) -> None
     """The champion's files and the sources do not travel back from a job that ran model code."""
     kept = {path.relative_to(first.run.artifacts).as_posix() for path in first.run.artifacts.rglob("*")}
 
-    assert "scored-tiny/scores.json" in kept
-    assert not [name for name in kept if name.startswith("scored-") and ("/source" in name or "/champion/" in name)]
+    assert {"scored/tiny/scores.json", "answered-tiny/candidate/answered.json"} <= set(kept)
+    handed = [name for name in kept if name.startswith(("trained-", "answered-", "scored/"))]
+    assert not [name for name in handed if "/source" in name or "/champion/" in name]
 
 
 def test_merging_moves_the_champion(champions: Stage) -> None:
@@ -210,7 +211,7 @@ def test_a_rejected_candidate_has_a_run_and_no_version(one_loses: State) -> None
 
 def test_model_code_sees_no_secret(spying: State) -> None:
     """Neither its own environment nor its parent's holds a secret or a token, and no log or artifact does."""
-    seen = (spying.run.artifacts / "scored-tiny" / "candidate" / "train.log").read_text()
+    seen = (spying.run.artifacts / "trained-tiny" / "candidate" / "train.log").read_text()
     token = next(reversed(spying.stage.github.hub.state["tokens"]))
 
     assert seen.count("environ:") == 2 and "PATH=" in seen
@@ -303,7 +304,7 @@ def test_a_revert_is_verified_and_says_what_merging_does(reverted: State) -> Non
     assert len(stage.registry.runs("tiny")) == reverted.before["runs"]
     assert stage.tip("revert/better") == reverted.head
     assert "@champion 2 → 1" in comment and "rollback to the champion of" in comment
-    assert json.loads((reverted.run.artifacts / "scored-tiny" / "answered.json").read_text())["rows"] > 0
+    assert json.loads((reverted.run.artifacts / "scored" / "tiny" / "answered.json").read_text())["rows"] > 0
 
 
 def test_a_merged_revert_moves_the_champion_back(rolled_back: Stage) -> None:

@@ -46,7 +46,7 @@ class ModelYaml(Section):
     parameters: dict[str, Any] = Field(default_factory=dict)
     """What train.py is given as `spec.parameters`; any keys."""
     trusted_types: Annotated[tuple[str, ...], Listed("a list of type names")] = ()
-    """Types that the saved model may contain beyond those that skops trusts by itself."""
+    """Not read any more, and kept for old folders: promotion.yaml says which types a saved model may contain."""
 
 
 @dataclass(frozen=True)

@@ -26,6 +26,7 @@ from pydantic import (
 )
 
 from promotion.config.sections import COLUMN, Column, Listed, Mapped, Section, Text, must, says
+from promotion.config.trusted import forbidden
 from promotion.frozen import Frozen, canonical_json, sha256_text
 
 FILE = "promotion.yaml"
@@ -35,6 +36,7 @@ RULE = re.compile(rf"({METRIC})(?: by ([^\s=]+)(?:=(.+))?)?")
 FLOOR = r"^(>=|<=|>|<)\s*[-+]?([0-9][0-9_]*(\.[0-9_]*)?|\.[0-9]+)([eE][-+]?[0-9]+)?\s*$"
 RULE_FORM = "is not a rule: write METRIC, `METRIC by COLUMN` or `METRIC by COLUMN=VALUE`"
 PARTS = ("measure", "gate", "warn", "challenge")
+FILES_KEYS = ("formats", "trusted_types")  # what a model's files may be: a part of the policy where a file says it
 
 
 @dataclass(frozen=True)
@@ -256,6 +258,29 @@ def _challenge_rule(name: str, rule: Any) -> ChallengeRule:
     return ChallengeRule(Target.read(name), rule)
 
 
+def _type_name(name: str) -> str:
+    if forbidden(name):
+        raise says(f"can never be trusted in a model: {name} runs or loads what it is given")
+    return name
+
+
+Format = Literal["pickle", "code"]
+TypeName = Annotated[
+    str,
+    Field(pattern="^[A-Za-z_][A-Za-z0-9_.]*$", max_length=300, title="the name of a type"),
+    AfterValidator(_type_name),
+]
+
+
+class FilesPolicy(Section):
+    """What a model's files may be beyond formats that run no code when they are loaded."""
+
+    formats: Annotated[tuple[Format, ...], Listed("a list of formats, pickle or code", most=2)] = ()
+    """Formats that run code when a model is loaded: `pickle`, and `code` (modules of the model folder)."""
+    trusted_types: Annotated[tuple[TypeName, ...], Listed("a list of type names", most=500)] = ()
+    """Types that saved models may contain beyond those that are known to hold data only."""
+
+
 class Place(Frozen):
     """Where a policy was written: whose it is, in which file, and the line of `gate.f1` and the like."""
 
@@ -264,8 +289,11 @@ class Place(Frozen):
     lines: dict[str, int] = Field(default_factory=dict)
 
 
-class Policy(Section):
-    """measure, gate and challenge of one model. In a record it is what its file says, in the file's order."""
+class Policy(FilesPolicy):
+    """measure, gate and challenge of one model, and what its files may be.
+
+    In a record it is what its file says, in the file's order.
+    """
 
     measure: Measure
     gate: Gate
@@ -280,7 +308,7 @@ class Policy(Section):
     def _written(cls, data: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
         made = handler(data)
         if isinstance(data, dict):
-            made._raw = {part: data[part] for part in PARTS if part in data}
+            made._raw = {part: data[part] for part in (*PARTS, *FILES_KEYS) if part in data}
         return made
 
     @model_serializer

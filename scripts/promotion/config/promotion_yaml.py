@@ -9,7 +9,7 @@ from pydantic import Field, PrivateAttr
 
 from promotion.config.mistakes import KEY, Mistake, empty, validated
 from promotion.config.pin import PinRecord
-from promotion.config.policy import FILE, PARTS, RULE, Challenge, Place, Policy
+from promotion.config.policy import FILE, FILES_KEYS, PARTS, RULE, Challenge, FilesPolicy, Place, Policy
 from promotion.config.sections import ModelName, Section, Text
 from promotion.config.strict import Loc, Node, Tree, compose, read_text, suggestion
 from promotion.errors import PromotionError
@@ -36,12 +36,24 @@ class Entry(Policy):
     """What drift.yml does: dispatch promote, or keep an issue."""
     renamed_from: ModelName | None = None
     """The model's old name: its champion is the one that its first candidate has to beat."""
+    _for_all: dict[str, tuple[str, ...]] = PrivateAttr(default_factory=dict)
 
     @functools.cached_property
     def policy(self) -> Policy:
-        """The entry without its state."""
-        made = Policy.model_construct(measure=self.measure, gate=self.gate, warn=self.warn, challenge=self.challenge)
-        made._raw, made._place = self._raw, self._place
+        """The entry without its state, and with what the file says of every model's files."""
+        files = {key: tuple(sorted({*getattr(self, key), *self._for_all.get(key, ())})) for key in FILES_KEYS}
+        formats, types = (files[key] for key in FILES_KEYS)
+        made = Policy.model_construct(
+            measure=self.measure,
+            gate=self.gate,
+            warn=self.warn,
+            challenge=self.challenge,
+            formats=formats,
+            trusted_types=types,
+        )
+        made._raw = {part: self._raw[part] for part in PARTS if part in self._raw}
+        made._raw |= {key: list(found) for key, found in files.items() if found}
+        made._place = self._place
         return made
 
     @property
@@ -62,7 +74,7 @@ class Guard(Section):
     """How many champions one apply may move or drop."""
 
 
-class Promotion(Section):
+class Promotion(FilesPolicy):
     """Policy and state: what is measured, the gate, the challenge, and who is champion."""
 
     models: dict[ModelName, Entry]
@@ -132,6 +144,9 @@ def _put(entry: Entry, tree: Tree, key: Node, value: Node) -> None:
         elif (metrics := inner.get("metrics")) is not None:
             lines |= {f"metrics.{key.text}": tree.line(key.start.index) for key, _ in metrics[1].mapping or ()}
     entry._place = Place.model_construct(model=key.text, file=tree.file, lines=lines)
+    found = {name: tree.root.get(name) for name in FILES_KEYS} if tree.root is not None else {}
+    values = {name: pair[1].data for name, pair in found.items() if pair is not None}
+    entry._for_all = {name: tuple(map(str, data)) for name, data in values.items() if isinstance(data, list)}
 
 
 def _may_be_empty(loc: Loc) -> bool:

@@ -1,10 +1,9 @@
 """Records that come from a job which ran model code: nothing in them is trusted before it is checked."""
 
 import shutil
+from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-
-import yaml
 
 from promotion.config.model_yaml import read_spec, windows
 from promotion.config.policy import Policy
@@ -12,66 +11,106 @@ from promotion.errors import PromotionError
 from promotion.judgement.table import open_scores, predictions_digest, test_digest
 from promotion.pullrequest.workdir import ModelWork
 from promotion.records import Candidate, ModelPlan, Plan, ScoresInfo, digest_files
+from promotion.sandbox.artifact import Allowed, Artifact, read_artifact
+from promotion.sandbox.tables import take_tables
 
-SCORED = ("scores", "scores.json", "error.txt")
-EXPECTED = {
-    "train": ("candidate/candidate.json", "candidate/model", "candidate/train.log", *SCORED),
-    "judge": SCORED,  # trained before: the candidate's files come from the registry
-    "verify": ("answered.json", "error.txt"),
+# Who takes what of which job's folder, by what is planned; a tree that was trained before is not taken again.
+TRAINED, ANSWERED, SCORED = "trained-{model}", "answered-{model}", "scored/{model}"
+MADE = ("candidate/candidate.json", "candidate/model", "candidate/train.log")
+FEATURES = ("candidate/features", "candidate/table")
+TAKEN: dict[tuple[str, str], dict[str, tuple[str, ...]]] = {
+    ("answer", "train"): {TRAINED: ("candidate/model", *FEATURES)},
+    ("answer", "judge"): {TRAINED: FEATURES},
+    ("score", "train"): {ANSWERED: (*FEATURES, "candidate/answers", "candidate/answered.json")},
+    ("judge", "train"): {TRAINED: MADE, SCORED: ("scores", "scores.json")},
+    ("judge", "judge"): {SCORED: ("scores", "scores.json")},
+    ("judge", "verify"): {SCORED: ("answered.json",)},
 }
+TAKEN["score", "judge"] = TAKEN["score", "train"]
+TABLES = ("candidate/table", "candidate/answers", "scores")
 MAX_ERROR = 4_000
 MAX_FILES = 10_000
 MAX_BYTES = 20 * 1024**3
 
 
-def take_in(incoming: Path, files: ModelWork, action: str = "train") -> None:
-    """Copy what a job without credentials may hand over for this action, and only that, into the work folder.
+def take_in(incoming: Path, files: ModelWork, action: str, taker: str = "judge") -> None:
+    """Copy what jobs without credentials may hand over to `taker` for this action, and only that, into the work folder.
 
-    Raise PromotionError for a link, a special file, more than any honest job would send, or the job's own
-    error where it left one.
+    Raise PromotionError for a link, a special file, more than any honest job would send, a table that cannot be
+    read within its limits, or a job's own error where it left one.
     """
     count = size = 0
-    _plain_folders(incoming)
-    for name in EXPECTED[action]:
-        source, target = incoming / name, files.root / name
-        if not source.exists() and not source.is_symlink():
-            continue
-        for path in [source, *(source.rglob("*") if source.is_dir() and not source.is_symlink() else ())]:
-            if path.is_symlink() or not (path.is_file() or path.is_dir()):
-                raise PromotionError("a link or special file is not a record; nothing of this job was used", file=path)
-            count += 1
-            size += path.stat().st_size
-            if count > MAX_FILES or size > MAX_BYTES:
-                raise PromotionError(f"more than {MAX_FILES} files or {MAX_BYTES} bytes; not used", file=incoming)
-        shutil.rmtree(target, ignore_errors=True)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        if source.is_dir():
-            shutil.copytree(source, target)
-        else:
-            shutil.copyfile(source, target)
-    if files.error.is_file():
-        with files.error.open(encoding="utf-8", errors="replace") as handle:
-            raise PromotionError(handle.read(MAX_ERROR).strip() or "its job failed without saying why")
+    for place, names in TAKEN.get((taker, action), {}).items():
+        folder = incoming / place.format(model=files.root.name)
+        _plain_folders(incoming, folder)
+        for name in (*names, "error.txt"):
+            source, target = folder / name, files.root / name
+            if not source.exists() and not source.is_symlink():
+                continue
+            for path in [source, *(source.rglob("*") if source.is_dir() and not source.is_symlink() else ())]:
+                if path.is_symlink() or not (path.is_file() or path.is_dir()):
+                    raise PromotionError(
+                        "a link or special file is not a record; nothing of this job was used", file=path
+                    )
+                count += 1
+                size += path.stat().st_size
+                if count > MAX_FILES or size > MAX_BYTES:
+                    raise PromotionError(f"more than {MAX_FILES} files or {MAX_BYTES} bytes; not used", file=folder)
+            _take(source, target, table=name in TABLES and taker != "answer")
+        if files.error.is_file():
+            with files.error.open(encoding="utf-8", errors="replace") as handle:
+                raise PromotionError(handle.read(MAX_ERROR).strip() or "its job failed without saying why")
 
 
-def _plain_folders(incoming: Path) -> None:
+def _take(source: Path, target: Path, *, table: bool) -> None:
+    if target.is_dir():
+        shutil.rmtree(target)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if table and source.is_dir():
+        take_tables(source, target)
+    elif source.is_dir():
+        shutil.copytree(source, target)
+    else:
+        shutil.copyfile(source, target)
+
+
+def _plain_folders(incoming: Path, folder: Path) -> None:
     """Refuse links above what is copied: `candidate` -> somewhere else would be followed."""
-    for path in (incoming, incoming / "candidate"):
+    for path in (incoming, *reversed(folder.relative_to(incoming).parents[:-1]), folder, folder / "candidate"):
+        path = incoming / path
         if path.is_symlink() or (path.exists() and not path.is_dir()):
             raise PromotionError("a link or special file is not a record; nothing of this job was used", file=path)
 
 
-def check_incoming(
-    plan: ModelPlan, whole: Plan, files: ModelWork, *, trained_before: bool = False
-) -> tuple[Candidate, ScoresInfo, Policy]:
-    """Compare candidate and scores with the plan: same tree, files, window, rows. Raise PromotionError if not."""
+@dataclass(frozen=True)
+class Believed:
+    """What came in and was checked: the candidate's record and its files, the scores, and the policy in force."""
+
+    candidate: Candidate
+    artifact: Artifact
+    info: ScoresInfo
+    policy: Policy
+
+
+def allowed_by(plan: ModelPlan) -> Allowed:
+    """What promotion.yaml allows in this model's files beyond what runs no code."""
+    return Allowed(frozenset(plan.judged_by.formats), frozenset(plan.judged_by.trusted_types))
+
+
+def check_incoming(plan: ModelPlan, whole: Plan, files: ModelWork, *, trained_before: bool = False) -> Believed:
+    """Compare candidate and scores with the plan: same tree, files, window, rows. Raise PromotionError if not.
+
+    What the model accepts and contains is read from its files, never from a record about them.
+    """
     policy = plan.judged_by
     candidate = Candidate.read(files.candidate_record)
-    spec = read_spec(files.side("candidate").source, shown=Path("models") / plan.model)
+    side = files.side("candidate")
+    spec = read_spec(side.source, shown=Path("models") / plan.model)
     spans = windows(spec, test_days=policy.measure.test_days, delay_days=policy.measure.delay_days)
+    artifact = read_artifact(side.model, allowed_by(plan), source=side.source)
     want = {"model": plan.model, "key": plan.key, "source_tree": plan.source_tree, "lock": whole.lock}
-    want |= {"as_of": str(spec.as_of), "digest": digest_files(files.side("candidate").model)}
-    want |= {"parameters": spec.parameters, "seed": spec.seed, "trusted_types": spec.trusted_types}
+    want |= {"as_of": str(spec.as_of), "digest": digest_files(side.model)}
+    want |= {"parameters": spec.parameters, "seed": spec.seed}
     if not trained_before:
         want["labels_known_by"] = str(spans.labels_known_by)
     for name, value in want.items():
@@ -80,30 +119,9 @@ def check_incoming(
                 f"its {name} is {getattr(candidate, name)!r}, the plan asks for {value!r}; train it again",
                 file=files.candidate_record,
             )
-    check_files(files.side("candidate").model, spec.trusted_types)
     info = ScoresInfo.read(files.scores_record)
     _check_scores(plan, policy, candidate, info, files, (str(spans.test.first), str(spans.test.last)))
-    return candidate, info, policy
-
-
-def check_files(model: Path, trusted: tuple[str, ...]) -> None:
-    """Refuse a saved model that would run code when loaded: it must be scikit-learn's, in skops, of declared types."""
-    path = model / "MLmodel"
-    try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
-        flavors = raw["flavors"]
-    except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError):
-        raise PromotionError("not an MLflow model folder; train.py must save one", file=path) from None
-    sklearn = flavors.get("sklearn")
-    if sklearn is None:
-        raise PromotionError(
-            f"its flavours are {sorted(flavors)}; this gate accepts scikit-learn models in skops format", file=path
-        )
-    if sklearn.get("serialization_format") != "skops":
-        raise PromotionError("it is pickled, and loading a pickle runs code; save it with skops", file=path)
-    extra = sorted(set(sklearn.get("skops_trusted_types") or ()) - set(trusted))
-    if extra:
-        raise PromotionError(f"it contains types that model.yaml does not declare in trusted_types: {extra}", file=path)
+    return Believed(candidate, artifact, info, policy)
 
 
 def _check_scores(

@@ -72,7 +72,7 @@ class ModelWork:
 
 @dataclass(frozen=True)
 class SideWork:
-    """One model's own files: its source tree, its saved files, its scored rows."""
+    """One model's own files: its source tree, its saved files, its test rows and its answers to them."""
 
     root: Path
 
@@ -87,9 +87,24 @@ class SideWork:
         return self.root / "model"
 
     @property
-    def rows(self) -> Path:
-        """Scored rows, a part a day."""
-        return self.root / "rows"
+    def features(self) -> Path:
+        """What this tree's data.py gives the model for the test rows, a part a day."""
+        return self.root / "features"
+
+    @property
+    def table(self) -> Path:
+        """Keys, labels and columns of the test rows by this tree's data.py, a part a day."""
+        return self.root / "table"
+
+    @property
+    def answers(self) -> Path:
+        """What the saved model answered to `features`, a part a day."""
+        return self.root / "answers"
+
+    @property
+    def answered(self) -> Path:
+        """Which files answered, and how."""
+        return self.root / "answered.json"
 
 
 @dataclass(frozen=True)

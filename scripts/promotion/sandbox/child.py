@@ -1,11 +1,10 @@
-"""The process that runs model code: it imports a model folder, fits, predicts, and writes files.
+"""The process that runs a model folder's code: it fits and saves, makes features, sums metrics, and writes files.
 
-Started by run.py with a clean environment; nothing else of this project imports model code or
-loads a model, except the server.
+Started by run.py with a clean environment; nothing else of this project imports model code. What it saves is
+answered by another process (answer.py), which has none of this on its path.
 """
 
 import importlib
-import importlib.metadata
 import importlib.util
 import json
 import sys
@@ -15,12 +14,13 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
-PINNED = ("mlflow", "scikit-learn", "numpy", "pandas", "scipy", "skops")
-SAMPLE_ROWS = 1000
-
 
 class Complaint(Exception):
-    """Something about the model folder's data that a person must mend: one sentence."""
+    """Something about the model folder that a person must mend: one sentence. file: the one to look at."""
+
+    def __init__(self, message: str, file: str = "data.py") -> None:
+        super().__init__(message)
+        self.file = file
 
 
 def enter(source: str) -> None:
@@ -45,6 +45,12 @@ def load_rows(window: Any, name: str) -> Any:
     n = len(rows.X)
     if not len(rows.y) == len(rows.keys) == len(rows.columns) == n:
         raise Complaint(f"the {name} window ({window}) has X, y, keys and columns of different lengths")
+    for part in ("X", "keys", "columns"):
+        frame = getattr(rows, part)
+        if not isinstance(frame, pd.DataFrame) or not all(isinstance(column, str) for column in frame.columns):
+            raise Complaint(f"Rows.{part} must be a data frame whose columns are named by text")
+        if not frame.columns.is_unique:
+            raise Complaint(f"Rows.{part} has two columns of one name")
     labels = pd.Series(np.asarray(rows.y))
     if labels.isna().any():
         raise Complaint(f"the {name} window ({window}) has {int(labels.isna().sum())} missing targets (NaN in y)")
@@ -59,10 +65,8 @@ def load_rows(window: Any, name: str) -> Any:
 
 def train(job: dict[str, Any]) -> dict[str, Any]:
     """Fit on train and validation windows and save the model; return what candidate.json needs."""
-    import mlflow.sklearn
-    from mlflow.models import infer_signature
-
     from promotion.model import Spec, Window
+    from promotion.sandbox.saving import save
 
     spec = Spec(**{**job["spec"], "as_of": date.fromisoformat(job["spec"]["as_of"])})
     rows = {}
@@ -72,22 +76,20 @@ def train(job: dict[str, Any]) -> dict[str, Any]:
             raise Complaint(f"the {name} window ({job[name][0]}, {job[name][1]} days) has zero rows")
     need_two_values(rows["train"].y, "train")
     code = importlib.import_module("train")
+    if hasattr(code, "decide"):
+        raise Complaint(
+            "train.py defines decide(), which nobody asks any more: what is judged and served is the model's own "
+            "`predict`. Put the threshold or the rule into the model that fit() returns (models/README.md shows how)",
+            "train.py",
+        )
     started = time.perf_counter()
     model = code.fit(rows["train"], rows["validation"], spec)
     seconds = time.perf_counter() - started
-    sample = rows["validation"].X.head(SAMPLE_ROWS)
-    signature = infer_signature(sample, model.predict(sample))
-    mlflow.sklearn.save_model(
-        model,
-        job["out"],
-        serialization_format="skops",
-        skops_trusted_types=list(spec.trusted_types) or None,
-        pip_requirements=[f"{name}=={importlib.metadata.version(name)}" for name in PINNED],
-        signature=signature,
-        input_example=sample.head(5),
-    )
-    inputs = [[item.name or str(i), str(item.type)] for i, item in enumerate(signature.inputs.inputs)]
-    return {"inputs": inputs, "train_seconds": seconds}
+    try:
+        save(model, rows["validation"].X, Path(job["out"]), Path(job["source"]))
+    except ValueError as error:
+        raise Complaint(str(error), "train.py") from error
+    return {"train_seconds": seconds}
 
 
 def need_two_values(labels: Any, name: str) -> None:
@@ -98,128 +100,90 @@ def need_two_values(labels: Any, name: str) -> None:
         raise Complaint(f"the {name} window has one class only (every label is {np.unique(labels)[0]})")
 
 
-def open_model(folder: str) -> Any:
-    """Load a saved model: scikit-learn's own object where it is one, else MLflow's generic wrapper."""
-    import mlflow.pyfunc
-    import mlflow.sklearn
-    from mlflow.models import Model
-
-    if "sklearn" in Model.load(folder).flavors:
-        return mlflow.sklearn.load_model(folder)
-    return mlflow.pyfunc.load_model(folder)
-
-
-def predict(model: Any, X: Any) -> tuple[Any, Any]:
-    """Return (score, decision): a probability and a 0/1 decision, or (prediction, None) for a regression."""
-    import numpy as np
-
-    code = importlib.import_module("train")
-    served = code.decide(model, X) if hasattr(code, "decide") else model.predict(X)
-    served = np.asarray(served).ravel()
-    if len(served) != len(X):
-        raise Complaint(f"the model gave {len(served)} predictions for {len(X)} rows")
-    if hasattr(model, "predict_proba"):
-        return np.asarray(model.predict_proba(X))[:, 1], served
-    return served, None
-
-
-def score(job: dict[str, Any]) -> dict[str, Any]:
-    """Score one model on the test window, a part a day; X comes from the model's own tree."""
+def features(job: dict[str, Any]) -> dict[str, Any]:
+    """Write the test rows of this tree's data.py, a file a day: what the model gets, and what rows are measured by."""
     import numpy as np
     import pandas as pd
 
     from promotion.model import Window
 
-    model, out = open_model(job["model"]), Path(job["out"])
-    out.mkdir(parents=True, exist_ok=True)
-    first, days = date.fromisoformat(job["first"]), int(job["days"])
-    total, task, sample = 0, "regression", None
+    first, days, total = date.fromisoformat(job["first"]), int(job["days"]), 0
+    for name in ("features", "table"):
+        Path(job[name]).mkdir(parents=True, exist_ok=True)
     for offset in range(days):
         day = first + timedelta(days=offset)
         rows = load_rows(Window(day, 1), "test")
         if len(rows.X) == 0:
             continue
-        values, decisions = predict(model, rows.X)
         table = {f"key.{name}": rows.keys[name].to_numpy() for name in rows.keys}
         table["label"] = np.asarray(rows.y)
         table |= {f"column.{name}": rows.columns[name].to_numpy() for name in rows.columns}
-        table["score"] = np.asarray(values, dtype=np.float64)
-        if decisions is not None:
-            task = "classification"
-            table["decision"] = np.asarray(decisions).astype(np.int8)
-        for metric in job["metrics"]:
-            table |= custom_sums(job, metric, rows.y, values if decisions is None else decisions, rows.columns)
-        pd.DataFrame(table).to_parquet(out / f"part-{day}.parquet", index=False)
+        pd.DataFrame(table).to_parquet(Path(job["table"]) / f"part-{day}.parquet", index=False)
+        rows.X.reset_index(drop=True).to_parquet(Path(job["features"]) / f"part-{day}.parquet", index=False)
         total += len(rows.X)
         print(f"{day}: {len(rows.X)} rows", flush=True)
-        if sample is None:
-            sample = rows.X.head(SAMPLE_ROWS)
-            sample.to_parquet(out / "sample.parquet", index=False)
     if total == 0:
         raise Complaint(f"the test window ({Window(first, days)}) has zero rows")
-    return {"rows": total, "task": task}
+    return {"rows": total}
 
 
-def custom_sums(job: dict[str, Any], metric: str, y: Any, prediction: Any, columns: Any) -> dict[str, Any]:
-    """Return a custom metric's sums per row, from the candidate's metrics.py for both models alike."""
+def sums(job: dict[str, Any]) -> dict[str, Any]:
+    """Write the sums per row of the folder's own metrics, from a score table's labels, columns and answers."""
     import numpy as np
-
-    path = Path(job["metrics_source"]) / "metrics.py"
-    if not path.is_file():
-        raise Complaint(f"promotion.yaml names the metric `{metric}` in measure.metrics, but there is no metrics.py")
-    found = importlib.util.spec_from_file_location("custom_metrics", path)
-    module = importlib.util.module_from_spec(found)
-    found.loader.exec_module(module)
-    function = getattr(module, metric, None)
-    if function is None:
-        raise Complaint(f"metrics.py has no function `{metric}`, which promotion.yaml names in measure.metrics")
-    sums = function(np.asarray(y), np.asarray(prediction), columns)
-    return {f"sum.{metric}.{name}": np.asarray(value, dtype=np.float64) for name, value in dict(sums).items()}
-
-
-def latency(job: dict[str, Any]) -> dict[str, Any]:
-    """Median milliseconds of one-row and whole-sample predictions, measured alternately in this process."""
-    import statistics
-
     import pandas as pd
 
-    models = {side: (open_model(part["model"]), pd.read_parquet(part["sample"])) for side, part in job["sides"].items()}
-    times: dict[str, list[float]] = {}
-    for _ in range(int(job["rounds"])):
-        for side, (model, X) in models.items():
-            for name, batch in (("one_row", X.head(1)), ("sample", X)):
-                started = time.perf_counter()
-                model.predict(batch)
-                times.setdefault(f"{side}.{name}", []).append((time.perf_counter() - started) * 1000)
-    return {"latency_ms": {name: statistics.median(values) for name, values in times.items()}}
+    out = Path(job["out"])
+    out.mkdir(parents=True, exist_ok=True)
+    for path in sorted(Path(job["scores"]).glob("part-*.parquet")):
+        table, found = pd.read_parquet(path), {}
+        columns = table[[name for name in table if name.startswith("column.")]]
+        columns = columns.rename(columns=lambda name: name.removeprefix("column."))
+        for side in job["sides"]:
+            answers = table[next(f"{side}.{n}" for n in ("decision", "score") if f"{side}.{n}" in table)].to_numpy()
+            for metric in job["metrics"]:
+                for name, value in dict(_metric(metric)(table["label"].to_numpy(), answers, columns)).items():
+                    found[f"{side}.sum.{metric}.{name}"] = np.asarray(value, np.float64)
+        pd.DataFrame(found, index=range(len(table))).to_parquet(out / path.name, index=False)
+    return {}
 
 
-def answer(job: dict[str, Any]) -> dict[str, Any]:
-    """Load a model and let it answer its own saved example: what a rollback's target must still be able to do."""
-    import mlflow.pyfunc
-    import numpy as np
+def _metric(name: str) -> Any:
+    try:
+        module = importlib.import_module("metrics")
+    except ModuleNotFoundError as error:
+        if error.name != "metrics":
+            raise
+        raise Complaint(
+            f"promotion.yaml names the metric `{name}` in measure.metrics, but there is no metrics.py", "metrics.py"
+        ) from None
+    function = getattr(module, name, None)
+    if function is None:
+        raise Complaint(
+            f"metrics.py has no function `{name}`, which promotion.yaml names in measure.metrics", "metrics.py"
+        )
+    return function
 
-    model = mlflow.pyfunc.load_model(job["model"])
-    example = model.input_example
-    if example is None:
-        return {"rows": 0}
-    return {"rows": len(np.asarray(model.predict(example)))}
+
+def raised_in(error: Exception, source: Path) -> tuple[str, int | None] | None:
+    """Return (file, line) of the innermost call that lies in the model folder; None where none does."""
+    inside = [frame for frame in traceback.extract_tb(error.__traceback__) if Path(frame.filename).parent == source]
+    return (Path(inside[-1].filename).name, inside[-1].lineno) if inside else None
 
 
-STEPS = {"train": train, "score": score, "latency": latency, "answer": answer}
+STEPS = {"train": train, "features": features, "sums": sums}
 
 
 def main(argv: list[str]) -> int:
     """Read a job file, run its step, write a result file; a Complaint becomes part of the result."""
     job = json.loads(Path(argv[0]).read_text(encoding="utf-8"))
-    enter(job.get("source") or str(Path(argv[0]).parent))
+    enter(job["source"])
     try:
         result = STEPS[job["step"]](job)
     except Complaint as complaint:
-        result = {"complaint": str(complaint)}
-    except Exception:
+        result = {"complaint": str(complaint), "file": complaint.file}
+    except Exception as error:
         traceback.print_exc()
-        return 1
+        result = {"raised_in": raised_in(error, Path(job["source"]))}
     Path(argv[1]).write_text(json.dumps(result), encoding="utf-8")
     return 0
 

@@ -1,4 +1,4 @@
-"""Run model code in a process of its own, with an environment that holds no secret."""
+"""Run model code, or a model, in a process of its own, with an environment that holds no secret."""
 
 import json
 import os
@@ -10,7 +10,7 @@ from typing import Any
 
 from promotion.errors import PromotionError
 
-CHILD = Path(__file__).with_name("child.py")
+HERE = Path(__file__).parent
 KEPT = ("PATH", "LANG", "LC_ALL", "TZ", "TMPDIR", "SYSTEMROOT", "PROMOTION_DATA_DIR", "OMP_NUM_THREADS")
 FIXED = {
     "PYTHONHASHSEED": "0",
@@ -30,34 +30,50 @@ def clean_environment(home: str) -> dict[str, str]:
 
 
 def run_model_code(step: str, job: dict[str, Any], *, log: Path, blame: Path) -> dict[str, Any]:
-    """Run one step of child.py and return its result.
+    """Run one step of child.py, which imports the model folder `job["source"]`, and return its result.
 
-    Model code's output goes to `log`. An expected complaint about its data is a PromotionError that
-    names `blame`; when the code raises, its traceback is printed, then where the log is.
+    Model code's output goes to `log`. An expected complaint is a PromotionError that names a file of the folder
+    `blame`; when the code raises, its traceback is printed, then where the log is.
     """
+    return _run("child.py", step, job, log=log, blame=blame)
+
+
+def run_model(step: str, job: dict[str, Any], *, log: Path, blame: Path) -> dict[str, Any]:
+    """Run one step of answer.py, which loads the saved model `job["model"]` alone, and return its result."""
+    return _run("answer.py", step, job, log=log, blame=blame)
+
+
+def _run(program: str, step: str, job: dict[str, Any], *, log: Path, blame: Path) -> dict[str, Any]:
     log.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as home:
         request, answer = Path(home) / "job.json", Path(home) / "result.json"
         request.write_text(json.dumps({**job, "step": step}), encoding="utf-8")
         with log.open("w", encoding="utf-8") as output:
             done = subprocess.run(
-                [sys.executable, "-I", "-u", str(CHILD), str(request), str(answer)],
+                [sys.executable, "-I", "-B", "-u", str(HERE / program), str(request), str(answer)],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 env=clean_environment(home),
+                cwd=home if program == "answer.py" else None,
                 check=False,
             )
         result = _answer(answer)
-    if done.returncode == 0 and result is not None and "complaint" not in result:
+    if done.returncode == 0 and result is not None and not {"complaint", "raised_in"} & set(result):
         return result
     if result is not None and "complaint" in result:
-        raise PromotionError(f"{result['complaint']} (log: {log})", file=blame)
+        file = blame / str(result["file"]) if "file" in result else blame
+        raise PromotionError(f"{result['complaint']} (log: {log})", file=file)
     tail = log.read_text(encoding="utf-8", errors="replace").splitlines()[-TAIL_LINES:]
     print("\n".join(tail), file=sys.stderr)
     last = next((line for line in reversed(tail) if line.strip()), "nothing was printed")
     died = f"died by signal {-done.returncode}" if done.returncode < 0 else f"raised {last.strip()[:200]}"
-    raise PromotionError(f"the {step} step {died}; its own output is above, the whole log is {log}", file=blame)
+    place, line = (result or {}).get("raised_in") or (None, None)
+    raise PromotionError(
+        f"the {step} step {died}; its own output is above, the whole log is {log}",
+        file=blame if place is None else blame / str(place),
+        line=line if isinstance(line, int) else None,
+    )
 
 
 def _answer(path: Path) -> dict[str, Any] | None:

@@ -14,8 +14,8 @@ from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from promotion.sandbox.proof import MOST_ROWS, Proof, Recorded, texts_of
 from promotion.serving.media import canonical, plain
-from promotion.serving.proof import MOST_ROWS, Proof, Recorded, texts_of
 from promotion.serving.tables import Rows, array_of, exact_as_doubles, frame_of, number_columns, read_rows
 
 log = logging.getLogger("serve")

@@ -18,7 +18,7 @@ from promotion.serving.following import Follower, Served
 from promotion.serving.link import Link
 from promotion.serving.nursery import Nursery
 from promotion.serving.pool import Pool
-from promotion.serving.same import same
+from promotion.sandbox.same import same
 from promotion.serving.store import Local
 
 MOST_WAITING, MOST_BYTES, MOST_BODY = 256, 16_000_000, 1_000_000

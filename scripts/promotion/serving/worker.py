@@ -24,8 +24,8 @@ import numpy as np
 import pandas as pd
 
 from promotion.errors import PromotionError
+from promotion.sandbox.proof import Proof, Steps, finish, prove
 from promotion.serving.frames import receive, send
-from promotion.serving.proof import Proof, Steps, finish, prove
 from promotion.serving.scoring import BUG, Request, Scorer
 
 log = logging.getLogger("serve")

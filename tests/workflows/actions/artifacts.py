@@ -5,6 +5,7 @@ asked for; links are followed, as the real one does.
 """
 
 import fnmatch
+import json
 import os
 import shutil
 import sys
@@ -13,13 +14,26 @@ from pathlib import Path
 FORBIDDEN = set('":<>|*?\r\n\\/')
 
 
+def ids(store: Path) -> dict[str, str]:
+    """Artifact id -> name. An id belongs to one upload: what replaces it under its name gets another."""
+    file = store.parent / "artifact-ids.json"
+    return json.loads(file.read_text()) if file.exists() else {}
+
+
 def upload() -> int:
     """Copy what PATHS names into the artifact NAME."""
     name, store = os.environ["NAME"], Path(os.environ["STANDIN_ARTIFACTS"])
     if not name or set(name) & FORBIDDEN:
         raise SystemExit(f"the artifact name {name!r} is not allowed")
+    known = ids(store)
     if (store / name).exists():
-        raise SystemExit(f"an artifact {name} exists already in this run")
+        if os.environ["OVERWRITE"] != "true":
+            raise SystemExit(f"an artifact {name} exists already in this run")
+        shutil.rmtree(store / name)
+        known = {number: kept if kept != name else "" for number, kept in known.items()}
+    number = str(4000 + len(known))
+    store.mkdir(parents=True, exist_ok=True)
+    (store.parent / "artifact-ids.json").write_text(json.dumps({**known, number: name}))
     lines = [line.strip() for line in os.environ["PATHS"].splitlines() if line.strip()]
     roots = [Path(line) for line in lines if not line.startswith("!")]
     out = [line[1:] for line in lines if line.startswith("!")]
@@ -39,6 +53,7 @@ def upload() -> int:
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(path, target)
     with open(os.environ["GITHUB_OUTPUT"], "a", encoding="utf-8") as output:
+        output.write(f"artifact-id={number}\n")
         output.write(f"artifact-url=https://github.com/octo-org/fraud/actions/runs/1/artifacts/{len(found)}\n")
     return 0
 
@@ -46,6 +61,11 @@ def upload() -> int:
 def download() -> int:
     """Copy one artifact into WHERE, or each that matches PATTERN into a folder of its name below."""
     store, where = Path(os.environ["STANDIN_ARTIFACTS"]), Path(os.environ["WHERE"])
+    if number := os.environ["IDS"]:
+        if not ids(store).get(number):
+            raise SystemExit(f"there is no artifact with the id {number}")
+        shutil.copytree(store / ids(store)[number], where, dirs_exist_ok=True)
+        return 0
     if os.environ["NAME"]:
         shutil.copytree(store / os.environ["NAME"], where, dirs_exist_ok=True)
         return 0

@@ -6,8 +6,8 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
-from promotion.serving.proof import MOST_ROWS, Proof, distinct_rows, finish, grouped, prove
-from promotion.serving.same import same
+from promotion.sandbox.proof import MOST_ROWS, Proof, distinct_rows, finish, grouped, prove
+from promotion.sandbox.same import same
 
 from tests.support.serving_world import COLUMNS, ROWS, Client, Models, constant, save_module, serving, started, wait_for
 

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from promotion.serving.same import same
+from promotion.sandbox.same import same
 
 MOST_ROWS = 64  # that may share a predict; the proof uses as many
 GROUPS = (2, 5, 17, MOST_ROWS)
@@ -110,7 +110,7 @@ def _prove(model: Any, example: Any, recorded: Sequence[Any], as_array: Any) -> 
     for one in ones:
         alone += texts_of(model.predict(one), [1])
         yield
-    note, shown = yield from _same_in_groups(model.predict, rows, alone)
+    note, shown = yield from same_in_groups(model.predict, rows, alone)
     if note is None:
         note, varied = yield from _scores(model, ones, rows)
         if note is None and not shown and not varied:
@@ -121,7 +121,7 @@ def _prove(model: Any, example: Any, recorded: Sequence[Any], as_array: Any) -> 
     return Proof(batching=True, array=array)
 
 
-def _same_in_groups(predict: Any, rows: Any, alone: list[str]) -> Generator[None, None, tuple[str | None, bool]]:
+def same_in_groups(predict: Any, rows: Any, alone: list[str]) -> Generator[None, None, tuple[str | None, bool]]:
     """Compare answers in groups with those alone; return (what differs, whether answers vary at all)."""
     for group in grouped(len(rows)):
         taken = rows.iloc[group].reset_index(drop=True) if hasattr(rows, "iloc") else rows[group]
@@ -152,7 +152,7 @@ def _scores(model: Any, ones: list[Any], rows: Any) -> Generator[None, None, tup
             yield
     except Exception:
         return None, False  # the decisions are what is served; these only help to see
-    return (yield from _same_in_groups(ask, rows, alone))
+    return (yield from same_in_groups(ask, rows, alone))
 
 
 def _array(as_array: Any, rows: Any, alone: list[str]) -> Generator[None, None, bool]:
@@ -164,7 +164,7 @@ def _array(as_array: Any, rows: Any, alone: list[str]) -> Generator[None, None, 
             yield
             if texts[0] != alone[place]:
                 return False
-        note, _ = yield from _same_in_groups(as_array, values, alone)
+        note, _ = yield from same_in_groups(as_array, values, alone)
         return note is None
     except Exception:
         return False

@@ -1,0 +1,207 @@
+"""A model folder is read by an allow-list: what is honest is accepted, and says what it is."""
+
+import importlib
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+from promotion.config.trusted import forbidden
+from promotion.errors import PromotionError
+from promotion.records import digest_files
+from promotion.sandbox.artifact import CONFIRMED, Allowed, read_artifact
+from promotion.sandbox.mlmodel import Column, inputs_of
+from promotion.sandbox.skops_types import KNOWN_FILE
+
+from tests.sandbox.make_known_types import text as known_text
+from tests.support.artifacts import FOREST_TYPES, X, change_mlmodel, forest, logistic, save, y
+
+INPUTS = tuple(Column(name, "double") for name in X)
+OWN = """
+import numpy as np
+from sklearn.base import BaseEstimator, ClassifierMixin
+from weights import CUT
+
+class Rule(ClassifierMixin, BaseEstimator):
+    def fit(self, X, y):
+        self.classes_ = np.array([0, 1])
+        return self
+
+    def predict(self, X):
+        return (X["a"].to_numpy() > CUT).astype(int)
+"""
+SCRIPT = """
+import mlflow
+
+class Model(mlflow.pyfunc.PythonModel):
+    def predict(self, context, model_input, params=None):
+        return (model_input["a"] > 0).astype(int).to_numpy()
+
+mlflow.models.set_model(Model())
+"""
+
+
+@pytest.fixture(scope="session")
+def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A logistic regression behind a threshold, in skops format."""
+    return save(logistic(), tmp_path_factory.mktemp("artifact") / "model")
+
+
+@pytest.fixture(scope="session")
+def saved_forest(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A forest, in skops format."""
+    return save(forest(), tmp_path_factory.mktemp("artifact") / "model")
+
+
+@pytest.fixture
+def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, Path]:
+    """(saved folder, model folder) of an estimator class in a module of the model folder, which imports another."""
+    source = tmp_path / "source"
+    source.mkdir()
+    (source / "rule.py").write_text(OWN, encoding="utf-8")
+    (source / "weights.py").write_text("CUT = 0.0\n", encoding="utf-8")
+    monkeypatch.syspath_prepend(str(source))
+    try:
+        return save(importlib.import_module("rule").Rule().fit(X, y), tmp_path / "model", source), source
+    finally:
+        for name in ("rule", "weights"):
+            sys.modules.pop(name)
+
+
+def test_what_training_saves_is_accepted_and_says_what_it_takes(saved: Path) -> None:
+    """Format, file and inputs are read from the folder itself."""
+    found = read_artifact(saved)
+
+    assert (found.format, found.data, found.inputs) == ("skops", "model.skops", INPUTS)
+    assert found.types == found.code == ()
+    assert inputs_of(saved) == INPUTS
+
+
+def test_mlflows_own_note_of_a_download_is_neither_digested_nor_refused(saved: Path, tmp_path: Path) -> None:
+    """A download of a registered version has a file more, which says its name and number."""
+    shutil.copytree(saved, tmp_path / "model")
+    (tmp_path / "model" / "registered_model_meta").write_text("model_name: fraud\nmodel_version: '3'\n")
+
+    assert digest_files(tmp_path / "model") == digest_files(saved)
+    assert read_artifact(tmp_path / "model") == read_artifact(saved)
+
+
+def test_a_type_that_is_not_known_to_be_data_must_be_in_the_policy(saved_forest: Path) -> None:
+    """The sentence names the type, the file and the line to write; with the line it is accepted, and told."""
+    line = r"model\.skops: .*promotion\.yaml .*`trusted_types: \[sklearn\.tree\._tree\.Tree\]`"
+    with pytest.raises(PromotionError, match=line):
+        read_artifact(saved_forest)
+
+    assert read_artifact(saved_forest, Allowed(types=FOREST_TYPES)).types == ("sklearn.tree._tree.Tree",)
+    assert read_artifact(saved_forest, CONFIRMED).types == ("sklearn.tree._tree.Tree",)
+
+
+def test_a_class_of_ones_own_is_accepted_where_the_policy_allows_its_code(own: tuple[Path, Path]) -> None:
+    """Its module and what that imports of the folder travel with the model, byte for byte as reviewed."""
+    model, source = own
+    with pytest.raises(PromotionError, match=r"formats: \[code\]"):
+        read_artifact(model, Allowed(types=frozenset({"rule.Rule"})), source=source)
+    with pytest.raises(PromotionError, match=r"trusted_types: \[rule\.Rule\]"):
+        read_artifact(model, Allowed(frozenset({"code"})), source=source)
+
+    found = read_artifact(model, Allowed(frozenset({"code"}), frozenset({"rule.Rule"})), source=source)
+    assert found.code == ("code/rule.py", "code/weights.py")
+
+
+def test_a_pickle_is_accepted_where_the_policy_says_so(tmp_path: Path) -> None:
+    """By default the sentence says what to return instead, and what the policy would have to say."""
+    import mlflow.sklearn
+
+    mlflow.sklearn.save_model(
+        logistic(), str(tmp_path / "model"), serialization_format="cloudpickle", pip_requirements=["scikit-learn==1.9"]
+    )
+    with pytest.raises(PromotionError, match=r"pickled.*formats: \[pickle\]"):
+        read_artifact(tmp_path / "model")
+
+    assert read_artifact(tmp_path / "model", Allowed(frozenset({"pickle"}))).format == "pickle"
+
+
+def test_a_script_of_the_folder_is_accepted_where_the_policy_allows_code(tmp_path: Path) -> None:
+    """MLflow's models from code: the script is the reviewed one."""
+    import mlflow.pyfunc
+
+    source = tmp_path / "source"
+    source.mkdir()
+    (source / "answering.py").write_text(SCRIPT, encoding="utf-8")
+    mlflow.pyfunc.save_model(
+        str(tmp_path / "model"), python_model=str(source / "answering.py"), pip_requirements=["mlflow==3.17.2"]
+    )
+    with pytest.raises(PromotionError, match=r"formats: \[code\]"):
+        read_artifact(tmp_path / "model", source=source)
+
+    found = read_artifact(tmp_path / "model", Allowed(frozenset({"code"})), source=source)
+    assert (found.format, found.code) == ("code", ("answering.py",))
+
+
+@pytest.mark.parametrize(
+    ("library", "fit", "format_"),
+    [
+        ("xgboost", lambda lib: lib.XGBClassifier(n_estimators=3).fit(X, y), "xgboost"),
+        ("lightgbm", lambda lib: lib.LGBMRegressor(n_estimators=3, verbose=-1).fit(X, y).booster_, "lightgbm"),
+        ("catboost", lambda lib: lib.CatBoostClassifier(iterations=3, verbose=0).fit(X, y), "catboost"),
+    ],
+)
+def test_other_libraries_are_saved_in_their_own_formats(
+    library: str, fit: object, format_: str, tmp_path: Path
+) -> None:
+    """Boosters that run no code when loaded need no line in any policy."""
+    lib = pytest.importorskip(library)
+    found = read_artifact(save(fit(lib), tmp_path / "model"))  # type: ignore[operator]
+
+    assert (found.format, found.inputs) == (format_, INPUTS)
+
+
+def test_the_known_types_are_those_of_the_installed_skops() -> None:
+    """A new scikit-learn or skops brings new names; the file is made again by its command."""
+    assert KNOWN_FILE.read_text(encoding="utf-8") == known_text()
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "posix.system",
+        "os.system",
+        "builtins.eval",
+        "builtins.exec",
+        "builtins.getattr",
+        "subprocess.Popen",
+        "operator.methodcaller",
+        "importlib.import_module",
+        "joblib.load",
+        "numpy.load",
+        "numpy.f2py.compile",
+        "pandas.io.pickle.read_pickle",
+        "pandas.core.computation.eval.eval",
+        "mlflow.pyfunc.load_model",
+        "cloudpickle.loads",
+        "skops.io.load",
+        "ctypes.CDLL",
+    ],
+)
+def test_what_runs_or_loads_can_never_be_trusted(name: str) -> None:
+    """Whatever a policy says."""
+    assert forbidden(name)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["sklearn.tree._tree.Tree", "lightgbm.basic.Booster", "rule.Rule", "collections.OrderedDict", "functools.partial"],
+)
+def test_what_holds_values_can_be_trusted(name: str) -> None:
+    """A policy may name it."""
+    assert not forbidden(name)
+
+
+def test_one_model_has_one_file(saved: Path, tmp_path: Path) -> None:
+    """Where the two flavours name different files, the sentence says that these would be two models."""
+    model = shutil.copytree(saved, tmp_path / "model")
+    shutil.copyfile(model / "model.skops", model / "other.skops")
+    change_mlmodel(model, lambda raw: raw["flavors"]["python_function"].update(model_path="other.skops"))
+
+    with pytest.raises(PromotionError, match="two models"):
+        read_artifact(model)
