@@ -16,7 +16,7 @@ from promotion.config.policy import FILE
 from promotion.config.promotion_yaml import parse
 from promotion.errors import VERDICT_NO, PromotionError
 from promotion.git.repo import Repo
-from promotion.git.tree import export
+from promotion.git.tree import export, folder_at
 from promotion.github.actions import write_output
 from promotion.github.client import GitHub
 from promotion.github.event import read_event

@@ -163,3 +163,36 @@ def test_a_policy_survives_its_plain_form() -> None:
 
     assert again.digest == policy.digest
     assert [str(rule.target) for rule in again.challenge.rules] == [str(r.target) for r in policy.challenge.rules]
+
+
+def test_what_a_models_files_may_be_is_policy_and_said_for_all_or_for_one() -> None:
+    """What stands at the top holds for every model; it enters the digest where it is said, and only there."""
+    own = GOOD.replace("    gate:\n", "    formats: [code]\n    trusted_types: [rule.Rule]\n    gate:\n")
+    both = "trusted_types:\n  - sklearn.tree._tree.Tree\n" + own
+    policies = [parse(text).models["fraud-detector"].policy for text in (GOOD, own, both)]
+
+    assert [policy.formats for policy in policies] == [(), ("code",), ("code",)]
+    assert policies[2].trusted_types == ("rule.Rule", "sklearn.tree._tree.Tree")
+    assert len({policy.digest for policy in policies}) == 3
+    assert set(policies[0].raw) == {"measure", "gate", "challenge"}
+    assert policy_from_raw("fraud-detector", policies[2].raw).trusted_types == policies[2].trusted_types
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("trusted_types: [posix.system]", "can never be trusted in a model: posix.system"),
+        ("trusted_types: [os.path.join]", "can never be trusted"),
+        ("trusted_types: [builtins.eval]", "can never be trusted"),
+        ("trusted_types: ['a b']", "not `a b`"),
+        ("trusted_types: sklearn.tree._tree.Tree", "must be a list of type names"),
+        ("formats: [skops]", "must be"),
+        ("formats: pickle", "must be a list of formats"),
+    ],
+)
+def test_what_no_policy_may_allow_is_one_sentence(line: str, said: str) -> None:
+    """Callables of os, builtins and the like; formats that do not exist."""
+    with pytest.raises(PromotionError) as caught:
+        parse(line + "\n" + GOOD)
+
+    assert str(caught.value).startswith("promotion.yaml:1: ") and said in str(caught.value)

@@ -8,8 +8,11 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
+from promotion.config.promotion_yaml import load as load_policy
 from promotion.model import Rows, Spec, Window
+from promotion.sandbox.artifact import Allowed, read_artifact
 
+from tests.support.artifacts import save
 from tests.support.folder import FOLDERS, module
 
 FOLDER = FOLDERS / "diabetes-progression"
@@ -83,18 +86,14 @@ def test_a_window_outside_the_visits_is_one_sentence(data) -> None:
 
 @pytest.mark.parametrize("estimator", ["ridge", "quantile_regression", "gradient_boosting"])
 def test_a_saved_model_answers_as_the_fitted_one_did(train, three_windows, estimator: str, tmp_path) -> None:
-    """Saved with skops and no types but those of model.yaml, it predicts the same."""
+    """Saved with skops and no types but those of promotion.yaml, it predicts the same."""
     import mlflow.sklearn
 
     fitting, validation, test = three_windows
     model = train.fit(fitting, validation, spec(estimator=estimator))
-    mlflow.sklearn.save_model(
-        model,
-        str(tmp_path / "model"),
-        serialization_format="skops",
-        skops_trusted_types=SHIPPED["trusted_types"],
-        pip_requirements=["scikit-learn"],
-    )
+    save(model, tmp_path / "model", rows=test.X)
+    policy = load_policy(FOLDERS.parent / "promotion.yaml").models["diabetes-progression"].policy
+    read_artifact(tmp_path / "model", Allowed(types=frozenset(policy.trusted_types)))
 
     loaded = mlflow.sklearn.load_model(str(tmp_path / "model"))
     np.testing.assert_array_equal(model.predict(test.X), loaded.predict(test.X))

@@ -116,8 +116,8 @@ def test_a_train_py_that_raises_shows_its_own_traceback_and_the_log(
         "validation": ["2025-12-02", 1],
     }
 
-    with pytest.raises(PromotionError, match=r"^models/m/train.py: .*train.log"):
-        run_model_code("train", job, log=tmp_path / "train.log", blame=Path("models/m/train.py"))
+    with pytest.raises(PromotionError, match=r"^models/m/train\.py:1: .*train\.log"):
+        run_model_code("train", job, log=tmp_path / "train.log", blame=Path("models/m"))
 
     assert "no such luck" in capsys.readouterr().err
     assert "Traceback" in (tmp_path / "train.log").read_text(encoding="utf-8")
