@@ -25,7 +25,7 @@ class Complaint(Exception):
 
 @functools.cache
 def sibling(name: str) -> Any:
-    """A module that lies beside this file, loaded without putting this project on the path; no package comes with it."""
+    """A module that lies beside this file, loaded without putting this project on the path."""
     if name == "proof":
         sibling("same")  # which it imports
     found = importlib.util.spec_from_file_location(f"promotion.sandbox.{name}", Path(__file__).with_name(f"{name}.py"))

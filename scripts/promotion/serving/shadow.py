@@ -13,12 +13,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from promotion.cli import now
+from promotion.sandbox.same import same
 from promotion.serving.events import event
 from promotion.serving.following import Follower, Served
 from promotion.serving.link import Link
 from promotion.serving.nursery import Nursery
 from promotion.serving.pool import Pool
-from promotion.sandbox.same import same
 from promotion.serving.store import Local
 
 MOST_WAITING, MOST_BYTES, MOST_BODY = 256, 16_000_000, 1_000_000
