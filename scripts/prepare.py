@@ -214,7 +214,8 @@ def run(args: argparse.Namespace) -> Plan:
         raise PromotionError(f"{merge[:12]} is the first commit, so it has no base; give --base")
     base = repo.resolve(args.base) if args.base else parents[0]
     head = repo.resolve(args.head) if args.head else (parents[-1] if len(parents) > 1 else merge)
-    reading = f"reading {merge[:12]}, which merges {head[:12]} into {base[:12]}, and"
+    what = f"{merge[:12]} against {base[:12]}" if head == merge else f"the merge of {head[:12]} into {base[:12]}"
+    reading = f"reading {what} and"
     if not args.github:
         registry = Registry()
         print(f"{reading} {registry.where}", flush=True)
