@@ -73,7 +73,8 @@ def score_champion(plan: ModelPlan, work: Work, *, latency_rounds: int = ROUNDS)
         if base_side(files) == "candidate":  # adopted without a tree: it gets what the candidate's data.py makes
             for name in ("features", "table"):
                 shutil.copytree(files.side("candidate").root / name, champion.root / name, dirs_exist_ok=True)
-        read_artifact(champion.model, CONFIRMED)
+        if not plan.champion.adopted:  # what was there before this project may be in any form that MLflow knows
+            read_artifact(champion.model, CONFIRMED)
         answered["champion"] = _answer(plan, files, "champion", latency_rounds)
     if len({record.task for record in answered.values()}) > 1:
         raise PromotionError(f"{plan.model}: one model is a classifier and the other is not; they cannot be compared")
@@ -133,7 +134,8 @@ def answer_example(plan: ModelPlan, work: Work) -> None:
     model = files.side("pinned").model
     if not model.is_dir():
         return
-    read_artifact(model, CONFIRMED)
+    if plan.pin is None or not plan.pin.adopted:
+        read_artifact(model, CONFIRMED)
     job = {"model": str(model.resolve())}
     result = run_model("example", job, log=files.root / "answer.log", blame=model)
     Answered(model=plan.model, digest=digest_files(model), rows=int(result["rows"])).write(files.answered)
