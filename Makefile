@@ -6,7 +6,7 @@ DEMO_DIR ?= .demo
 INSTALL = UV_COMPILE_BYTECODE=1 PYTHON="$(PYTHON)" sh requirements/install.sh
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow test-servers test-browser test-workflows lint bench lock clean
+.PHONY: help demo test test-slow test-servers test-browser test-workflows soak lint bench lock clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
@@ -48,6 +48,9 @@ test-workflows: $(VENV)/.dev-stamp .tools/checkers/.stamp ## run the workflows w
 	@if command -v go > /dev/null; then $(MAKE) --no-print-directory .tools/bin/act-0.2.87-actionlint-1.7.12; \
 	else echo "Go is not installed, so act and actionlint are not: their tests are skipped"; fi
 	WORKFLOW_TOOLS="$$(command -v go)" $(BIN)/python -m pytest -rs tests/workflows tests/workflows/test_files.py
+
+soak: $(VENV)/.dev-stamp ## twenty minutes of promotions under load while everything is killed
+	$(BIN)/python tests/proofs/soak/soak.py
 
 lint: $(VENV)/.dev-stamp ## check style and types
 	$(BIN)/python -m ruff check .
