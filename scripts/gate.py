@@ -64,13 +64,14 @@ def _run(plan: ModelPlan, candidate: Candidate, files: ModelWork, registry: Regi
     """
     known = registry.runs(plan.model, key=candidate.key)
     for run in known:
-        if run.run_id == plan.run_id:
+        complete, same = run.tags.get("complete") == "true", run.tags.get("digest") == candidate.digest
+        if run.run_id == plan.run_id or (complete and same):
             return run
-        if run.tags.get("complete") == "true":
+        if complete:
             raise PromotionError(
                 f"{plan.model}: run {run.run_id} was trained from this tree meanwhile; run this again to judge that one"
             )
-        if run.tags.get("digest") != candidate.digest:
+        if not same:
             registry.give_up(run.run_id, "key")
     begun = [run for run in known if run.tags.get("digest") == candidate.digest]
     tags = {

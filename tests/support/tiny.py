@@ -87,21 +87,28 @@ class TinyProject:
         """Open a pull request with the clone's edits."""
         return self.hosting.open(f"Retrain on {branch}", branch, branch.replace("/", "-"))
 
-    def judge(self, request: LocalPull, *, pin: bool = True) -> Judged:
-        """Do to a pull request what retrain.yml does."""
+    def scored(self, request: LocalPull) -> tuple[Work, Plan]:
+        """Do what comes before the gate: plan, train, score."""
         merge = Repo(self.hosting.merge_result(request))
         commit = merge.resolve("HEAD")
         base, head = merge.parents(commit)
         work = Work(request.folder / "records")
         planned = prepare(merge, self.registry, work, base=base, merge=commit, head=head)
+        for item in planned.models:
+            if item.action in ("train", "judge") and not planned.refusals:
+                if item.action == "train":
+                    train(item, work, planned.lock)
+                make_features(item, work.model(item.model), "candidate")
+                score(item, work, latency_rounds=0)
+        return work, planned
+
+    def judge(self, request: LocalPull, *, pin: bool = True) -> Judged:
+        """Do to a pull request what retrain.yml does."""
+        work, planned = self.scored(request)
         evaluation = None
         for item in planned.models:
             if item.action in ("train", "judge") and not planned.refusals:
                 files = work.model(item.model)
-                if item.action == "train":
-                    train(item, work, planned.lock)
-                make_features(item, files, "candidate")
-                score(item, work, latency_rounds=0)
                 gate(item, planned, files, self.registry)
                 evaluation = challenge(item, planned, files, self.registry)
         pins, losers = winners(work) if evaluation else ({}, ["nothing judged"])

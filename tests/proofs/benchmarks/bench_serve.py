@@ -22,7 +22,7 @@ from typing import Any
 
 HERE = Path(__file__).resolve().parent
 SCRIPTS = HERE.parents[2] / "scripts"
-sys.path[:0] = [str(SCRIPTS), str(HERE)]
+sys.path[:0] = [str(SCRIPTS), str(HERE.parents[2])]
 TRUSTED = ["sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor", "sklearn.tree._tree.Tree"]
 CLIENTS = (64, 8, 1)
 GOALS = "goals: at 64 connections 40 times the rate, p99 at most a tenth of its p50; at one connection 5 times the rate"
@@ -128,7 +128,7 @@ def predict_alone(model: Any, body: Path) -> float:
 
 def compare(name: str, model: Any, folder: Path, environment: dict[str, str], seconds: float) -> list[list[str]]:
     """Measure both servers in turns on one model; return the rows of the table."""
-    from hammer import measured
+    from tests.proofs.benchmarks.hammer import measured
 
     body = folder / "body.json"
     ours, theirs = free_port(), free_port()
@@ -169,8 +169,9 @@ def compare(name: str, model: Any, folder: Path, environment: dict[str, str], se
 
 def moving(folder: Path, uri: str, environment: dict[str, str], seconds: float) -> list[str]:
     """p99 of serve.py steady and while @champion moves every 2 s, 8 connections; return the row of the table."""
-    from hammer import measured
     from promotion.registry.client import Registry
+
+    from tests.proofs.benchmarks.hammer import measured
 
     registry, port = Registry(uri), free_port()
     command = [sys.executable, str(SCRIPTS / "serve.py"), "forest", "--port", str(port), "--poll-seconds", "0.5"]
@@ -209,7 +210,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--seconds", type=float, default=5.0, help="of each of the measurements")
     parser.add_argument("--models", nargs="+", default=["booster", "forest", "linear"])
     args = parser.parse_args(argv)
-    from harness import markdown
+    from tests.proofs.benchmarks.harness import markdown
 
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

@@ -1,7 +1,8 @@
-"""Real promoter processes at the price of a fork: one process imports MLflow once and forks for each run.
+"""Real runs of a verb at the price of a fork: one process imports MLflow once and forks for each run.
 
 Started as a program it reads commands as JSON lines and answers each with one line. A run is a process of
-its own that calls promote.main and nothing else, so it can be stopped and killed like any other.
+its own that calls the main of promote.py, or of another verb, and nothing else, so it can be stopped and
+killed like any other.
 """
 
 import contextlib
@@ -35,7 +36,7 @@ class Ended:
 
 
 class Promoters:
-    """Starts runs of promote.py."""
+    """Starts runs of promote.py, or of another verb."""
 
     def __init__(self) -> None:
         self._outputs = tempfile.TemporaryDirectory()
@@ -53,11 +54,11 @@ class Promoters:
         self._process.stdin.flush()
         return json.loads(self._process.stdout.readline())
 
-    def start(self, argv: list[str], env: dict[str, str]) -> int:
+    def start(self, argv: list[str], env: dict[str, str], verb: str = "promote") -> int:
         """Start one run; return its process id."""
         self._count += 1
         output = Path(self._outputs.name) / f"{self._count}.txt"
-        pid = self._ask(do="start", argv=argv, env={**HASTE, **env}, output=str(output))["pid"]
+        pid = self._ask(do="start", verb=verb, argv=argv, env={**HASTE, **env}, output=str(output))["pid"]
         self._files[pid] = output
         return pid
 
@@ -88,8 +89,8 @@ def promoters() -> Iterator[Promoters]:
 
 
 def _run(command: dict[str, Any]) -> None:
-    """In the child: become a run of promote.py and never return."""
-    import promote
+    """In the child: become a run of the verb and never return."""
+    import importlib
 
     code = 70
     try:
@@ -98,7 +99,7 @@ def _run(command: dict[str, Any]) -> None:
             os.dup2(output.fileno(), 2)
             os.close(0)
             os.environ.update(command["env"])
-            code = promote.main(command["argv"])
+            code = importlib.import_module(command["verb"]).main(command["argv"])
             sys.stdout.flush()
             sys.stderr.flush()
     except BaseException:
