@@ -158,7 +158,7 @@ class Follower(threading.Thread):
         version = self.registry.version(self.model, number)
         if version is None:
             raise PromotionError(f"@{self.alias} names version {number}, which the registry does not have")
-        return fetch(self.registry, version, self.store)
+        return fetch(self.registry, version, self.store, self.alias)
 
     def _install(self, local: Local) -> None:
         began = time.monotonic()
