@@ -4,16 +4,8 @@ from promotion.pullrequest.situation import gate_alone
 from promotion.records import Changed, Day, FileChange, Looks, RuleResult, Side
 from promotion.rendering import Reported
 
-from tests.support.sample_parts import (
-    MODEL,
-    PIN_NEW,
-    PIN_OLD,
-    PLAN,
-    SHA_NEW,
-    TREE_NEW,
-    TREE_OLD,
-    candidate,
-    changed,
+from tests.support.sample_actions import broken, refused, retired, rollback, untouched
+from tests.support.sample_judgements import (
     comparison,
     comparisons,
     curve,
@@ -22,11 +14,20 @@ from tests.support.sample_parts import (
     flips,
     floor,
     gate,
-    model_plan,
     not_worse,
     power,
-    scores,
     superior,
+)
+from tests.support.sample_parts import (
+    MODEL,
+    PIN_NEW,
+    PIN_OLD,
+    PLAN,
+    SHA_NEW,
+    TREE_NEW,
+    candidate,
+    model_plan,
+    scores,
 )
 
 __all__ = ["MODEL", "PLAN", "comparison", "days", "gate", "model_plan", "power", "scores"]
@@ -153,24 +154,6 @@ def same() -> Reported:
     return Reported(plan, judged, gate(benefit=47124), candidate(), scores(), pinned=True)
 
 
-def rollback() -> Reported:
-    """A revert of the last promotion."""
-    plan = model_plan(
-        action="verify",
-        reason="the pin goes back to version 3, which was champion before, and its tree is this tree",
-        source_tree=TREE_OLD,
-        champion=PIN_NEW,
-        pin=PIN_OLD,
-        changed=Changed(
-            settings=tuple((key, after, before) for key, before, after in changed().settings),
-            files=tuple(FileChange(path=f.path, added=f.removed, removed=f.added) for f in changed().files),
-        ),
-        merge_effect="@champion 4 -> 3, rollback to the champion of 2018-08-15, merged in #12",
-        version=3,
-    )
-    return Reported(plan)
-
-
 def verified() -> Reported:
     """The pin commit itself, or Update branch after it, with the judgement that won the pin."""
     plan = model_plan(
@@ -181,44 +164,6 @@ def verified() -> Reported:
         version=4,
     )
     return Reported(plan, promote().evaluation)
-
-
-def retired() -> Reported:
-    """A model whose entry and folder are removed: its alias goes."""
-    plan = model_plan(
-        action="none",
-        reason="removed together with its folder",
-        source_tree=None,
-        key=None,
-        pin=None,
-        changed=None,
-        merge_effect="@champion is dropped",
-    )
-    return Reported(plan)
-
-
-def refused() -> Reported:
-    """A pin without its code."""
-    plan = model_plan(
-        action="refuse",
-        reason="the pin moves to version 2 but the code does not; "
-        "run `python scripts/rollback.py fraud-detector --to 2`, which brings both",
-        pin=PIN_OLD.model_copy(update={"version": 2}),
-    )
-    return Reported(plan)
-
-
-def broken() -> Reported:
-    """train.py raised."""
-    tail = (
-        'Traceback (most recent call last):\n  File "models/fraud-detector/train.py", line 31, in fit\n'
-        "    model.fit(train.X, train.y)\nValueError: Input X contains NaN.\n```\n::error::not a command\n"
-    )
-    return Reported(
-        model_plan(),
-        error="models/fraud-detector/train.py raised ValueError: Input X contains NaN.; its log ends below",
-        log_tail=tail,
-    )
 
 
 def regression() -> Reported:
@@ -306,11 +251,6 @@ def advised() -> Reported:
     missed = floor("recall", 0.625, 0.7, 0.04)
     judged = whole.evaluation.model_copy(update={"warn": (missed, floor("precision", 0.741, 0.5, 0.04))})
     return Reported(whole.plan, judged, whole.gate, whole.candidate, whole.scores, pinned=True)
-
-
-def untouched() -> Reported:
-    """A model that this pull request does not touch."""
-    return Reported(model_plan(action="none", reason="neither its tree nor its pin differs from the base"))
 
 
 def pair() -> tuple[Reported, ...]:
