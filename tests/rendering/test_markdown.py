@@ -75,12 +75,12 @@ def test_a_win_says_by_how_much_and_how_sure_in_one_sentence() -> None:
     )
 
 
-@pytest.mark.parametrize("name", ["promote", "keep", "inconclusive", "rejected", "first", "verified"])
+@pytest.mark.parametrize("name", ["promote", "keep", "inconclusive", "rejected", "first", "same", "fork", "verified"])
 def test_confidence_is_named_once(name: str) -> None:
     """One level of confidence, the one that the policy claims over all looks together; 99% is nowhere."""
     text = comment(*samples.every()[name])
 
-    assert re.findall(r"[0-9.]+% confidence", text) == ["95% confidence"] * (name != "rejected")
+    assert re.findall(r"[0-9.]+% confidence", text) == ["95% confidence"]
     assert "99%" not in text
 
 

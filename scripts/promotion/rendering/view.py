@@ -67,6 +67,12 @@ class ModelView:
         return self.hero is not None and self.hero.difference is not None
 
     @property
+    def interval_head(self) -> str:
+        """The head of the first column of intervals; it names the confidence where the verdict does not."""
+        named = not self.confidence or f"{self.confidence} confidence" in self.verdict
+        return "interval" if named else f"interval ({self.confidence} confidence)"
+
+    @property
     def pictured(self) -> tuple[rows.RuleRow, ...]:
         """The rules worth a picture: the challenge's, or the floors where there was no challenge."""
         if self.status.word == "SAME":
