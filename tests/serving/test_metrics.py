@@ -60,6 +60,19 @@ def test_metrics_say_what_happened(models, tmp_path):
     assert found["promotion_connections",] >= 1
 
 
+def test_what_a_model_raises_is_one_line_too(caplog):
+    """A traceback is a value of its event's line, cut at its beginning."""
+    from promotion.serving.events import failure
+
+    try:
+        raise SystemExit("no\nmore " + "x" * 10_000)
+    except SystemExit:
+        failure("predict")
+
+    assert len(caplog.messages) == 1 and "\n" not in caplog.messages[0] and len(caplog.messages[0]) < 6000
+    assert caplog.messages[0].startswith('event=error what=predict text="SystemExit(')
+
+
 def test_every_event_is_one_line_of_pairs(models, tmp_path, caplog):
     """Whatever words a model or a registry has, a log line stays one line that a parser splits."""
     caplog.set_level("INFO", "serve")

@@ -8,17 +8,14 @@ never at values, so the table of all rows is treated as each part would be. This
 """
 
 import io
-import json
-import logging
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from promotion.sandbox.proof import MOST_ROWS, Proof, Recorded, texts_of
+from promotion.serving.events import failure
 from promotion.serving.media import canonical, plain
 from promotion.serving.tables import Rows, array_of, exact_as_doubles, frame_of, number_columns, read_rows
-
-log = logging.getLogger("serve")
 
 JSON, CSV = "application/json", "text/csv"
 TABLE_KEYS = ("dataframe_split", "dataframe_records")
@@ -103,12 +100,12 @@ class Scorer:
             return Answer(done.response, done.status, done.mimetype)
         except MlflowException as error:
             if isinstance(error.__context__, MemoryError):
-                log.error("event=error what=predict text=%s", json.dumps(repr(error.__context__)))
+                failure("predict", error.__context__)
                 return BUG
             return _told(error)
         except BaseException as error:  # a Rust panic and sys.exit are no Exception
             if model.yes or not isinstance(error, Exception):
-                log.error("event=error what=predict", exc_info=True)
+                failure("predict")
                 return BUG
             return _told(MlflowException.invalid_parameter_value(f"The request cannot be read: {_short(error)}"))
 

@@ -25,10 +25,9 @@ import pandas as pd
 
 from promotion.errors import PromotionError
 from promotion.sandbox.proof import Proof, Steps, finish, prove
+from promotion.serving.events import failure
 from promotion.serving.frames import receive, send
 from promotion.serving.scoring import BUG, Request, Scorer
-
-log = logging.getLogger("serve")
 
 PRELOADED = ("mlflow.pyfunc.scoring_server", "mlflow.sklearn", "sklearn.ensemble", "sklearn.linear_model", "skops.io")
 PROOF_SECONDS = 20.0
@@ -155,7 +154,7 @@ class Worker:
         try:
             answers = self.scorer.answers(requests)
         except BaseException:
-            log.error("event=error what=batch", exc_info=True)
+            failure("batch")
             answers = [BUG] * len(requests)
         reply = {
             "answers": [(answer.status, answer.media_type) for answer in answers],
@@ -193,7 +192,7 @@ def begin(descriptor: int) -> None:
     except (BrokenPipeError, ConnectionResetError):
         pass
     except BaseException:
-        log.error("event=error what=worker", exc_info=True)
+        failure("worker")
         code = 1
     finally:
         sys.stderr.flush()
