@@ -92,7 +92,7 @@ def _promotion_checks(root: Path) -> Iterable[Diagnosis]:
     try:
         promotion = config.load(root / config.FILE)
     except PromotionError as error:
-        yield Diagnosis(config.FILE, MISSING, str(error))
+        yield from (Diagnosis(config.FILE, MISSING, one.line_text) for one in error.each)
         return
     pinned = sum(entry.champion is not None for entry in promotion.models.values())
     yield Diagnosis(config.FILE, OK, f"{len(promotion.models)} models, {pinned} with a champion")
@@ -101,7 +101,7 @@ def _promotion_checks(root: Path) -> Iterable[Diagnosis]:
             read_spec(root / "models" / name)
             yield Diagnosis(f"models/{name}", OK, "model.yaml, data.py, train.py")
         except PromotionError as error:
-            yield Diagnosis(f"models/{name}", MISSING, str(error))
+            yield from (Diagnosis(f"models/{name}", MISSING, one.line_text) for one in error.each)
 
 
 def registry_checks(uri: str) -> list[Diagnosis]:

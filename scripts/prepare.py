@@ -13,8 +13,8 @@ from pathlib import Path
 from promotion.cli import command_line, handled
 from promotion.config.pin import PinRecord
 from promotion.config.policy import FILE
-from promotion.config.promotion_yaml import parse
 from promotion.errors import VERDICT_NO, PromotionError
+from promotion.git.promotion_at import promotion_at
 from promotion.git.repo import Repo
 from promotion.git.tree import export, folder_at
 from promotion.github.actions import write_output
@@ -136,9 +136,8 @@ def fetch_pinned(model: str, pin: PinRecord, registry: Registry, folder: Path) -
 def check_policies(repo: Repo, plan: Plan) -> None:
     """Raise PromotionError with promotion.yaml:LINE at the first rule, of a model that is judged or whose policy
     is new, that names an unknown metric or cannot be computed."""
-    entries = parse(repo.file_at(plan.merge, FILE) or "", file=FILE).models
-    before = repo.file_at(plan.base, FILE)
-    known = {entry.policy.digest for entry in parse(before).models.values()} if before is not None else set()
+    entries = promotion_at(repo, plan.merge).models
+    known = {entry.policy.digest for entry in promotion_at(repo, plan.base, base=True).models.values()}
     judged = {item.model for item in plan.models if item.action in ("train", "judge")}
     for name, entry in entries.items():
         if name in judged or entry.policy.digest not in known:

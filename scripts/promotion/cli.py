@@ -115,7 +115,7 @@ def handled(main: Callable[..., int]) -> Callable[..., int]:
         try:
             return main(argv)
         except PromotionError as error:
-            print(f"error: {error}", file=sys.stderr)
+            print("\n".join(f"error: {one.line_text}" for one in error.each), file=sys.stderr)
             return BAD_INPUT
         except KeyboardInterrupt:
             print("interrupted", file=sys.stderr)

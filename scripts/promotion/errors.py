@@ -32,9 +32,21 @@ class PromotionError(Exception):
 
     def __str__(self) -> str:
         """`file:line: message`, with as much of the place as is known; one line a mistake."""
-        return "\n".join([self._line(), *map(str, self.more)])
+        return "\n".join(one.line_text for one in self.each)
 
-    def _line(self) -> str:
+    @property
+    def each(self) -> "tuple[PromotionError, ...]":
+        """The mistakes one by one."""
+        return (self, *self.more)
+
+    @property
+    def brief(self) -> str:
+        """The first mistake on one line, and how many there are, for a sentence that quotes it."""
+        return self.line_text + (f" (and {len(self.more)} more)" if self.more else "")
+
+    @property
+    def line_text(self) -> str:
+        """This mistake alone, with its place."""
         if self.file is None:
             return self.message
         place = self.file if self.line is None else f"{self.file}:{self.line}"

@@ -11,13 +11,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import yaml
-
-from promotion.config.edit import line_end, pin_lines, splice
+from promotion.config.edit import add_entry, pin_lines, splice
 from promotion.config.pin import PinRecord
-from promotion.config.policy import FILE
 from promotion.config.promotion_yaml import Promotion, parse
 from promotion.config.sections import MODEL_NAME
+from promotion.config.strict import read_text
 from promotion.errors import PromotionError
 from promotion.git.repo import Repo
 from promotion.registry.client import CHAMPION, RegisteredModel, Registry
@@ -138,58 +136,22 @@ def write_adopted(text: str | None, pins: dict[str, PinRecord], *, task: str = "
     result would say anything else.
     """
     text = HEADER.rstrip("\n") + " {}\n" if text is None else text
-    before = parse(text)
-    known = {name: pin for name, pin in pins.items() if name in before.models}
-    result = splice(text, dict(known))
+    known = parse(text).models
+    result = splice(text, {name: pin for name, pin in pins.items() if name in known})
     for name, pin in pins.items():
         if name not in known:
-            result = _with_entry(result, name, pin, POLICY[task])
-    after = parse(result)
-    for name, entry in after.models.items():
-        old = before.models.get(name)
-        same = old is None or (old.policy.raw, old.freeze, old.drift) == (
-            entry.policy.raw,
-            entry.freeze,
-            entry.drift,
-        )
-        if not same or entry.champion != pins.get(name, old.champion if old else None):
-            raise PromotionError(f"cannot add {name} without changing other lines; add it by hand", file=FILE)
+            result = add_entry(result, name, _entry_lines(name, pin, POLICY[task]), pin)
     return result
 
 
-def _with_entry(text: str, name: str, pin: PinRecord, policy: str) -> str:
-    """Append an entry to the `models` mapping, in its indentation and the file's line ends."""
-    newline = "\r\n" if "\r\n" in text else "\n"
-    root = yaml.compose(text, Loader=yaml.SafeLoader)  # its marks count characters
-    assert isinstance(root, yaml.MappingNode)
-    key, models = next((key, value) for key, value in root.value if key.value == "models")
-    assert isinstance(models, yaml.MappingNode)
-    if models.flow_style and models.value:
-        raise PromotionError(
-            "`models` is written in braces; write it as a block, one model a paragraph",
-            file=FILE,
-            line=key.start_mark.line + 1,
-        )
-    if not models.value:  # {}: the braces go
-        colon = text.index(":", key.end_mark.index) + 1
-        text = text[:colon] + text[models.end_mark.index :]
-        column, at = key.start_mark.column + 2, line_end(text, colon)
-    else:
-        column, at = models.value[0][0].start_mark.column, line_end(text, _last(models))
-    block = ["# adopted: edit this policy before the first retrain pull request", f"{name}:"]
-    block += [f"  {line}" for line in policy.splitlines()]
-    block += ["  champion: # what the registry had; how it was won is not known here"]
-    block += [f"    {line}" for line in pin_lines(pin)]
-    lines = newline.join(" " * column + line for line in block)
-    return f"{text[:at]}{newline}{lines}{text[at:] or newline}"
-
-
-def _last(node: yaml.Node) -> int:
-    """Where the text of a block's last value ends."""
-    if isinstance(node, yaml.MappingNode | yaml.SequenceNode) and not node.flow_style and node.value:
-        final = node.value[-1]
-        return _last(final[1] if isinstance(final, tuple) else final)
-    return node.end_mark.index
+def _entry_lines(name: str, pin: PinRecord, policy: str) -> list[str]:
+    return [
+        "# adopted: edit this policy before the first retrain pull request",
+        f"{name}:",
+        *(f"  {line}" for line in policy.splitlines()),
+        "  champion: # what the registry had; how it was won is not known here",
+        *(f"    {line}" for line in pin_lines(pin)),
+    ]
 
 
 def adopt(
@@ -199,7 +161,7 @@ def adopt(
 
     Without names nothing is written: the lines say what could be adopted. The registry is only read.
     """
-    text = path.read_bytes().decode("utf-8") if path.is_file() else None
+    text = read_text(path, missing="see the README for a first") if path.exists() else None
     promotion = Promotion(models={}) if text is None else parse(text, file=str(path))
     found = adoptable(promotion, registry.models())
     if not names and not everything:

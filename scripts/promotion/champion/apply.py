@@ -134,7 +134,7 @@ def apply(
             try:
                 say(settle(item.difference, registry, by=by, reason=reason).text)
             except PromotionError as error:
-                failed.append(f"{item.difference.model}: {error}")
+                failed.append(f"{item.difference.model}: {error.brief}")
                 say(f"FAILED {failed[-1]}")
     if failed:
         raise PromotionError(f"{len(failed)} of {len(planned)} models failed; run this again to finish ({failed[0]})")

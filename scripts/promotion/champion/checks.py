@@ -70,7 +70,7 @@ def _ask(name: str, question: Callable[[], str | None]) -> Check:
     try:
         return Check(name, question())
     except PromotionError as error:
-        return Check(name, str(error))
+        return Check(name, error.brief)
 
 
 def _order(diff: Difference, main: Main, allowed: Permissions) -> str | None:

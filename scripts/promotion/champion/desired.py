@@ -7,8 +7,9 @@ from typing import Literal
 from promotion.champion.pins import PinChange, PinHistory
 from promotion.config.pin import PinRecord
 from promotion.config.policy import FILE
-from promotion.config.promotion_yaml import Entry, Promotion, model_entry, parse
+from promotion.config.promotion_yaml import Entry, model_entry
 from promotion.errors import PromotionError
+from promotion.git.promotion_at import promotion_at
 from promotion.git.repo import Repo
 from promotion.registry.client import CHAMPION, RegisteredModel
 from promotion.registry.ledger import LedgerEntry, has_ledger, read_ledger
@@ -23,7 +24,7 @@ class Main:
         repo.need_full_history()
         self.repo = repo
         self.tip = repo.resolve(tip)
-        self.promotion = read_promotion(repo, self.tip)
+        self.promotion = promotion_at(repo, self.tip)
 
     @functools.cached_property
     def history(self) -> PinHistory:
@@ -134,14 +135,6 @@ def current_state(registered: RegisteredModel | None) -> Current:
         return Current(champion, tuple(read_ledger(registered.tags)), registered.tags)
     except PromotionError as error:
         return Current(champion, (), registered.tags, trouble=str(error))
-
-
-def read_promotion(repo: Repo, commit: str) -> Promotion:
-    """Read promotion.yaml at a commit through the strict loader."""
-    text = repo.file_at(commit, FILE)
-    if text is None:
-        raise PromotionError(f"missing at commit {commit[:12]}; there is nothing to promote", file=FILE)
-    return parse(text)
 
 
 def differences(main: Main, registered: dict[str, RegisteredModel]) -> list[Difference]:

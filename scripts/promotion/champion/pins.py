@@ -42,13 +42,20 @@ def _pin(raw: Any) -> PinRecord | None:
     if not isinstance(raw, dict) or not isinstance(raw.get("version"), int):
         return None
     why = raw.get("override")
-    said = {key: str(raw[key]) for key in ("source_tree", "digest", "evidence") if raw.get(key) is not None}
     return PinRecord.model_construct(
         version=raw["version"],
-        **said,
-        override=Override.model_construct(**{k: str(v) for k, v in why.items()}) if isinstance(why, dict) else None,
+        source_tree=_text(raw.get("source_tree")),
+        digest=_text(raw.get("digest")),
+        evidence=_text(raw.get("evidence")),
+        override=Override.model_construct(by=_text(why.get("by")), reason=_text(why.get("reason")))
+        if isinstance(why, dict)
+        else None,
         adopted=raw.get("adopted") is True,
     )
+
+
+def _text(raw: Any) -> str | None:
+    return None if raw is None else str(raw)
 
 
 class PinHistory:

@@ -16,9 +16,10 @@ from promotion.champion.pins import PinChange, PinHistory, went_back
 from promotion.config.edit import splice
 from promotion.config.pin import Override, PinRecord
 from promotion.config.policy import FILE
-from promotion.config.promotion_yaml import Entry, parse
+from promotion.config.promotion_yaml import Entry
 from promotion.errors import PromotionError
 from promotion.git.commits import Change, commit_on
+from promotion.git.promotion_at import promotion_at, promotion_text
 from promotion.git.repo import Repo, pull_request
 from promotion.registry.client import Registry
 from promotion.registry.ledger import LedgerEntry, was_champion
@@ -146,7 +147,7 @@ def prepare_rollback(
 
 def entry_at(repo: Repo, commit: str, model: str) -> Entry:
     """Return a model's entry in promotion.yaml of a commit, or raise PromotionError that names the known ones."""
-    models = parse(promotion_text(repo, commit)).models
+    models = promotion_at(repo, commit).models
     if model not in models:
         known = ", ".join(sorted(models)) or "none"
         raise PromotionError(f"no entry for the model `{clean(model, 100)}`; known: {known}", file=FILE)
@@ -220,11 +221,3 @@ def _subject(model: str, now: PinRecord | None, to: PinRecord | None, undone: Se
 def _move(change: PinChange) -> str:
     names = ["none" if pin is None else str(pin.version) for pin in (change.before, change.after)]
     return f"{names[0]} -> {names[1]}"
-
-
-def promotion_text(repo: Repo, commit: str) -> str:
-    """Return promotion.yaml of a commit; raise PromotionError where there is none."""
-    text = repo.file_at(commit, FILE)
-    if text is None:
-        raise PromotionError(f"missing at commit {commit[:12]}, so there is no champion to move", file=FILE)
-    return text

@@ -1,9 +1,13 @@
-"""Write pins into promotion.yaml by position, so that comments and layout survive and the diff is a few lines."""
+"""Write pins and entries into promotion.yaml by position: comments and layout survive, the diff is a few lines."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import yaml
 
 from promotion.config.pin import PinRecord
 from promotion.config.promotion_yaml import FILE, parse
+from promotion.config.strict import Node, compose
 from promotion.errors import PromotionError
 
 
@@ -30,7 +34,7 @@ def _quoted(value: str) -> str:
     return yaml.safe_dump(value, default_style='"', width=10**9, allow_unicode=True).strip()
 
 
-def splice(text: str, pins: dict[str, PinRecord | None], *, file: str = FILE) -> str:
+def splice(text: str, pins: Mapping[str, PinRecord | None], *, file: str = FILE) -> str:
     """Return `text` with the champions of `pins` set; everything else keeps its bytes.
 
     Raise PromotionError when a model has no entry, or when the result would say anything but the old
@@ -41,64 +45,114 @@ def splice(text: str, pins: dict[str, PinRecord | None], *, file: str = FILE) ->
         if model not in before.models:
             raise PromotionError(f"no entry for the model `{model}`; add one (see models/README.md)", file=file)
     result = text
-    for model, pin in pins.items():
-        result = _splice_one(result, model, pin)
-    after = parse(result, file=file)
-    for model, entry in before.models.items():
-        new = after.models[model]
-        same = (entry.policy.raw, entry.freeze, entry.drift) == (new.policy.raw, new.freeze, new.drift)
-        if not same or new.champion != pins.get(model, entry.champion) or len(before.models) != len(after.models):
-            raise PromotionError(
-                f"cannot write the pin of {model} without changing other lines; set it by hand", file=file
-            )
+    places = [(name.text, entry) for name, entry in _models(text, file)[1].mapping or () if name.text in pins]
+    for model, entry in reversed(places):  # from the end, so that what is still to come stays where it is
+        result = _splice_one(result, entry, pins[model])
+    _need_same(text, result, file, {model: pins.get(model, entry.champion) for model, entry in before.models.items()})
     return result
 
 
-def _find(text: str, model: str) -> tuple[yaml.MappingNode, yaml.ScalarNode, yaml.Node]:
-    """Return (the model's mapping, its `champion` key node, its value node), with character positions."""
-    root = yaml.compose(text, Loader=yaml.SafeLoader)
-    assert root is not None  # it was parsed before
-    models = next(value for key, value in root.value if key.value == "models")
-    entry = next(value for key, value in models.value if key.value == model)
-    key, value = next((key, value) for key, value in entry.value if key.value == "champion")
-    return entry, key, value
+def add_entry(text: str, name: str, lines: Sequence[str], pin: PinRecord | None, *, file: str = FILE) -> str:
+    """Return `text` with one more model below the others, in their indentation; everything else keeps its bytes.
+
+    lines: the entry from its comments and `NAME:` on, indented by itself, without line ends. pin: what they pin.
+    Raise PromotionError when the result would say anything but the old file with this entry.
+    """
+    before = parse(text, file=file)
+    key, models = _models(text, file)
+    if models.flow and models.items:
+        raise PromotionError(
+            "`models` is written in braces; write it as a block, one model a paragraph",
+            file=file,
+            line=key.start.line + 1,
+        )
+    result = text
+    if models.mapping:
+        column, at = models.mapping[0][0].start.column, line_end(text, _end(models))
+    else:  # {}: the braces go
+        colon = text.index(":", key.end.index) + 1
+        result = text[:colon] + text[models.end.index :]
+        column, at = key.start.column + 2, line_end(result, colon)
+    newline = _newline(text)
+    block = newline.join((" " * column + line).rstrip() for line in lines)
+    result = f"{result[:at]}{newline}{block}{result[at:] or newline}"
+    pins = {model: entry.champion for model, entry in before.models.items()}
+    _need_same(text, result, file, {**pins, name: pin}, added=name)
+    return result
 
 
-def _end(node: yaml.Node) -> int:
-    """Where a node's own text ends: a block mapping's end mark lies beyond comments that follow it."""
-    if isinstance(node, yaml.MappingNode) and not node.flow_style and node.value:
-        return _end(node.value[-1][1])
-    return node.end_mark.index
+def _need_same(
+    text: str, result: str, file: str, pins: Mapping[str, PinRecord | None], *, added: str | None = None
+) -> None:
+    """Raise PromotionError unless `result` has these pins and otherwise says what `text` says (and `added`)."""
+    try:
+        after = parse(result, file=file)
+        same = _without_pins(result, added) == _without_pins(text)
+        same = same and {model: entry.champion for model, entry in after.models.items()} == dict(pins)
+    except PromotionError:
+        same = False
+    if not same:
+        what = f"the pin of {', '.join(pins)}" if added is None else f"the entry of {added}"
+        raise PromotionError(f"cannot write {what} without changing other lines; write it by hand", file=file)
 
 
-def _splice_one(text: str, model: str, pin: PinRecord | None) -> str:
-    entry, key, value = _find(text, model)
-    newline = "\r\n" if "\r\n" in text else "\n"
-    if entry.flow_style:
+def _without_pins(text: str, left_out: str | None = None) -> Any:
+    data = compose(text, FILE).data
+    models = {name: {**entry, "champion": None} for name, entry in data["models"].items() if name != left_out}
+    return {**data, "models": models}
+
+
+def _models(text: str, file: str) -> tuple[Node, Node]:
+    """The key and the value of `models` in a file that was parsed before."""
+    root = compose(text, file).root
+    found = None if root is None else root.get("models")
+    assert found is not None
+    return found
+
+
+def _end(node: Node) -> int:
+    """Where a node's own text ends: a block's end mark lies beyond comments that follow it."""
+    if node.items and not node.flow:
+        last = node.items[-1]
+        return _end(last[1] if isinstance(last, tuple) else last)
+    return int(node.end.index)
+
+
+def _newline(text: str) -> str:
+    return "\r\n" if "\r\n" in text else "\n"
+
+
+def _splice_one(text: str, entry: Node, pin: PinRecord | None) -> str:
+    found = entry.get("champion")
+    assert found is not None
+    key, value = found
+    if entry.flow:
         inside = "null" if pin is None else "{" + ", ".join(pin_lines(pin)) + "}"
-        return text[: value.start_mark.index] + inside + text[_end(value) :]
-    if pin is not None and isinstance(value, yaml.MappingNode) and not value.flow_style:
+        return text[: value.start.index] + inside + text[_end(value) :]
+    if pin is not None and value.mapping and not value.flow:
         patched = _patch_block(text, value, pin)
         if patched is not None:
             return patched
-    return _rewrite(text, key, value, pin, newline)
+    return _rewrite(text, key, value, pin)
 
 
-def _patch_block(text: str, value: yaml.MappingNode, pin: PinRecord) -> str | None:
+def _patch_block(text: str, value: Node, pin: PinRecord) -> str | None:
     """Replace the values of a block whose keys stay the same; None when the keys differ."""
     lines = dict(line.split(": ", 1) for line in pin_lines(pin))
-    if [key.value for key, _ in value.value] != list(lines):
+    pairs = value.mapping or []
+    if [key.text for key, _ in pairs] != list(lines):
         return None
-    for key, node in reversed(value.value):
-        text = text[: node.start_mark.index] + lines[key.value] + text[_end(node) :]
+    for key, node in reversed(pairs):
+        text = text[: node.start.index] + lines[key.text] + text[_end(node) :]
     return text
 
 
-def _rewrite(text: str, key: yaml.ScalarNode, value: yaml.Node, pin: PinRecord | None, newline: str) -> str:
+def _rewrite(text: str, key: Node, value: Node, pin: PinRecord | None) -> str:
     """Replace the whole value, keeping the comment on the key's line."""
-    colon = text.index(":", key.end_mark.index) + 1
-    start, end = value.start_mark.index, _end(value)
-    if isinstance(value, yaml.MappingNode) and not value.flow_style:
+    newline = _newline(text)
+    colon = text.index(":", key.end.index) + 1
+    start, end = value.start.index, _end(value)
+    if value.mapping and not value.flow:
         head_rest = text[colon : line_end(text, colon)]
         tail = text[line_end(text, end) :]
     elif end <= colon:  # an empty value
@@ -110,7 +164,7 @@ def _rewrite(text: str, key: yaml.ScalarNode, value: yaml.Node, pin: PinRecord |
     comment = f" {head_rest}" if head_rest.startswith("#") else ""
     if pin is None:
         return f"{text[:colon]} null{comment}{tail}"
-    indent = " " * (key.start_mark.column + 2)
+    indent = " " * (key.start.column + 2)
     block = "".join(f"{newline}{indent}{line}" for line in pin_lines(pin))
     return f"{text[:colon]}{comment}{block}{tail}"
 

@@ -100,8 +100,8 @@ def load(path: Path) -> Promotion:
     return parse(text, file=str(path))
 
 
-def parse(text: str, *, file: str = FILE) -> Promotion:
-    """Read promotion.yaml from its text; `file` is the name that errors use."""
+def parse(text: str, *, file: str = FILE, past: bool = False) -> Promotion:
+    """Read promotion.yaml from its text; `file` is the name that errors use. past: see `validated`."""
     tree = compose(text, file)
     if tree.root is None:
         raise PromotionError("empty; it needs `models:` with at least one model (or `models: {}`)", file=file, line=1)
@@ -109,7 +109,7 @@ def parse(text: str, *, file: str = FILE) -> Promotion:
     entries = (models[1].mapping if models is not None else None) or []
     others = [one for key, _ in entries for one in _unseen(tree, ("models", key.text))]
     others += [(loc, f"{_name(loc)} is empty; give it a value") for loc in empty(tree.root, free=_may_be_empty)]
-    made = validated(Promotion, tree, (), name=_name, others=others)
+    made = validated(Promotion, tree, (), name=_name, others=others, past=past)
     made._file = file
     for key, value in entries:
         _put(made.models[key.text], tree, key, value)
@@ -168,7 +168,7 @@ def _unseen(tree: Tree, loc: Loc) -> Iterator[Mistake]:
     measure = data.get("measure")
     slices = measure.get("slices", []) if isinstance(measure, dict) else None
     known = [str(one) for one in slices] if isinstance(slices, list) else None
-    for part in ("gate", "warn", "challenge"):
+    for part in PARTS[1:]:
         rules = data.get(part)
         for name in rules if isinstance(rules, dict) and known is not None else ():
             match = RULE.fullmatch(name)

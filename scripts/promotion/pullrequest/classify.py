@@ -7,8 +7,8 @@ from promotion.champion.pins import PinHistory
 from promotion.config.model_yaml import LOCK, lock_digest, training_key
 from promotion.config.pin import PinRecord
 from promotion.config.policy import FILE
-from promotion.config.promotion_yaml import Promotion, parse
-from promotion.errors import PromotionError
+from promotion.config.promotion_yaml import Promotion
+from promotion.git.promotion_at import promotion_at
 from promotion.git.repo import Repo
 from promotion.git.tree import folder_at, folders_in
 from promotion.pullrequest.changed import changed
@@ -25,12 +25,7 @@ def classify(repo: Repo, registry: Registry, *, base: str, merge: str, head: str
 
     only: plan this model alone, and judge it even where nothing differs from the base.
     """
-    text = repo.file_at(merge, FILE)
-    if text is None:
-        raise PromotionError("missing in the merge result; every checkout needs one (see the README)", file=FILE)
-    after = parse(text)
-    before_text = repo.file_at(base, FILE)
-    before = parse(before_text, file=f"{FILE} of the base") if before_text is not None else Promotion(models={})
+    after, before = promotion_at(repo, merge), promotion_at(repo, base, base=True)
     lock = lock_digest(repo.file_at(merge, LOCK))
     history = PinHistory(repo, base)
     odd = odd_paths(repo, base, merge)

@@ -4,9 +4,9 @@ from collections.abc import Mapping
 
 from promotion.config.pin import PinRecord
 from promotion.config.policy import FILE
-from promotion.config.promotion_yaml import parse
 from promotion.errors import PromotionError
 from promotion.git.commits import fetch_branch
+from promotion.git.promotion_at import promotion_at
 from promotion.git.repo import Repo
 from promotion.git.tree import folder_at
 from promotion.pullrequest.situation import Situation
@@ -49,7 +49,7 @@ def moved(repo: Repo, plan: Plan, *, head_ref: str, base_ref: str) -> str | None
             "decides"
         )
     base = tip(repo, base_ref)
-    blocked = base_moved(repo.file_at(plan.base, FILE), repo.file_at(base, FILE), tuple(touched))
+    blocked = base_moved(repo, plan.base, base, tuple(touched))
     if blocked is not None or base == plan.base:
         return blocked
     expected = {name: item.pin for name, item in touched.items()}
@@ -65,11 +65,11 @@ def tip(repo: Repo, branch: str) -> str:
     return found
 
 
-def base_moved(before: str | None, now: str | None, models: tuple[str, ...]) -> str | None:
-    """Say why a judgement against promotion.yaml `before` no longer holds against `now`; None where it does."""
+def base_moved(repo: Repo, before: str, now: str, models: tuple[str, ...]) -> str | None:
+    """Say why a judgement against the base `before` no longer holds against `now`; None where it does."""
     if before == now:
         return None
-    old, new = (({} if text is None else parse(text).models) for text in (before, now))
+    old, new = (promotion_at(repo, commit, base=True).models for commit in (before, now))
     for model in models:
         was, entry = old.get(model), new.get(model)
         if (was is None) != (entry is None):
@@ -95,7 +95,7 @@ def unmergeable(
     tree = repo.merged(base, commit)
     if tree is None:
         return f"the branch would conflict with the base; {UPDATE}"
-    merged = parse(repo.file_at(tree, FILE) or "").models
+    merged = promotion_at(repo, tree).models
     for model, pin in pins.items():
         entry = merged.get(model)
         if (None if entry is None else entry.champion) != pin:

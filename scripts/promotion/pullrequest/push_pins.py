@@ -7,6 +7,7 @@ from promotion.config.pin import PinRecord
 from promotion.config.policy import FILE
 from promotion.errors import PromotionError
 from promotion.git.commits import Change, commit_on, push
+from promotion.git.promotion_at import promotion_text
 from promotion.git.repo import Repo
 from promotion.pullrequest.moved import base_moved, tip, unmergeable
 from promotion.records import Plan, Record
@@ -28,7 +29,7 @@ def push_pins(
     and has its tree, so the pull request is green as soon as it is there.
     """
     base = tip(repo, base_ref)
-    blocked = base_moved(repo.file_at(plan.base, FILE), repo.file_at(base, FILE), tuple(pins))
+    blocked = base_moved(repo, plan.base, base, tuple(pins))
     if blocked is not None:
         return Pushed(blocked=blocked)
     commit = pin_commit(repo, plan.head, pins, f"Pin {_named(pins)} (#{number})")
@@ -60,5 +61,5 @@ def _named(pins: Mapping[str, PinRecord]) -> str:
 
 def pin_commit(repo: Repo, head: str, pins: Mapping[str, PinRecord], message: str) -> str:
     """Return a new commit on `head`, on no branch, whose promotion.yaml has the pins; nothing is checked out."""
-    text = splice(repo.file_at(head, FILE) or "", dict(pins))
+    text = splice(promotion_text(repo, head), dict(pins))
     return commit_on(repo, head, Change(files={FILE: text}), message)

@@ -53,7 +53,7 @@ def check_evidence(
     try:
         found = read_evidence(registry, version.run_id, pin.evidence)
     except PromotionError as error:
-        return [f"{who}: {error}"]
+        return [f"{who}: {error.brief}"]
     if found is None:
         return [f"{who}: the evidence {pin.evidence[:19]} is not kept with its run"]
     return judge_evidence(who, pin, found, model=model, champion=champion, policy_digest=policy_digest)

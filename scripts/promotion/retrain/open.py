@@ -11,8 +11,10 @@ from promotion.champion.rollback import last_change_is_rollback
 from promotion.config.model_yaml import Windows, move_as_of, newest_as_of, parse_spec, read_as_of, windows
 from promotion.config.policy import FILE
 from promotion.config.promotion_yaml import Entry, parse
+from promotion.config.strict import read_text
 from promotion.errors import PromotionError
 from promotion.git.commits import Change, commit_on, fetch_branch, push
+from promotion.git.promotion_at import promotion_at, promotion_text
 from promotion.git.repo import Repo, pull_request
 from promotion.git.tree import folders_in
 from promotion.github.client import PullRequest
@@ -131,15 +133,15 @@ def _edit(repo: Repo, base: str, model: str) -> str | None:
 
 def _entry(repo: Repo, base: str, model: str, *, edited: bool) -> tuple[Entry, str | None]:
     """Return the model's entry, and promotion.yaml's text where the pull request brings a new model's entry."""
-    text = repo.file_at(base, FILE)
-    models = {} if text is None else parse(text).models
+    models = promotion_at(repo, base, base=True).models
     if model in models:
         return models[model], None
     path = Path(repo.root) / FILE
-    own = parse(path.read_bytes().decode("utf-8"), file=str(path)).models if edited and path.is_file() else {}
+    text = read_text(path, missing="every repository needs one") if edited and path.is_file() else None
+    own = {} if text is None else parse(text, file=str(path)).models
     if model not in own:
         raise PromotionError(f"no entry for the model `{model}`; add one (see models/README.md)", file=FILE)
-    return own[model], path.read_bytes().decode("utf-8")
+    return own[model], text
 
 
 def _known(model: str, as_of: date, entry: Entry, today: date) -> None:
@@ -264,7 +266,7 @@ def moves_only_as_of(repo: Repo, tip: str, base: str, model: str) -> bool:
     before, after = repo.file_at(older, path), repo.file_at(tip, path)
     if before is None or after is None or move_as_of(before, read_as_of(after, path), path) != after:
         return False
-    return without_pins(repo.file_at(older, FILE) or "") == without_pins(repo.file_at(tip, FILE) or "")
+    return without_pins(promotion_text(repo, older)) == without_pins(promotion_text(repo, tip))
 
 
 def _same(repo: Repo, tip: str, change: Change) -> bool:

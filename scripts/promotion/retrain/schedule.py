@@ -10,12 +10,13 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 
 from promotion.champion.pins import PinHistory
-from promotion.champion.rollback import last_change_is_rollback, promotion_text
+from promotion.champion.rollback import last_change_is_rollback
 from promotion.config.model_yaml import as_date, newest_as_of, read_as_of
 from promotion.config.policy import FILE
-from promotion.config.promotion_yaml import Entry, parse
+from promotion.config.promotion_yaml import Entry
 from promotion.errors import PromotionError
 from promotion.git.commits import fetch_branch, remote_branches
+from promotion.git.promotion_at import promotion_at
 from promotion.git.repo import Repo
 from promotion.github.client import BOT, GitHub
 from promotion.github.pulls import Host, own_pull
@@ -76,7 +77,7 @@ def run_schedule(
     A pull request that was opened with the workflow's own token starts no run by itself, so its run is
     dispatched. One model's failure does not stop the others.
     """
-    models = parse(promotion_text(repo, base)).models
+    models = promotion_at(repo, base).models
     unknown = sorted(set(only) - set(models))
     if unknown:
         known = ", ".join(sorted(models)) or "none"
@@ -89,7 +90,7 @@ def run_schedule(
             say(f"{name}: {_one(opener, name, models[name])}")
         except PromotionError as error:
             good = False
-            say(f"{name}: FAILED: {error}")
+            say(f"{name}: FAILED: {error.brief}")
     return good
 
 

@@ -16,6 +16,7 @@ from promotion.config.policy import FILE
 from promotion.config.promotion_yaml import parse
 from promotion.errors import PromotionError
 from promotion.git.commits import default_branch, fetch_branch, identity, push
+from promotion.git.promotion_at import promotion_text
 from promotion.git.repo import Repo
 from promotion.github.pulls import Host, own_pull
 from promotion.text.escape import clean
@@ -116,7 +117,7 @@ def _merge(there: Repo, tip: str, base: str, base_name: str) -> tuple[str, tuple
     yielded: tuple[str, ...] = ()
     if conflicts:
         older = there.git("merge-base", tip, base).split()[0]
-        text, yielded = base_pins(*(there.file_at(commit, FILE) or "" for commit in (older, tip, base)))
+        text, yielded = base_pins(*(promotion_text(there, commit) for commit in (older, tip, base)))
         (there.path / FILE).write_bytes(text.encode("utf-8", "surrogateescape"))
         there.git("add", "--", FILE)
         message += f"\n\nThe pin of {', '.join(yielded)} is {base_name}'s: the candidate has to challenge it."

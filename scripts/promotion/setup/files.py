@@ -1,12 +1,15 @@
 """The files that init.py puts into a repository: what is there already is merged where that is safe, else left."""
 
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from promotion.config.edit import add_entry
 from promotion.config.policy import FILE
 from promotion.config.promotion_yaml import parse
+from promotion.config.strict import read_text
 from promotion.errors import PromotionError
 from promotion.git.repo import Repo
 from promotion.setup.table import COPIED_BYTES, Spans, Table, Task
@@ -122,33 +125,23 @@ def _new(to: Newcomer, path: str, text: str) -> Change:
 
 
 def _promotion(to: Newcomer, entry: str) -> Change:
-    """promotion.yaml with the model's entry: a new file, or the entry at the end of one that is valid."""
+    """promotion.yaml with the model's entry: a new file, or the entry below the others of one that is valid."""
     path, there = to.path(FILE), to.top / to.path(FILE)
     if not there.exists():
         text = f"# Policy and state: what is measured, the gate, the challenge, who is champion.\nmodels:\n{entry}"
         parse(text, file=path)
         return Change(path, "new", text.encode())
-    text = there.read_text(encoding="utf-8", errors="strict")
     try:
+        text = read_text(there, missing="make it a plain file")
         known = parse(text, file=path)
     except PromotionError as error:
         raise PromotionError(
-            f"there is a promotion.yaml already, and it is not one of this project ({error}); nothing was written"
+            f"there is a promotion.yaml already, and it is not one of this project ({error.brief}); nothing was written"
         ) from None
     if to.name in known.models:
         return Change(path, "same")
-    joined = text.rstrip("\n") + "\n" + entry
-    try:
-        both = parse(joined, file=path)
-    except PromotionError:
-        both = None
-    if both is None or both.models.keys() != known.models.keys() | {to.name}:
-        raise PromotionError(
-            f"the entry of {to.name} cannot be put at the end without changing other lines; put it in by hand, "
-            f"below `models:`:\n{entry}",
-            file=path,
-        )
-    return Change(path, "merged", joined.encode())
+    merged = add_entry(text, to.name, textwrap.dedent(entry).splitlines(), None, file=path)
+    return Change(path, "merged", merged.encode())
 
 
 def _lines(to: Newcomer, path: str, wanted: Sequence[str]) -> Change:
