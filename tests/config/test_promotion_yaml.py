@@ -7,7 +7,8 @@ import jsonschema
 import pytest
 import yaml
 from promotion.config.pin import Override
-from promotion.config.promotion_yaml import load, parse
+from promotion.config.policy import Policy
+from promotion.config.promotion_yaml import load, model_entry, parse
 from promotion.errors import PromotionError
 
 from tests.support.policies import policy_from_raw
@@ -99,6 +100,65 @@ def test_a_mistake_is_one_sentence_with_its_line(old: str, new: str, line: int, 
         assert list(jsonschema.Draft202012Validator(SCHEMA).iter_errors(yaml.safe_load(text)))
 
 
+def test_all_mistakes_of_a_file_are_told_in_one_run() -> None:
+    """Each has its line and its sentence, in the file's order; a misspelt key is one mistake, not two."""
+    text = GOOD.replace("      test_days: 7\n      delay_days: 7\n", "      test_days: x\n      delay_dais: 7\n")
+    text = text.replace("looks: 5", "looks: 0").replace('      f1: "> 0.20"', '      f1 by hour: "> 0.20"')
+    text = text.replace("version: 3", "version: 0").replace("      digest: sha256:" + "a" * 64 + "\n", "")
+    text += "  other:\n    gate: {f1: '> 0'}\n    champion: null\n"
+
+    with pytest.raises(PromotionError) as caught:
+        parse(text)
+
+    assert str(caught.value).splitlines() == [
+        "promotion.yaml:4: `test_days` must be a whole number between 1 and 3660, not `x`",
+        "promotion.yaml:5: unknown key `delay_dais` in `measure`; did you mean `delay_days`?",
+        "promotion.yaml:11: `hour` is not one of measure.slices; known: weekend",
+        "promotion.yaml:14: `looks` must be a whole number between 1 and 1000, not 0",
+        "promotion.yaml:18: `champion` lacks the key `digest`",
+        "promotion.yaml:18: `version` must be a whole number of 1 or more, not 0",
+        "promotion.yaml:22: `other` lacks the keys `measure`, `challenge`",
+    ]
+    assert [one.line for one in caught.value.each] == [4, 5, 11, 14, 18, 18, 22]
+
+
+def test_hundreds_of_mistakes_are_cut() -> None:
+    """A file of another kind does not fill the log."""
+    with pytest.raises(PromotionError) as caught:
+        parse("models:\n" + "".join(f"  m{number}: {{}}\n" for number in range(300)))
+
+    assert len(caught.value.each) == 51
+    assert str(caught.value).endswith("promotion.yaml:52: and 250 more from here on; mend these first")
+
+
+SMALLEST = """\
+models:
+  fraud-detector:
+    measure: {test_days: 7, delay_days: 7}
+    gate: {f1: "> 0.20"}
+    challenge: {f1: superior}
+    champion: null
+"""
+
+
+def test_the_smallest_file_has_six_lines_and_these_defaults() -> None:
+    """What everybody sets alike need not be said. A default never changes: pins were won under it, and their
+    policies' digests would not show the change."""
+    entry = parse(SMALLEST).models["fraud-detector"]
+    challenge, measure = entry.policy.challenge, entry.policy.measure
+
+    assert (challenge.confidence, challenge.looks, challenge.worthwhile, challenge.confirm) == (0.95, 5, None, None)
+    assert (measure.daily_reviews, measure.dollars, measure.cluster, measure.slices) == (100, {}, (), ())
+    assert (entry.drift, entry.freeze, entry.renamed_from, entry.policy.warn) == ("report", None, None, ())
+    jsonschema.validate(yaml.safe_load(SMALLEST), SCHEMA)
+
+
+def test_the_label_delay_has_no_default() -> None:
+    """Nobody can know it but who labels."""
+    with pytest.raises(PromotionError, match=r":3: `measure` lacks the key `delay_days`"):
+        parse(SMALLEST.replace(", delay_days: 7", ""))
+
+
 def test_what_is_good_passes_loader_and_schema() -> None:
     """The file that ships, and one with every key, are good to both."""
     full = GOOD.replace("    champion:\n", "    freeze: year end\n    drift: repair\n    champion:\n")
@@ -155,14 +215,78 @@ def test_the_policys_digest_ignores_layout_and_the_pin_but_not_the_order_of_rule
     assert other(rules, swapped) != digest
 
 
+DIGESTS = [  # as the release before this schema computed them: the pins of that day verify
+    (GOOD, "sha256:6f16395c7c4a77a26c17d187689add00a7ed5a36c93b47e6a69554bd043ab5fd"),
+    (
+        """\
+models:
+  a:
+    measure: {test_days: 0x7, delay_days: 0, daily_reviews: 1_0, slices: [b, a],
+              metrics: {zz: {better: lower, formula: 'a/b', unit: m}}, dollars: {review: .5, caught: x}}
+    gate: {"f1 by a=x y": ">  1e3", zz: "<= 1_0.5"}
+    challenge: {zz: superior, looks: 3, "f1 by b": {not_worse_than: 5.5%}, confidence: 9.5e-1, worthwhile: 1}
+    champion: {version: 1, adopted: yes}
+""",
+        "sha256:b142dc077f1be5e6f8bda7ca4dfc69f4f2d2b72d2b71a03987134c2e926d6e57",
+    ),
+]
+
+
+@pytest.mark.parametrize(("text", "digest"), DIGESTS, ids=["plain", "odd"])
+def test_a_policys_digest_never_changes(text: str, digest: str) -> None:
+    """It is over what the file says, in its order: no default, no later key, no reading of numbers moves it."""
+    (entry,) = parse(text).models.values()
+
+    assert entry.policy.digest == digest
+
+
+def test_what_a_default_says_is_not_in_the_digest() -> None:
+    """A file that spells a default out is another text, so another digest, and the same judgement."""
+    spelled = SMALLEST.replace("{f1: superior}", "{confidence: 0.95, looks: 5, f1: superior}")
+    short, long = (parse(text).models["fraud-detector"].policy for text in (SMALLEST, spelled))
+
+    assert short.digest != long.digest
+    assert short.challenge == long.challenge
+
+
+def test_an_old_commit_is_read_by_the_style_of_its_day() -> None:
+    """Anchors, octal numbers and a byte order mark were read once: the pins that were won under them verify."""
+    old = "\ufeff" + GOOD.replace("looks: 5", "looks: 010").replace("[customer_id]", "&c [customer_id]")
+    old = old.replace("slices: [weekend]", "slices: *c")
+    entry = model_entry(old, "fraud-detector")
+
+    assert entry is not None
+    assert entry.policy.challenge.looks == 8
+    assert entry.policy.raw["measure"]["slices"] == ["customer_id"]
+    assert parse(old, past=True).models["fraud-detector"].policy.digest == entry.policy.digest
+    with pytest.raises(PromotionError) as caught:
+        parse(old)
+    assert [one.line for one in caught.value.each] == [1, 7, 8, 14]
+
+
+def test_a_model_entry_is_read_alone() -> None:
+    """Whatever the rest of an old file says, one model's entry is read; its own mistakes are told."""
+    text = GOOD + "  broken:\n    colour: red\n    colour: red\ncolour: red\n"
+
+    assert model_entry(text, "ghost") is None
+    entry = model_entry(text, "fraud-detector")
+    assert entry is not None
+    assert (entry.line, entry.champion_line) == (2, 18)
+    with pytest.raises(PromotionError, match="unknown key `colour` in `broken`"):
+        model_entry(text, "broken")
+
+
 def test_a_policy_survives_its_plain_form() -> None:
     """A policy that travels in a record as plain data is the same policy when it is read back."""
     policy = parse(SHIPPED).models["fraud-detector"].policy
 
-    again = policy_from_raw("fraud-detector", json.loads(json.dumps(policy.raw)), file="plan.json")
+    again = Policy.model_validate_json(json.dumps(policy.raw))
 
-    assert again.digest == policy.digest
-    assert [str(rule.target) for rule in again.challenge.rules] == [str(r.target) for r in policy.challenge.rules]
+    assert (again, again.digest) == (policy, policy.digest)
+    assert json.dumps(again.model_dump(mode="json")) == json.dumps(policy.raw)
+    assert again.challenge.rules == policy.challenge.rules
+    assert again.line_of(again.gate[0]) is None
+    assert policy.line_of(policy.gate[0]) == 14
 
 
 def test_what_a_models_files_may_be_is_policy_and_said_for_all_or_for_one() -> None:

@@ -149,6 +149,6 @@ def went_back(changes: Sequence[PinChange]) -> bool:
         return last.before is not None
     first: dict[tuple[int, str | None] | None, int] = {}
     for age, change in enumerate(reversed(changes[1:])):
-        first.setdefault(change.after and change.after.identity, age)
+        first.setdefault(None if change.after is None else change.after.identity, age)
     before, after = first.get(last.before.identity), first.get(last.after.identity)
     return before is not None and after is not None and after < before

@@ -4,13 +4,14 @@ What a key must be is read from the JSON schema, so that a limit is written once
 """
 
 import difflib
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
 from promotion.config.sections import editor_schema
-from promotion.config.strict import Loc, Node, Tree, suggestion
+from promotion.config.strict import Loc, Node, Tree, resolved, suggestion
 from promotion.errors import PromotionError
 from promotion.text.escape import clean
 
@@ -27,37 +28,35 @@ def validated(
 ) -> M:
     """Return the value at `root` of a tree as `model`; raise PromotionError with every mistake of it, by line.
 
-    name: how a sentence calls a place. others: mistakes that no schema can see; of one place they count first.
+    name: how a sentence calls a place. others: mistakes that no schema can see, of places that it accepts.
     past: the text is of an old commit, which followed the style of its day, and only what lies at `root` matters.
     """
-    value = tree.node(root)
-    found, result = list(others), None
+    value, told, result = tree.node(root), [], None
     try:
         result = model.model_validate(None if value is None else value.data)
     except ValidationError as error:
-        said = {loc for loc, _ in found}
-        found += [one for one in _Teller(tree, editor_schema(model), root, name).all(error) if one[0] not in said]
+        told = _Teller(tree, editor_schema(model), root, name).all(error)
+    said = {loc for loc, _ in told}
+    told += [one for one in others if one[0] not in said]
     own = [*tree.problems, *(() if past else tree.style)]
     if past and value is not None:
         own = [one for one in own if value.start.index <= one[0] <= value.end.index]
     taken = {tree.line(index) for index, _ in own}  # what YAML itself is unsure of, the schema cannot judge
-    told = [(_index(tree, loc), sentence) for loc, sentence in _merged(found, name)]
-    own += [one for one in told if tree.line(one[0]) not in taken]
+    placed = [(_index(tree, loc), sentence) for loc, sentence in _merged(told, name)]
+    own += [one for one in placed if tree.line(one[0]) not in taken]
     if own or result is None:
         raise _error(tree, sorted(dict.fromkeys(own), key=lambda one: one[0]))
     return result
 
 
 def empty(node: Node | None, loc: Loc = (), *, free: Callable[[Loc], bool]) -> Iterator[Loc]:
-    """Where a value is missing in the node at `loc`; `free` says which places, with all below them, may be empty."""
+    """Where a value is missing in the node at `loc`; `free` says which places may be empty."""
     for key, value in (node.mapping if node is not None else None) or ():
         here = (*loc, key.text)
-        if free(here):
-            continue
-        if value.items is None and value.data is None:
-            yield here
-        elif value.mapping is not None:
+        if value.mapping is not None:
             yield from empty(value, here, free=free)
+        elif value.items is None and value.data is None and not free(here):
+            yield here
 
 
 def _error(tree: Tree, mistakes: list[tuple[int, str]]) -> PromotionError:
@@ -126,7 +125,7 @@ class _Teller:
 
     def hint(self, error: Any, inner: Loc) -> str:
         """What was meant, where the validator has words for it: the value, or the key among its neighbours."""
-        words = error["ctx"]["words"]
+        words = () if isinstance(error["input"], dict | list) else error["ctx"]["words"]
         close = words and (_close(error["input"], words) or _close(inner[-1], self.keys(inner[:-1])))
         return f"; did you mean `{close[0]}`?" if close else ""
 
@@ -141,15 +140,13 @@ class _Teller:
         found = f", not `{shown}`" if isinstance(node.data, str) else f", not {shown}"
         if "enum" in expected:
             return found + suggestion(node.text, map(str, expected["enum"]))
-        if expected.get("type") in ("integer", "number") and isinstance(node.data, str):
-            try:
-                value = float(node.text)
-            except ValueError:
-                return found
-            if not node.plain:
-                return f"{found} in quotes"
-            if len(node.text) < 20 and abs(value) < 1e15:  # 1e3 is text to YAML
-                return f"{found}; write {int(value) if value == int(value) else value}"
+        if not node.plain and not isinstance(resolved(node.text)[0], str):
+            return f"{found} in quotes"
+        if expected.get("title") == "text" and not isinstance(node.data, str):
+            return f"{found}; put text in quotes"
+        number = re.fullmatch(r"[-+]?[0-9]{1,9}(\.[0-9]{1,9})?[eE]\+?[0-9]", node.text)
+        if expected.get("type") in ("integer", "number") and number:  # 1e3 is text to YAML
+            return f"{found}; write {float(node.text):.15g}"
         return found
 
 

@@ -170,6 +170,12 @@ def _bound(text: Any) -> tuple[str, float]:
     return op, bound
 
 
+def _floors(found: dict[str, tuple[str, float]]) -> tuple[Floor, ...]:
+    if not found:
+        raise says("has no floor, so everything would pass; give at least one")
+    return tuple(Floor(Target.read(name), *bound) for name, bound in found.items())
+
+
 RuleName = Annotated[str, AfterValidator(_rule_name)]
 Bound = Annotated[
     tuple[str, float],
@@ -179,8 +185,8 @@ Bound = Annotated[
 Gate = Annotated[
     tuple[Floor, ...],
     Mapped(
-        Annotated[dict[RuleName, Bound], Field(min_length=1)],
-        lambda made, raw: tuple(Floor(Target.read(name), *bound) for name, bound in made.items()),
+        Annotated[dict[RuleName, Bound], Field(json_schema_extra={"minProperties": 1})],
+        lambda made, raw: _floors(made),
     ),
 ]
 

@@ -108,7 +108,10 @@ def parse(text: str, *, file: str = FILE, past: bool = False) -> Promotion:
     models = tree.root.get("models")
     entries = (models[1].mapping if models is not None else None) or []
     others = [one for key, _ in entries for one in _unseen(tree, ("models", key.text))]
-    others += [(loc, f"{_name(loc)} is empty; give it a value") for loc in empty(tree.root, free=_may_be_empty)]
+    others += [
+        (loc, f"{_name(loc)} is empty; give it a value")
+        for loc in empty(tree.root, free=lambda loc: loc[2:] == ("champion",))
+    ]
     made = validated(Promotion, tree, (), name=_name, others=others, past=past)
     made._file = file
     for key, value in entries:
@@ -149,10 +152,6 @@ def _put(entry: Entry, tree: Tree, key: Node, value: Node) -> None:
     entry._for_all = {name: tuple(map(str, data)) for name, data in values.items() if isinstance(data, list)}
 
 
-def _may_be_empty(loc: Loc) -> bool:
-    return loc[2:] == ("champion",) or loc in (("models",),)
-
-
 def _name(loc: Loc) -> str:
     """How a sentence calls a place: without the model's name, and without the part of the entry that it is in."""
     inner = loc[2:] if loc[:1] == ("models",) and len(loc) > 2 else loc[1:] if loc[:1] == ("models",) else loc
@@ -175,11 +174,7 @@ def _unseen(tree: Tree, loc: Loc) -> Iterator[Mistake]:
             if match is not None and match[2] is not None and match[2] not in (known or ()):
                 hint = suggestion(match[2], known or ())
                 yield (*loc, part, name, KEY), f"`{clean(match[2], 60)}` is not one of measure.slices{hint}"
-    gate, challenge = data.get("gate"), data.get("challenge")
-    if gate == {}:
-        yield (*loc, "gate"), "`gate` has no floor, so everything would pass; give at least one"
-    if data.get("warn") == {}:
-        yield (*loc, "warn"), "`warn` has no floor; give one, or leave it out"
+    challenge = data.get("challenge")
     if isinstance(challenge, dict) and not set(challenge) - set(SETTINGS):
         yield (*loc, "challenge"), "`challenge` has no rule, so everything would win; give at least one"
     pin = data.get("champion")

@@ -147,7 +147,7 @@ def _check_characters(tree: Tree) -> None:
         return
     char = found[0]
     if text.startswith(("\udcff\udcfe", "\udcfe\udcff", "\0")) or text[1:2] == "\0":
-        raise tree.error("saved as UTF-16; save it as UTF-8")
+        raise tree.error("saved as UTF-16 or UTF-32; save it as UTF-8")
     if "\udc80" <= char <= "\udcff":
         raise tree.error(f"not UTF-8 (byte 0x{ord(char) - 0xDC00:02x}); save it as UTF-8", found.start())
     name = "a NUL byte" if char == "\0" else f"the control character U+{ord(char):04X}"
@@ -159,11 +159,13 @@ def _syntax_error(tree: Tree, error: yaml.YAMLError) -> PromotionError:
     problem = getattr(error, "problem", None) or str(error)
     index = 0 if mark is None else mark.index
     line = tree.line(min(index, max(len(tree.text) - 1, 0)))
-    lines = BREAK.split(tree.text)
-    said = f"not valid YAML: {clean(problem, 150)}"
-    if re.match(r" *\t", lines[line - 1]):
+    context = getattr(error, "context_mark", None)
+    first = line if context is None else tree.line(context.index)
+    said = f"not valid YAML: {clean(problem, 150)}" + (f" (it began on line {first})" if first != line else "")
+    here = BREAK.split(tree.text)[line - 1]
+    if re.match(r" *\t", here):
         said = "indented with a tab; YAML indents with spaces"
-    elif "\t" in lines[line - 1] and "cannot start any token" in problem:
+    elif "\t" in here and "cannot start any token" in problem:
         said = "not valid YAML: a tab where it cannot be; use spaces"
     return PromotionError(said, file=tree.file, line=line)
 
