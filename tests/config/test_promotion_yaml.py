@@ -266,7 +266,7 @@ def test_an_old_commit_is_read_by_the_style_of_its_day() -> None:
 
 def test_a_model_entry_is_read_alone() -> None:
     """Whatever the rest of an old file says, one model's entry is read; its own mistakes are told."""
-    text = GOOD + "  broken:\n    colour: red\n    colour: red\ncolour: red\n"
+    text = GOOD + "  broken: {colour: red}\n  twice: {a: 1, a: 2}\ncolour: red\n"
 
     assert model_entry(text, "ghost") is None
     entry = model_entry(text, "fraud-detector")
@@ -286,7 +286,7 @@ def test_a_policy_survives_its_plain_form() -> None:
     assert json.dumps(again.model_dump(mode="json")) == json.dumps(policy.raw)
     assert again.challenge.rules == policy.challenge.rules
     assert again.line_of(again.gate[0]) is None
-    assert policy.line_of(policy.gate[0]) == 14
+    assert policy.line_of(policy.gate[0]) == 19
 
 
 def test_what_a_models_files_may_be_is_policy_and_said_for_all_or_for_one() -> None:
