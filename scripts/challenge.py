@@ -32,16 +32,14 @@ from promotion.sandbox.mlmodel import Column, inputs_of
 
 def challenge(plan: ModelPlan, whole: Plan, files: ModelWork, registry: Registry, *, record: bool = True) -> Evaluation:
     """Judge one candidate against the champion; write evaluation.json and, with `record`, keep it as evidence."""
-    from promotion.judgement.judge import judge
-    from promotion.judgement.table import open_scores
+    from promotion.judgement.judge import Case, judge
 
     believed = check_incoming(plan, whole, files, trained_before=plan.run_id is not None)
     candidate, info, policy = believed.candidate, believed.info, believed.policy
     gated = Gate.read(files.gate)
-    champion, extra = _champion(plan, files, believed)
-    result = judge(
-        open_scores(files.scores, policy),
-        policy,
+    champion, pair = _champion(plan, files, believed)
+    case = Case(
+        gate=gated.rules,
         candidate=Side(
             source_tree=candidate.source_tree,
             digest=candidate.digest,
@@ -49,12 +47,12 @@ def challenge(plan: ModelPlan, whole: Plan, files: ModelWork, registry: Registry
             labels_known_by=candidate.labels_known_by,
         ),
         champion=champion,
-        gate=gated.rules,
-        extra_rules=extra,
+        pair=pair,
         looks=gated.looks,
         notes=_notes(plan, files, believed, registry),
         fresh_from=_fresh_from(plan, info, policy, registry),
     )
+    result = judge(believed.scores, policy, case)
     result.write(files.evaluation)
     if record and gated.run_id is not None:
         _keep(plan, result, gated, registry)

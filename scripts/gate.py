@@ -19,7 +19,6 @@ from promotion.registry.looks import count_in, look_tag
 def gate(plan: ModelPlan, whole: Plan, files: ModelWork, registry: Registry, *, record: bool = True) -> Gate:
     """Judge the floors of one candidate and, with `record`, log and register it; return and write gate.json."""
     from promotion.judgement.judge import floors
-    from promotion.judgement.table import open_scores
 
     believed = check_incoming(plan, whole, files, trained_before=plan.run_id is not None)
     candidate, info, policy = believed.candidate, believed.info, believed.policy
@@ -32,7 +31,7 @@ def gate(plan: ModelPlan, whole: Plan, files: ModelWork, registry: Registry, *, 
         last=info.last,
         allowed=policy.challenge.looks,
     )
-    rules = floors(open_scores(files.scores, policy), policy, looks_allowed=policy.challenge.looks)
+    rules = floors(believed.scores, policy, looks_allowed=policy.challenge.looks)
     passed = bool(rules) and all(rule.ok is True for rule in rules)
     reason = "; ".join(rule.reason for rule in rules if rule.ok is not True) or "every floor is passed"
     run_id, version = plan.run_id, plan.version

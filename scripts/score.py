@@ -108,7 +108,9 @@ def _describe(
 ) -> ScoresInfo:
     from promotion.judgement.table import open_scores, predictions_digest, test_digest
 
-    scores = open_scores(files.scores, plan.judged_by)
+    names = [f"{first + timedelta(days=offset)}" for offset in range(days)]
+    empty = tuple(day for day in names if not (files.scores / f"part-{day}.parquet").is_file())  # declared by data.py
+    scores = open_scores(files.scores, plan.judged_by, empty=empty)
     candidate, champion = answered["candidate"], answered.get("champion")
     return ScoresInfo(
         model=plan.model,
@@ -124,6 +126,7 @@ def _describe(
         candidate_digest=candidate.digest,
         champion_digest=None if champion is None else champion.digest,
         changes=changes,
+        empty_days=empty or None,
         latency_ms={f"{side}.{name}": value for side in answered for name, value in answered[side].latency_ms.items()},
     )
 

@@ -302,7 +302,7 @@ def test_applies_the_tip_of_origin(champion_and_better_candidate: World, tmp_pat
     ("prepare", "saying"),
     [
         ("no_repository", "is not a git checkout"),
-        ("no_file", "promotion.yaml: missing at commit"),
+        ("no_file", "promotion.yaml: missing at "),
         ("unknown_commit", "unknown commit deadbeef"),
         ("shallow", "this clone is shallow"),
         ("no_branch", "has no branch `main`"),

@@ -46,11 +46,17 @@ class Record(Frozen):
         return sha256_text(self.text())
 
     def write(self, path: Path) -> Path:
-        """Write the record to `path`, through a temporary file so that a reader never sees half of it."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(path.name + ".part")
-        temporary.write_text(self.text(), encoding="utf-8")
-        temporary.replace(path)
+        """Write the record to `path`, through a temporary file so that a reader never sees half of it.
+
+        Raise PromotionError where nothing can be written there.
+        """
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            temporary = path.with_name(path.name + ".part")
+            temporary.write_text(self.text(), encoding="utf-8")
+            temporary.replace(path)
+        except OSError as error:
+            raise PromotionError(f"cannot be written ({error.strerror or error})", file=path) from None
         return path
 
     @classmethod
@@ -134,12 +140,40 @@ Verdict = Literal["REJECTED", "PROMOTE", "KEEP", "INCONCLUSIVE", "FIRST", "SAME"
 WINNING: frozenset[str] = frozenset({"PROMOTE", "FIRST", "SAME"})
 
 
+class Assumptions(Frozen):
+    """What the claim of a challenge rule rests on (`judgement/support.py` says why each matters).
+
+    clusters: those with anything in them, in the rule's own slice. differing: those where the models' sums differ.
+    counted: those that a rate is over, such as clusters with positives. skew, expected_skew: of the sum over
+    clusters, as seen and as what is at stake lets expect it; below -0.2 few large losses, above 0.2 few large gains
+    pull at it. largest_share: of the largest cluster in the sizes of all differences. without_largest: the
+    difference without it. unseen: the largest loss (gain, where the candidate is worse), beyond those seen, that
+    is still compatible: unseen_rate of each of the unseen_clusters largest stakes. exact: the interval's end is
+    this bound, because the replicates cannot be taken at their word. extreme: an end is the most extreme replicate.
+    """
+
+    clusters: int
+    differing: int
+    counted: int | None = added()
+    skew: float | None = added()
+    expected_skew: float | None = added()
+    largest_share: float | None = added()
+    without_largest: float | None = added()
+    unseen: float | None = added()
+    unseen_rate: float | None = added()
+    unseen_clusters: int | None = added()
+    exact: bool | None = added()
+    replicates: int
+    extreme: bool | None = added()
+
+
 class RuleResult(Frozen):
     """One rule of the gate or the challenge, as it came out.
 
     value: what was compared (a metric's value, or candidate minus champion, or the contrast of a
     relative margin). bound: what it was compared with. interval: (low, high) of `value` at the
-    confidence really used. ok: True passed, False failed, None settled nothing.
+    confidence really used. ok: True passed, False failed, None settled nothing. assumptions: what a
+    challenge rule rests on. ruled: False where the policy lets a slice with too little data pass by.
     """
 
     rule: str
@@ -151,6 +185,8 @@ class RuleResult(Frozen):
     interval: tuple[float, float] | None = None
     ok: bool | None = None
     reason: str
+    assumptions: Assumptions | None = added()
+    ruled: bool | None = added()
 
 
 class Estimate(Frozen):
@@ -215,7 +251,8 @@ class Power(Frozen):
 
     sd: standard error of the difference. smallest: the smallest difference that this set shows with
     80% power. pass_zero, pass_worthwhile: probability that a candidate with zero and with the
-    `worthwhile` difference passes. days_needed: test days for a worthwhile one at 80% power.
+    `worthwhile` difference passes. days_needed: test days for a worthwhile one at 80% power. days: the days that
+    counted, to which sd and smallest belong.
     """
 
     rule: str
@@ -225,6 +262,7 @@ class Power(Frozen):
     pass_worthwhile: float | None = None
     days_needed: int | None = None
     warning: str | None = None
+    days: int | None = added()
 
 
 class Looks(Frozen):
@@ -252,6 +290,13 @@ class JudgedRows(Frozen):
     rows: int
     positives: int | None = None
     digest: str
+
+
+class Trivial(Frozen):
+    """What a model that always says the same would get, on the same rows, by metric."""
+
+    name: str
+    values: dict[str, float]
 
 
 class Evaluation(Record):
@@ -282,6 +327,7 @@ class Evaluation(Record):
     flips: tuple[Flip, ...] | None = added()
     warn: tuple[RuleResult, ...] | None = added()
     curve: Curve | None = added()
+    trivial: tuple[Trivial, ...] | None = added()
 
 
 class ScoresInfo(Record):
@@ -289,7 +335,7 @@ class ScoresInfo(Record):
 
     changes: what is measured differently by the candidate's data.py (keys, labels, money), in
     sentences; empty where both trees give the same rows. latency_ms: milliseconds for each model, none
-    where they were not timed.
+    where they were not timed. empty_days: days of the window that data.py declares to have no rows.
     """
 
     model: str
@@ -306,6 +352,7 @@ class ScoresInfo(Record):
     candidate_digest: str
     changes: tuple[str, ...] = ()
     latency_ms: dict[str, float] = Field(default_factory=dict)
+    empty_days: tuple[str, ...] | None = added()
 
 
 class Candidate(Record):

@@ -11,7 +11,7 @@ from hypothesis.extra import numpy as arrays
 from promotion.errors import PromotionError
 from promotion.judgement.formula import Formula
 from promotion.judgement.metrics import BUILT_IN, check_policy, dollars, metrics_of, row_sums
-from promotion.judgement.ranking import average_precision, precision_at_k, roc_auc
+from promotion.judgement.ranking import Ordered
 
 from tests.support.policies import policy_from_raw
 from tests.support.score_tables import CHALLENGE, GATE, policy
@@ -126,15 +126,17 @@ def test_ranking_agrees_with_scikit_learn(ties: bool) -> None:
     """ROC AUC and average precision are scikit-learn's, ties included."""
     y, p, _, _ = rows(7, 2000, ties=ties)
 
-    assert roc_auc(y == 1, p) == pytest.approx(reference.roc_auc_score(y, p), rel=1e-12)
-    assert average_precision(y == 1, p) == pytest.approx(reference.average_precision_score(y, p), rel=1e-12)
+    assert Ordered.of(y == 1, p).roc_auc() == pytest.approx(reference.roc_auc_score(y, p), rel=1e-12)
+    assert Ordered.of(y == 1, p).average_precision() == pytest.approx(
+        reference.average_precision_score(y, p), rel=1e-12
+    )
 
 
 def test_ranking_of_one_class_is_none() -> None:
     """Without positives or without negatives there is no ranking to speak of."""
     p = np.array([0.1, 0.2])
     for y in (np.array([False, False]), np.array([True, True])):
-        assert roc_auc(y, p) is average_precision(y, p) is None
+        assert Ordered.of(y, p).roc_auc() is Ordered.of(y, p).average_precision() is None
 
 
 def test_precision_at_k_by_hand() -> None:
@@ -143,7 +145,7 @@ def test_precision_at_k_by_hand() -> None:
     p = np.array([0.9, 0.8, 0.1, 0.9, 0.5, 0.5])
     days = np.array([1, 1, 1, 2, 2, 2])
 
-    assert precision_at_k(y, p, days, 2) == pytest.approx((1 / 2 + 3 / 4) / 2)
+    assert Ordered.of(y, p).precision_at_k(days, 2) == pytest.approx((1 / 2 + 3 / 4) / 2)
 
 
 def test_dollars_of_every_outcome() -> None:

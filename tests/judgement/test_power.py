@@ -5,6 +5,7 @@ import math
 import pytest
 from promotion.config.policy import ChallengeRule, Target
 from promotion.judgement.power import days_needed, passes, power_of, sentences
+from promotion.judgement.rules import rule_name
 from scipy.stats import norm
 
 F1_RULE = ChallengeRule(Target("f1"), "not_worse_than", 0.02)
@@ -13,7 +14,7 @@ SUPERIOR = ChallengeRule(Target("net_benefit"), "superior")
 
 def power(rule: ChallengeRule, error: float, tail: float = 0.025, worthwhile: float | None = None):
     """The power of a rule on 7 test days."""
-    return power_of(rule, error, tail, days=7, worthwhile=worthwhile, label=None)
+    return power_of(rule, error, tail, days=7, worthwhile=worthwhile, name=rule_name(rule))
 
 
 @pytest.mark.parametrize(("tail", "share"), [(0.025, 0.23), (norm.sf(3.02), 0.035)])

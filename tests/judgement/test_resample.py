@@ -139,7 +139,7 @@ def found(scores, metric: str, contrast=DIFFERENCE, rules=None, count: int = 400
     """One metric's finding on a table."""
     rules = rules or policy()
     statistic = Statistic(metrics_of(rules, scores.task)[metric])
-    measured = Measured(scores, rules, [statistic], seed=9, count=count)
+    measured = Measured(scores.source(rules), rules.measure, [statistic], seed=9, count=count)
     return measured.finding(statistic, contrast)
 
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from promotion.config.policy import ChallengeRule, Floor, Target
-from promotion.judgement.rules import Outcome, challenge_rule, fewest, floor_rule, tail, verdict
+from promotion.judgement.rules import Outcome, challenge_rule, enough, fewest, floor_rule, tail, verdict
 from promotion.records import Looks, RuleResult
 
 NAN, INF = float("nan"), float("inf")
@@ -120,12 +120,19 @@ def test_a_missing_interval_settles_nothing(ends) -> None:
 
 
 @pytest.mark.parametrize("value", [None, NAN, INF])
-def test_a_difference_that_cannot_be_computed_fails(value) -> None:
-    """A challenge rule whose value is missing or not finite is a failure with its reason."""
+def test_a_difference_that_cannot_be_computed_settles_nothing(value) -> None:
+    """A challenge rule whose value is missing or not finite never passes, and is no proof of harm either."""
     found = challenge_rule(rule(), Outcome(value, (1.0, 2.0), (1.0, 2.0), reason="no rows"), None, 1)
 
-    assert found.ok is False
+    assert found.ok is None
     assert "no rows" in found.reason
+
+
+def test_a_rule_that_is_refused_fails_whatever_its_values() -> None:
+    """Dollars of other days than the declared ones are not compared at all."""
+    found = challenge_rule(rule(), Outcome(5.0, (1.0, 9.0), (1.0, 9.0), refused="20 of 28 days"), None, 1)
+
+    assert (found.ok, found.reason) == (False, "20 of 28 days")
 
 
 def test_failing_needs_the_wider_interval() -> None:
@@ -136,20 +143,33 @@ def test_failing_needs_the_wider_interval() -> None:
     assert "one of several rules" in found.reason
 
 
-@pytest.mark.parametrize(("changed", "ok"), [(7, None), (8, True), (None, True)])
-def test_superiority_needs_more_differing_clusters_than_coins_could_explain(changed, ok) -> None:
-    """At a tail of 0.5% eight clusters must differ: seven that agree by chance are 1 in 128."""
-    assert fewest(0.005) == 8
-    found = challenge_rule(rule(), Outcome(1.0, (0.5, 2.0), (0.4, 2.2), changed=changed), None, 1, least=fewest(0.005))
+@pytest.mark.parametrize(
+    ("ends", "passed", "failed"), [((0.5, 2.0), None, None), ((-2.0, -0.5), None, None), ((-1.0, 1.0), None, None)]
+)
+def test_a_claim_that_the_data_cannot_carry_settles_nothing(ends, passed, failed) -> None:
+    """An interval past the bound is no pass and no failure where a reason stands against the claim."""
+    refused = Outcome(sum(ends) / 2, ends, ends, not_better="few and large", not_worse="few and large")
+    found = challenge_rule(rule(), refused, None, 1)
 
-    assert found.ok is ok
+    assert found.ok is passed is failed
+    assert ("few and large" in found.reason) is (ends != (-1.0, 1.0))
 
 
-def test_a_margin_needs_no_differing_clusters() -> None:
-    """Models that differ in three payments are not worse by 0.05, which a wide margin may say."""
-    found = challenge_rule(rule("not_worse_than", 0.05), Outcome(0.0, (-0.01, 0.01), changed=3), None, 1, least=8)
+def test_how_many_clusters_a_claim_needs() -> None:
+    """At 0.5% seven that agree by chance are 1 in 128; a loss of 0.05 would be missed by 103 clusters, not by 104."""
+    assert (fewest(0.005), fewest(0.025)) == (8, 6)
+    assert 2.0**-7 > 0.005 >= 2.0**-8
+    assert (enough(0.05, 0.005), enough(0.05, 0.025)) == (104, 72)
+    assert 0.95**103 > 0.005 >= 0.95**104
+    assert enough(1.0, 0.005) == 1
 
-    assert found.ok is True
+
+def test_a_margin_in_dollars_is_that_of_the_days_that_count() -> None:
+    """A margin of 1400 a week is 200 on one fresh day: -300 to -100 does not pass it."""
+    dollars, day = rule("not_worse_than", 1400.0), Outcome(-200.0, (-300.0, -100.0), (-300.0, -100.0))
+
+    assert challenge_rule(dollars, day, None, 1).ok is True
+    assert challenge_rule(dollars, day, None, 1, scale=1 / 7).ok is None
 
 
 def test_tails_are_spread_over_looks() -> None:

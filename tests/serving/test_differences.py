@@ -10,7 +10,7 @@ import threading
 from pathlib import Path
 
 import pytest
-from promotion.serving.same import same
+from promotion.sandbox.same import same
 from promotion.serving.server import listen
 
 from tests.support.serving_world import COLUMNS, ROWS, Client, Models, serving, started, wait_for

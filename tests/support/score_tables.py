@@ -1,5 +1,6 @@
 """Score tables for tests: two models on the same random rows, in memory, and policies over them."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -78,6 +79,6 @@ def regression(rows: int = 600, seed: int = 0, *, errors: tuple[float, float] = 
     return table
 
 
-def opened(table: pd.DataFrame, rules: Policy | None = None) -> Scores:
-    """A frame as checked scores."""
-    return scores_from_table(pa.Table.from_pandas(table, preserve_index=False), rules or policy())
+def opened(table: pd.DataFrame, rules: Policy | None = None, *, empty: Iterable[str] = ()) -> Scores:
+    """A frame as checked scores; empty: days that are declared to have no rows."""
+    return scores_from_table(pa.Table.from_pandas(table, preserve_index=False), rules or policy(), empty=empty)

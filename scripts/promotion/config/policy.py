@@ -33,7 +33,8 @@ FILE = "promotion.yaml"
 OPERATORS = (">=", "<=", ">", "<")
 METRIC = "[a-z][a-z0-9_]{0,63}"
 RULE = re.compile(rf"({METRIC})(?: by ([^\s=]+)(?:=(.+))?)?")
-FLOOR = r"^(>=|<=|>|<)\s*[-+]?([0-9][0-9_]*(\.[0-9_]*)?|\.[0-9]+)([eE][-+]?[0-9]+)?\s*$"
+TRIVIAL = "above_trivial"
+FLOOR = rf"({TRIVIAL}|(>=|<=|>|<)\s*[-+]?([0-9][0-9_]*(\.[0-9_]*)?|\.[0-9]+)([eE][-+]?[0-9]+)?\s*)"
 RULE_FORM = "is not a rule: write METRIC, `METRIC by COLUMN` or `METRIC by COLUMN=VALUE`"
 PARTS = ("measure", "gate", "warn", "challenge")
 FILES_KEYS = ("formats", "trusted_types")  # what a model's files may be: a part of the policy where a file says it
@@ -64,11 +65,14 @@ class Target:
 
 @dataclass(frozen=True)
 class Floor:
-    """A gate rule: the metric's value on the test window `op` bound, as point values."""
+    """A gate rule: the metric's value on the test window `op` bound, as point values.
+
+    op `above_trivial`, without a bound: better than the best model that always says the same.
+    """
 
     target: Target
     op: str
-    bound: float
+    bound: float | None
 
 
 @dataclass(frozen=True)
@@ -77,13 +81,16 @@ class ChallengeRule:
 
     kind `superior`: the interval lies wholly on the better side of 0. kind `not_worse_than`: wholly
     on the better side of -margin (in the metric's units), or, with `relative`, of the contrast
-    candidate - (1 - margin) * champion (margin a share between 0 and 1).
+    candidate - (1 - margin) * champion (margin a share between 0 and 1). min_clusters: a place with fewer
+    clusters is not ruled; too_few `block`: then nothing is settled, `skip`: then the rule does not count there.
     """
 
     target: Target
-    kind: str
+    kind: Literal["superior", "not_worse_than"]
     margin: float = 0.0
     relative: bool = False
+    min_clusters: int | None = None
+    too_few: Literal["block", "skip"] = "block"
 
 
 def _money(value: Any) -> Any:
@@ -159,33 +166,45 @@ def _rule_name(text: str) -> str:
     return text
 
 
-def _bound(text: Any) -> tuple[str, float]:
+def _bounds(text: Any) -> list[tuple[str, float | None]]:
+    return [_bound(part.strip()) for part in text.split(" and ")] if isinstance(text, str) else [_bound(text)]
+
+
+def _bound(text: Any) -> tuple[str, float | None]:
+    if text == TRIVIAL:
+        return TRIVIAL, None
     op = next((one for one in OPERATORS if isinstance(text, str) and text.startswith(one)), "")
     try:
         bound = float(text.removeprefix(op)) if op else math.nan
     except ValueError:
         bound = math.nan
     if not math.isfinite(bound):
-        raise must('a floor such as "> 0.20" (one of > >= < <=)')
+        raise must('a floor such as "> 0.20" (one of > >= < <=), above_trivial, or both joined by `and`')
     return op, bound
 
 
-def _floors(found: dict[str, tuple[str, float]]) -> tuple[Floor, ...]:
+def _floors(found: dict[str, list[tuple[str, float | None]]]) -> tuple[Floor, ...]:
     if not found:
         raise says("has no floor, so everything would pass; give at least one")
-    return tuple(Floor(Target.read(name), *bound) for name, bound in found.items())
+    return tuple(Floor(Target.read(name), *one) for name, bounds in found.items() for one in bounds)
 
 
 RuleName = Annotated[str, AfterValidator(_rule_name)]
-Bound = Annotated[
-    tuple[str, float],
-    Mapped(Any, lambda text, raw: _bound(text)),
-    WithJsonSchema({"type": "string", "pattern": FLOOR, "description": 'A floor such as "> 0.20".'}),
+Bounds = Annotated[
+    list[tuple[str, float | None]],
+    Mapped(Any, lambda text, raw: _bounds(text)),
+    WithJsonSchema(
+        {
+            "type": "string",
+            "pattern": f"^{FLOOR}( and {FLOOR})*$",
+            "description": 'A floor such as "> 0.20", or above_trivial: better than a model that always says the same.',
+        }
+    ),
 ]
 Gate = Annotated[
     tuple[Floor, ...],
     Mapped(
-        Annotated[dict[RuleName, Bound], Field(json_schema_extra={"minProperties": 1})],
+        Annotated[dict[RuleName, Bounds], Field(json_schema_extra={"minProperties": 1})],
         lambda made, raw: _floors(made),
     ),
 ]
@@ -208,7 +227,23 @@ def _margin(value: Any) -> tuple[float, bool]:
     return float(value), False
 
 
-class NotWorseThan(Section):
+class Enough(Section):
+    """What a rule wants to rest on."""
+
+    min_clusters: Annotated[int, Field(ge=1)] | None = None
+    """Where fewer clusters have anything in them, such as on a thin slice, the rule is not ruled."""
+    too_few: Literal["block", "skip"] = "block"
+    """Whether a place that is not ruled keeps the candidate from winning, or does not count."""
+
+
+class Superior(Enough):
+    """A rule that a candidate passes when it is better than the champion."""
+
+    superior: Literal[True]
+    """Always true: the mapping's form of `superior`."""
+
+
+class NotWorseThan(Enough):
     """A rule that a candidate passes when it is at most this much worse than the champion."""
 
     not_worse_than: Annotated[
@@ -227,9 +262,17 @@ def _superior(value: Any) -> Any:
     return value
 
 
+def _form(value: Any) -> str:
+    if isinstance(value, Superior) or (isinstance(value, dict) and "superior" in value):
+        return "#superior"
+    return "#keys" if isinstance(value, dict | NotWorseThan) else "#word"
+
+
 Rule = Annotated[
-    Annotated[Literal["superior"], BeforeValidator(_superior), Tag("#word")] | Annotated[NotWorseThan, Tag("#keys")],
-    Discriminator(lambda value: "#keys" if isinstance(value, dict | NotWorseThan) else "#word"),
+    Annotated[Literal["superior"], BeforeValidator(_superior), Tag("#word")]
+    | Annotated[Superior, Tag("#superior")]
+    | Annotated[NotWorseThan, Tag("#keys")],
+    Discriminator(_form),
 ]
 
 
@@ -250,6 +293,8 @@ class Challenge(Section):
     """The difference, in the first rule's units, worth waiting for."""
     confirm: Literal["fresh"] | None = None
     """Only days whose labels became known after the tree was committed count."""
+    unseen_loss: Literal["decides"] | None = None
+    """The largest loss that could have gone unseen is shown; with `decides`, a win must also exceed it."""
 
     @property
     def rules(self) -> tuple[ChallengeRule, ...]:
@@ -258,10 +303,12 @@ class Challenge(Section):
 
 
 def _challenge_rule(name: str, rule: Any) -> ChallengeRule:
-    if isinstance(rule, NotWorseThan):
-        margin, relative = rule.not_worse_than
-        return ChallengeRule(Target.read(name), "not_worse_than", margin, relative)
-    return ChallengeRule(Target.read(name), rule)
+    target = Target.read(name)
+    if not isinstance(rule, Enough):
+        return ChallengeRule(target, rule)
+    margin, relative = rule.not_worse_than if isinstance(rule, NotWorseThan) else (0.0, False)
+    kind: Literal["superior", "not_worse_than"] = "not_worse_than" if isinstance(rule, NotWorseThan) else "superior"
+    return ChallengeRule(target, kind, margin, relative, rule.min_clusters, rule.too_few)
 
 
 def _type_name(name: str) -> str:

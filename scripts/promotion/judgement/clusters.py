@@ -194,6 +194,17 @@ def _coarsened(sums: ClusterSums) -> ClusterSums:
     )
 
 
+def coarser(sums: ClusterSums, most: int) -> ClusterSums:
+    """Return sums of at most `most` (a power of two) clusters: where there are more, by the top bits of their hash."""
+    if len(sums.ids) <= most:
+        return sums
+    bits = PSEUDO_BITS if sums.coarse else 64
+    ids = sums.ids >> np.uint64(bits - most.bit_length() + 1)
+    starts = np.flatnonzero(np.diff(ids, prepend=ids[:1] + np.uint64(1)))
+    high, low = (np.add.reduceat(limb, starts, axis=0) for limb in (sums.high, sums.low))
+    return ClusterSums(sums.columns, sums.exponents, ids[starts], high, low, coarse=True)
+
+
 def empty(columns: Sequence[str], exponents: Sequence[int]) -> ClusterSums:
     """Sums of no rows."""
     nothing = np.zeros((0, len(columns)), np.int64)

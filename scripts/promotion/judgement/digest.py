@@ -10,7 +10,7 @@ dealt into buckets by the top bits of the hash, in temporary files, so the worki
 import hashlib
 import json
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -31,19 +31,26 @@ class Source(Protocol):
 
 
 def digest_rows(
-    keys: list[str], sets: dict[str, dict[str, str]], source: Source, rows: int, where: Path
+    keys: list[str],
+    sets: dict[str, dict[str, str]],
+    source: Source,
+    rows: int,
+    where: Path,
+    *,
+    forms: Mapping[str, pa.DataType],
 ) -> dict[str, str]:
     """Return `sha256:<hex>` for each of `sets`, over the columns `keys` and its own, in the order of the keys' hashes.
 
-    sets: name of a digest -> its columns, each with the name under which it enters. Raise PromotionError
-    that shows the first key which stands on two rows: one traversal does both.
+    sets: name of a digest -> its columns, each with the name under which it enters. forms: the type as which a
+    column enters, whatever its writer chose. Raise PromotionError that shows the first key which stands on two
+    rows: one traversal does both.
     """
     streams: dict[str, tuple[str, list[Any]]] = {}
     names = list(dict.fromkeys([*keys, *(column for columns in sets.values() for column in columns)]))
-    for table in sorted_tables(keys, names, source, rows):
+    for table in sorted_tables(keys, names, source, rows, forms):
         _check_keys(table, keys, where)
         for name in table.column_names:
-            kind, chunks = _bytes(table[name], force_float=name == "label")
+            kind, chunks = _bytes(table[name])
             known, hashes = streams.setdefault(name, (kind, [hashlib.sha256() for _ in chunks]))
             if known != kind:
                 raise PromotionError(f"the column {name} is {known} in one part of the scores and {kind} in another")
@@ -57,11 +64,9 @@ def digest_rows(
     return found
 
 
-def _bytes(column: pa.ChunkedArray, *, force_float: bool) -> tuple[str, list[Any]]:
+def _bytes(column: pa.ChunkedArray) -> tuple[str, list[Any]]:
     values = canonical(column)
     if isinstance(values, np.ndarray):
-        if force_float:
-            values = values.astype(np.float64)
         kind = "float" if values.dtype == np.float64 else "integer"
         return kind, [np.ascontiguousarray(values).astype(values.dtype.newbyteorder("<"), copy=False).data]
     offsets = np.frombuffer(values.buffers()[1], dtype=np.int64)[values.offset : values.offset + len(values) + 1]
@@ -78,15 +83,17 @@ def _check_keys(table: pa.Table, keys: list[str], where: Path) -> None:
         raise PromotionError(f"the key {shown} stands on more than one row ({len(twice)} such rows here)", file=where)
 
 
-def sorted_tables(keys: list[str], names: list[str], source: Source, rows: int) -> Iterator[pa.Table]:
+def sorted_tables(
+    keys: list[str], names: list[str], source: Source, rows: int, forms: Mapping[str, pa.DataType]
+) -> Iterator[pa.Table]:
     """Yield tables with the columns `names` that follow each other in the order of the keys' hashes."""
     if rows <= IN_MEMORY:
-        whole = pa.concat_tables([_plain(part.table.select(names)) for part in source.parts(names) if part.rows])
+        whole = pa.concat_tables([_plain(part.table.select(names), forms) for part in source.parts(names) if part.rows])
         yield _ordered(whole, keys)
         return
     bits = max(1, int(np.ceil(np.log2(rows / (IN_MEMORY / 2)))))
     with tempfile.TemporaryDirectory(prefix="promotion-") as folder:
-        _deal(keys, names, source, Path(folder), bits)
+        _deal(keys, names, source, Path(folder), bits, forms)
         for bucket in range(1 << bits):
             path = Path(folder) / f"{bucket}.arrow"
             if path.exists():
@@ -96,12 +103,14 @@ def sorted_tables(keys: list[str], names: list[str], source: Source, rows: int) 
                 yield _ordered(table, keys)
 
 
-def _deal(keys: list[str], names: list[str], source: Source, folder: Path, bits: int) -> None:
+def _deal(
+    keys: list[str], names: list[str], source: Source, folder: Path, bits: int, forms: Mapping[str, pa.DataType]
+) -> None:
     """Write each row into the bucket of the top `bits` of its hash, so that buckets in order are rows in order."""
     writers: dict[int, Any] = {}
     try:
         for part in source.parts(names):
-            table = _plain(part.table.select(names))
+            table = _plain(part.table.select(names), forms)
             bucket = (_hashes(table, keys)[0] >> np.uint64(64 - bits)).astype(np.int64)
             order = np.argsort(bucket, kind="stable")
             table, bounds = table.take(order), np.searchsorted(bucket[order], np.arange((1 << bits) + 1))
@@ -114,12 +123,13 @@ def _deal(keys: list[str], names: list[str], source: Source, folder: Path, bits:
             writer.close()
 
 
-def _plain(table: pa.Table) -> pa.Table:
+def _plain(table: pa.Table, forms: Mapping[str, pa.DataType]) -> pa.Table:
     """Every column in its canonical type, so that parts of different widths go together."""
     arrays = []
     for name in table.column_names:
         try:
-            values = canonical(table[name])
+            column = table[name]
+            values = canonical(column.cast(forms[name], safe=False) if name in forms else column)
         except TypeError as error:
             raise PromotionError(f"the column {name} has the type {error}; use numbers, text or days") from None
         arrays.append(pa.array(values) if isinstance(values, np.ndarray) else values)

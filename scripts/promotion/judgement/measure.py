@@ -1,38 +1,20 @@
-"""What a score table says about metrics: values, intervals and differences, on all rows and on slices.
+"""What tables of cluster sums say about metrics: values, intervals, differences, and what those rest on."""
 
-Two passes over the parts: the first finds the largest values and the slices, the second sums per
-cluster. Then everything is in tables of cluster sums, whose size does not grow with the rows.
-"""
-
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
 
-from promotion.config.policy import Policy
-from promotion.errors import PromotionError
-from promotion.judgement.clusters import Accumulator, ClusterSums, empty, exponent, grouped
-from promotion.judgement.hashing import combine
-from promotion.judgement.metrics import Metric, dollars, metrics_of, row_sums
+from promotion.config.policy import Measure
+from promotion.judgement import sums
+from promotion.judgement.clusters import ClusterSums, coarser
+from promotion.judgement.metrics import Metric
 from promotion.judgement.resample import Sample, interval, replicates
-from promotion.judgement.table import MOST_SLICE_VALUES, Part, Scores
+from promotion.judgement.sums import ALL, DAY, FLIPS, ROWS, Column, Slice, Source, Tally
+from promotion.judgement.support import Influences
 
-Slice = tuple[str, str] | None  # (column, value); None: all rows
-DAY = "day"
-
-
-@dataclass(frozen=True)
-class Column:
-    """One column of the tables of cluster sums."""
-
-    side: str
-    name: str
-    slice: Slice = None
-
-    def __str__(self) -> str:
-        where = "" if self.slice is None else f" by {self.slice[0]}={self.slice[1]}"
-        return f"{self.side}.{self.name}{where}"
+MOST_DRAWN = 1 << 12  # replicates are drawn of at most so many clusters; more are put together, by hash
 
 
 @dataclass(frozen=True)
@@ -66,260 +48,305 @@ CANDIDATE, CHAMPION, DIFFERENCE = Contrast(1.0), Contrast(None, 1.0), Contrast(1
 
 @dataclass(frozen=True)
 class Finding:
-    """A contrast's value, the sample behind its interval, and its standard error.
+    """A contrast's value, the sample behind its interval, its standard error, and what it rests on.
 
-    changed: in how many clusters the contrast has any influence; clusters: how many the table has.
+    limits: (low, high) that the contrast cannot leave. clusters: how many have anything in them, here and of
+    the way with fewest. differing: in how many the models' sums differ. counted: how many the rate is over
+    (those with positives, for recall). ways: what each cluster does, where more is better; without: the value
+    without each way's largest cluster. base: the champion's own value. sign: the metric's.
     """
 
     value: float
-    sample: Sample | None
-    error: float
-    changed: int
-    clusters: int
+    sample: Sample | None = None
+    error: float = float("nan")
+    limits: tuple[float, float] = (-np.inf, np.inf)
+    clusters: int = 0
+    differing: int = 0
+    counted: int = 0
+    ways: tuple[Influences, ...] = ()
+    without: tuple[float, ...] = ()
+    base: float = float("nan")
+    sign: int = 1
 
     def interval(self, tail: float) -> tuple[float, float] | None:
-        """(low, high), each end missed with probability `tail`; None when it cannot be computed."""
-        return None if self.sample is None else interval(self.sample, tail)
+        """(low, high), each end missed with probability `tail`, within the limits; None when it cannot be computed."""
+        found = None if self.sample is None else interval(self.sample, tail)
+        return None if found is None else self.within(*found)
+
+    def within(self, low: float, high: float) -> tuple[float, float]:
+        """Two ends, where they leave the limits brought back to them."""
+        return max(low, self.limits[0]), min(high, self.limits[1])
 
 
-@dataclass
-class _Group:
-    """Columns that are summed together: sparse ones (rows that are all zero are skipped), or dense ones."""
+@dataclass(frozen=True)
+class Table:
+    """The sums of a tally by clusters of one way, and its replicates."""
 
-    sparse: bool
-    columns: list[Column] = field(default_factory=list)
-    tables: dict[str, ClusterSums] = field(default_factory=dict)
-    values: dict[str, np.ndarray] = field(default_factory=dict)
-    totals: dict[str, float] = field(default_factory=dict)
-    draws: dict[str, np.ndarray] = field(default_factory=dict)
+    sums: ClusterSums
+    columns: dict[Column, int]
+    seed: int
+    count: int
+
+    @cached_property
+    def values(self) -> np.ndarray:
+        """(G, C) float64 sums."""
+        return self.sums.values()
+
+    @cached_property
+    def draws(self) -> np.ndarray:
+        """(count, C) replicates of the totals."""
+        return replicates(coarser(self.sums, MOST_DRAWN).values(), self.seed, self.count)
+
+    def differ(self, pairs: Iterable[tuple[Column, Column]]) -> np.ndarray:
+        """(G,) whether the exact sums of any pair of columns differ."""
+        found = np.zeros(len(self.sums.ids), dtype=bool)
+        for one, two in pairs:
+            i, j = self.columns[one], self.columns[two]
+            found |= (self.sums.high[:, i] != self.sums.high[:, j]) | (self.sums.low[:, i] != self.sums.low[:, j])
+        return found
+
+    def filled(self, columns: Iterable[Column]) -> np.ndarray:
+        """(G,) whether any of the columns is not zero."""
+        found = np.zeros(len(self.sums.ids), dtype=bool)
+        for column in columns:
+            found |= self.values[:, self.columns[column]] != 0
+        return found
+
+
+@dataclass(frozen=True)
+class Group:
+    """One tally's tables by way, and the totals of its columns."""
+
+    tally: Tally
+    tables: dict[str, Table]
+    totals: dict[Column, float] = field(default_factory=dict)
 
 
 class Measured:
-    """The tables of cluster sums of one score table, and everything that follows from them."""
+    """The sums of one source of rows, and everything that follows from them."""
 
     def __init__(
         self,
-        scores: Scores,
-        policy: Policy,
+        source: Source,
+        measure: Measure,
         statistics: Sequence[Statistic],
         *,
         seed: int,
         count: int,
         days: Metric | None = None,
     ) -> None:
-        self.scores, self.policy, self.seed, self.count = scores, policy, seed, count
-        self.slice_rows: dict[Slice, int] = {None: scores.rows}
-        self._groups = {True: _Group(True), False: _Group(False)}
-        for statistic in statistics:
-            columns = self._groups[statistic.metric.sparse].columns
-            for side in scores.sides:
-                wanted = [Column(side, name, statistic.slice) for name in statistic.metric.sums]
-                columns += [c for c in wanted if c not in columns]
+        self._sides, self.count = source.sides, count
+        self._ways = sums.ways_of(measure.cluster)
+        wanted = {sparse: _wanted(statistics, source.sides, sparse) for sparse in (True, False)}
+        tallies = [Tally(columns, self._ways, sparse) for sparse, columns in wanted.items() if columns]
+        tallies.append(Tally(_whole(statistics, source, bool(measure.dollars)), (ALL,), sparse=False))
+        if days is not None:
+            daily = (*sums.columns_of(days, source.sides), Column(ROWS, "n"))
+            tallies.append(Tally(daily, (DAY,), sparse=False))
         self._days = days
-        self._day_columns = [] if days is None else [Column(s, n) for s in scores.sides for n in days.sums]
-        self.day_table: ClusterSums | None = None
-        self._sum()
+        self._groups = [
+            _group(tally, found, seed, count)
+            for tally, found in zip(tallies, sums.summed(source, measure, tuple(tallies)), strict=True)
+        ]
 
     def finding(self, statistic: Statistic, contrast: Contrast) -> Finding:
-        """Return the contrast of one statistic, with what its interval needs."""
-        weights = contrast.weights()
-        group = self._groups[statistic.metric.sparse]
-        values, slopes = {}, {}
-        for side in weights:
-            totals = self._totals(group, side, statistic)
-            values[side] = float(statistic.metric.value(totals))
-            slopes[side] = gradient(statistic.metric, totals)
-        value = sum(weights[side] * values[side] for side in weights)
-        ways = self._ways
+        """Return the contrast of one statistic, with what its interval and its claims need."""
+        metric, weights = statistic.metric, contrast.weights()
+        limits = metric.limits(weights)
+        group = self._group(statistic)
+        if group is None:
+            return Finding(float("nan"), limits=limits)
+        totals = {side: self._totals(group, statistic, side) for side in weights}
+        value = sum(weights[side] * float(metric.value(totals[side])) for side in weights)
+        first = group.tables[self._ways[0]]
         if not np.isfinite(value):
-            return Finding(float("nan"), None, float("nan"), 0, len(group.tables[ways[0]].ids))
-        influence = {way: self._influence(group, way, statistic, weights, slopes) for way in ways}
-        spread = {way: _variance(influence[way]) for way in ways}
-        way = max(ways[:2], key=lambda w: spread[w])
-        total = spread[way]
-        if len(ways) == 3:
-            total = max(spread[ways[0]] + spread[ways[1]] - spread[ways[2]], total)
-        scale = float(np.sqrt(total / spread[way])) if spread[way] > 0 else 1.0
-        draws = self._draws(group, way, statistic, weights)
-        few = min(len(group.tables[w].ids) for w in ways)
-        changed = min(int(np.count_nonzero(influence[w])) for w in ways)
-        sample = Sample(value, draws, scale)
-        return Finding(value, sample, float(np.sqrt(total)), changed, few)
+            return Finding(float("nan"), limits=limits, clusters=int(self._filled(first, statistic, weights).sum()))
+        slopes = {side: gradient(metric, totals[side]) for side in weights}
+        changes = {way: _influence(table, statistic, weights, slopes) for way, table in group.tables.items()}
+        way, total = _spread(changes, self._ways)
+        deviation = float(np.sqrt(total))
+        scale = deviation / float(np.sqrt(_variance(changes[way]))) if deviation > 0 else 1.0
+        tables = [group.tables[one] for one in self._ways[:2]]
+        pairs = [(Column("candidate", n, statistic.slice), Column("champion", n, statistic.slice)) for n in metric.sums]
+        compared = len(weights) == 2
+        return Finding(
+            value,
+            Sample(value, self._draws(group.tables[way], statistic, weights), scale),
+            deviation,
+            limits,
+            clusters=min(int(self._filled(table, statistic, weights).sum()) for table in tables),
+            differing=min(int(table.differ(pairs).sum()) for table in tables) if compared else 0,
+            counted=min(self._counted(table, statistic) for table in tables) if compared else 0,
+            ways=self._influences(tables, changes, statistic, slopes) if compared else (),
+            without=tuple(
+                _without(table, change, statistic, weights)
+                for table, change in zip(tables, changes.values(), strict=False)
+            )
+            if compared
+            else (),
+            base=float(metric.value(totals["champion"])) if compared else float("nan"),
+            sign=metric.sign,
+        )
+
+    def rows(self, where: Slice = None) -> int:
+        """How many rows there are on a slice."""
+        return int(self._whole(Column(ROWS, "n", where)))
+
+    def classes(self, where: Slice = None) -> tuple[int, int]:
+        """How many rows with label 1 and with label 0 there are on a slice of a classification."""
+        positives = int(self._whole(Column(ROWS, "positives", where)))
+        return positives, self.rows(where) - positives
+
+    def of_trivial(self, statistic: Statistic) -> dict[str, float]:
+        """Return the metric's value of each model that always says the same, by its name, where it has one."""
+        found = {}
+        for side in sums.trivial_sides(statistic.metric):
+            totals = {n: np.float64(self._whole(Column(side, n, statistic.slice))) for n in statistic.metric.sums}
+            value = float(statistic.metric.value(totals))
+            if np.isfinite(value):
+                found[side] = value
+        return found
+
+    def flips(self, *, money: bool) -> dict[str, tuple[int, float | None]]:
+        """Return (rows, candidate's dollars minus the champion's) of each kind of changed decision."""
+        return {
+            kind: (int(self._whole(Column(kind, "n"))), self._whole(Column(kind, "dollars")) if money else None)
+            for kind in FLIPS
+        }
 
     def by_day(self) -> list[tuple[int, int, float, float | None]]:
         """Return (day number, rows, candidate's value, champion's value) of the day metric."""
-        assert self._days is not None and self.day_table is not None
-        table = self.day_table
-        values = {name: table.values()[:, j] for j, name in enumerate(table.columns)}
-        found = {
-            side: self._days.value({n: values[f"{side}.{n}"] for n in self._days.sums}) for side in self.scores.sides
-        }
+        assert self._days is not None
+        table = self._groups[-1].tables[DAY]
+        values = {column: table.values[:, j] for column, j in table.columns.items()}
+        found = {side: self._days.value({n: values[Column(side, n)] for n in self._days.sums}) for side in self._sides}
         champion = found.get("champion")
         return [
             (
                 int(day),
-                int(values["rows"][i]),
+                int(values[Column(ROWS, "n")][i]),
                 float(found["candidate"][i]),
                 None if champion is None else float(champion[i]),
             )
-            for i, day in enumerate(table.ids.astype(np.int64))
+            for i, day in enumerate(table.sums.ids.astype(np.int64))
         ]
 
-    def missing_clusters(self) -> int:
-        """The smallest number of clusters over the ways."""
-        return min((len(g.tables[w].ids) for g in self._groups.values() if g.columns for w in self._ways), default=0)
+    def _group(self, statistic: Statistic) -> Group | None:
+        column = Column("candidate", statistic.metric.sums[0], statistic.slice)
+        for group in self._groups:
+            if group.tally.ways == self._ways and column in group.tally.columns:
+                return group
+        return None
 
-    @cached_property
-    def _ways(self) -> tuple[str, ...]:
-        """Names of the ways of resampling: each cluster column, and their intersection; else rows."""
-        cluster = self.policy.measure.cluster
-        return ("row",) if not cluster else cluster if len(cluster) == 1 else (*cluster, " and ".join(cluster))
+    def _whole(self, column: Column) -> float:
+        group = next(group for group in self._groups if group.tally.ways == (ALL,))
+        return group.totals[column]
 
-    def _sum(self) -> None:
-        largest: dict[tuple[bool, str, str], float] = {}
-        for part in self.scores.parts():
-            for group in self._groups.values():
-                if not group.columns:
-                    continue
-                for (side, name), values in self._rows(part, group)[1].items():
-                    key = (group.sparse, side, name)
-                    largest[key] = max(largest.get(key, 0.0), _largest(values, f"{side}.{name}", self.scores))
-            self._count_slices(part)
-        exponents = {
-            sparse: [exponent(largest.get((sparse, c.side, c.name), 0.0)) for c in group.columns]
-            for sparse, group in self._groups.items()
-        }
-        for sparse, group in self._groups.items():
-            if group.columns:
-                self._sum_group(group, exponents[sparse])
+    @staticmethod
+    def _totals(group: Group, statistic: Statistic, side: str) -> dict[str, np.ndarray]:
+        return {n: np.float64(group.totals[Column(side, n, statistic.slice)]) for n in statistic.metric.sums}
 
-    def _sum_group(self, group: _Group, exponents: list[int]) -> None:
-        names = [str(c) for c in group.columns]
-        ways = self._ways
-        parts = {way: Accumulator(empty(names, exponents)) for way in ways}
-        day_names = [*(str(c) for c in self._day_columns), "rows"]
-        days = self._days is not None and self._days.sparse == group.sparse
-        day_exponents = [exponents[group.columns.index(c)] for c in self._day_columns] if days else []
-        day_sums = Accumulator(empty(day_names, [*day_exponents, 0])) if days else None
-        for part in self.scores.parts():
-            chosen, base = self._rows(part, group)
-            masks = self._masks(part, chosen, group)
-            matrix = [
-                base[c.side, c.name] if c.slice is None else base[c.side, c.name] * masks[c.slice]
-                for c in group.columns
-            ]
-            ids = self._ids(part, chosen)
-            for way in ways:
-                parts[way].add(grouped(ids[way], matrix, names, exponents))
-            if day_sums is not None:
-                day_sums.add(self._sum_days(part, chosen, base, day_names, day_exponents))
-        group.tables = {way: _without_zero_rows(sums.total()) for way, sums in parts.items()}
-        if day_sums is not None:
-            self.day_table = day_sums.total()
+    @staticmethod
+    def _filled(table: Table, statistic: Statistic, sides: Iterable[str]) -> np.ndarray:
+        return table.filled(sums.columns_of(statistic.metric, sides, statistic.slice))
 
-    def _sum_days(
-        self,
-        part: Part,
-        chosen: np.ndarray,
-        base: dict[tuple[str, str], np.ndarray],
-        names: list[str],
-        exponents: list[int],
-    ) -> ClusterSums:
-        every = part.days
-        nothing = np.zeros(part.rows)
-        matrix = []
-        for column in self._day_columns:
-            whole = nothing.copy()
-            whole[chosen] = base[column.side, column.name]
-            matrix.append(whole)
-        return grouped(every.astype(np.uint64), [*matrix, nothing + 1], names, [*exponents, 0])
+    def _counted(self, table: Table, statistic: Statistic) -> int:
+        names = statistic.metric.rate_over
+        return int(table.filled(Column("champion", name, statistic.slice) for name in names).sum()) if names else 0
 
-    def _rows(self, part: Part, group: _Group) -> tuple[np.ndarray, dict[tuple[str, str], np.ndarray]]:
-        """Return (indices of the rows that matter, (side, sum) -> their summands)."""
-        y = part.y
-        sides = self.scores.sides
-        predicted = {side: (part.score(side), part.decision(side)) for side in sides}
-        chosen = np.arange(part.rows)
-        if group.sparse:
-            chosen = np.flatnonzero(np.logical_or.reduce([y == 1, *(predicted[s][1] == 1 for s in sides)]))
-        names = {(c.side, c.name): None for c in group.columns}
-        found: dict[tuple[str, str], np.ndarray] = {}
-        for side, name in names:
-            p, d = (None if a is None else a[chosen] for a in predicted[side])
-            if name == "dollars":
-                measure = self.policy.measure
-                columns = {
-                    c: part.number(f"column.{c}")[chosen] for c in measure.dollars.values() if isinstance(c, str)
-                }
-                used = d if self.scores.task == "classification" else p
-                found[side, name] = dollars(measure, y[chosen], used, columns, self.scores.task)
-            elif "." in name:
-                found[side, name] = part.number(f"{side}.sum.{name}")[chosen]
-            else:
-                found[side, name] = row_sums((name,), y[chosen], p, d, centre=self.scores.centre)[name]
-        return chosen, found
-
-    def _masks(self, part: Part, chosen: np.ndarray, group: _Group) -> dict[Slice, np.ndarray]:
-        masks: dict[Slice, np.ndarray] = {}
-        for name in dict.fromkeys(c.slice[0] for c in group.columns if c.slice is not None):
-            codes, values = part.texts(name)
-            for code, value in enumerate(values):
-                masks[name, value] = codes[chosen] == code
-        nothing = np.zeros(len(chosen), dtype=bool)
-        return {c.slice: masks.get(c.slice, nothing) for c in group.columns if c.slice is not None}
-
-    def _ids(self, part: Part, chosen: np.ndarray) -> dict[str, np.ndarray]:
-        ways = self._ways
-        if ways == ("row",):
-            return {"row": part.key_hashes()[chosen]}
-        ids = {way: part.hashes(way)[chosen] for way in ways[:2]}
-        if len(ways) == 3:
-            ids[ways[2]] = combine([ids[way] for way in ways[:2]])
-        return ids
-
-    def _count_slices(self, part: Part) -> None:
-        for name in self.policy.measure.slices:
-            codes, values = part.texts(name)
-            for value, rows in zip(values, np.bincount(codes, minlength=len(values)).tolist(), strict=True):
-                self.slice_rows[name, value] = self.slice_rows.get((name, value), 0) + rows
-
-    def _indices(self, group: _Group, side: str, statistic: Statistic) -> list[int]:
-        return [group.columns.index(Column(side, name, statistic.slice)) for name in statistic.metric.sums]
-
-    def _totals(self, group: _Group, side: str, statistic: Statistic) -> dict[str, np.ndarray]:
-        if not group.totals:
-            group.totals = group.tables[self._ways[0]].totals()
-        return {n: np.float64(group.totals[str(Column(side, n, statistic.slice))]) for n in statistic.metric.sums}
-
-    def _influence(
-        self,
-        group: _Group,
-        way: str,
-        statistic: Statistic,
-        weights: dict[str, float],
-        slopes: dict[str, dict[str, float]],
-    ) -> np.ndarray:
-        if way not in group.values:
-            group.values[way] = group.tables[way].values()
-        values = group.values[way]
-        total = np.zeros(len(values))
+    @staticmethod
+    def _draws(table: Table, statistic: Statistic, weights: dict[str, float]) -> np.ndarray:
+        metric, total = statistic.metric, np.zeros(table.count)
         for side, factor in weights.items():
-            for name, index in zip(statistic.metric.sums, self._indices(group, side, statistic), strict=True):
-                total += factor * slopes[side][name] * values[:, index]
+            index = {n: table.columns[Column(side, n, statistic.slice)] for n in metric.sums}
+            total += factor * metric.value({n: table.draws[:, i] for n, i in index.items()})
         return total
 
-    def _draws(self, group: _Group, way: str, statistic: Statistic, weights: dict[str, float]) -> np.ndarray:
-        if way not in group.draws:
-            salt = self.seed + self._ways.index(way) + (10 if group.sparse else 20)
-            group.draws[way] = replicates(group.tables[way].values(), salt, self.count)
-        drawn = group.draws[way]
-        total = np.zeros(self.count)
-        for side, factor in weights.items():
-            indices = self._indices(group, side, statistic)
-            total += factor * statistic.metric.value(
-                {n: drawn[:, i] for n, i in zip(statistic.metric.sums, indices, strict=True)}
-            )
-        return total
+    @staticmethod
+    def _influences(
+        tables: list[Table], changes: dict[str, np.ndarray], statistic: Statistic, slopes: dict[str, dict[str, float]]
+    ) -> tuple[Influences, ...]:
+        """What each cluster does, by way of resampling; catches count by what they are worth to the candidate."""
+        metric, found = statistic.metric, []
+        for table, change in zip(tables, changes.values(), strict=False):
+            change = metric.sign * change
+            catches = sums.catches_of(metric, statistic.slice)
+            if not catches or any(column not in table.columns for column in catches):
+                found.append(Influences.of_changes(change))
+                continue
+            worth = metric.sign * sum(factor * slopes["candidate"][name] for name, factor in metric.caught.items())
+            stake, lost, chance, won = (max(0.0, worth) * table.values[:, table.columns[column]] for column in catches)
+            found.append(Influences(change, stake, lost, chance, won))
+        return tuple(found)
+
+
+def _wanted(statistics: Sequence[Statistic], sides: tuple[str, ...], sparse: bool) -> tuple[Column, ...]:
+    found: dict[Column, None] = {}
+    for statistic in statistics:
+        if statistic.metric.sparse == sparse and statistic.metric.sums:
+            found.update(dict.fromkeys(sums.columns_of(statistic.metric, sides, statistic.slice)))
+            if len(sides) == 2:
+                found.update(dict.fromkeys(sums.catches_of(statistic.metric, statistic.slice)))
+    return tuple(found)
+
+
+def _whole(statistics: Sequence[Statistic], source: Source, money: bool) -> tuple[Column, ...]:
+    """The columns of which only the total is wanted: rows, models that always say the same, changed decisions."""
+    classes = source.task == "classification"
+    found: dict[Column, None] = {}
+    for where in dict.fromkeys([None, *(statistic.slice for statistic in statistics)]):
+        found.update(dict.fromkeys(Column(ROWS, name, where) for name in (("n", "positives") if classes else ("n",))))
+    for statistic in statistics:
+        found.update(
+            dict.fromkeys(sums.columns_of(statistic.metric, sums.trivial_sides(statistic.metric), statistic.slice))
+        )
+    if classes and len(source.sides) == 2:
+        found.update(
+            dict.fromkeys(Column(kind, name) for kind in FLIPS for name in (("n", "dollars") if money else ("n",)))
+        )
+    return tuple(found)
+
+
+def _group(tally: Tally, found: dict[str, ClusterSums], seed: int, count: int) -> Group:
+    columns = {column: i for i, column in enumerate(tally.columns)}
+    salts = {way: seed + i + (10 if tally.sparse else 20) for i, way in enumerate(tally.ways)}
+    tables = {way: Table(table, columns, salts[way], count) for way, table in found.items()}
+    by_name = {} if tally.ways == (DAY,) else found[tally.ways[0]].totals()
+    return Group(tally, tables, {column: by_name[str(column)] for column in tally.columns} if by_name else {})
+
+
+def _influence(
+    table: Table, statistic: Statistic, weights: dict[str, float], slopes: dict[str, dict[str, float]]
+) -> np.ndarray:
+    total = np.zeros(len(table.values))
+    for side, factor in weights.items():
+        for name in statistic.metric.sums:
+            total += factor * slopes[side][name] * table.values[:, table.columns[Column(side, name, statistic.slice)]]
+    return total
+
+
+def _without(table: Table, change: np.ndarray, statistic: Statistic, weights: dict[str, float]) -> float:
+    """The contrast without the cluster that has the largest influence on it."""
+    if len(change) == 0:
+        return float("nan")
+    rest = table.values.sum(axis=0) - table.values[int(np.argmax(np.abs(change)))]
+    value = 0.0
+    for side, factor in weights.items():
+        index = {n: table.columns[Column(side, n, statistic.slice)] for n in statistic.metric.sums}
+        value += factor * float(statistic.metric.value({n: rest[i] for n, i in index.items()}))
+    return value
+
+
+def _spread(changes: dict[str, np.ndarray], ways: tuple[str, ...]) -> tuple[str, float]:
+    """The way to resample by, and the variance: the larger of V_a + V_b - V_ab, V_a and V_b for two columns.
+
+    Cameron, Gelbach and Miller (2011), kept from falling below one way's.
+    """
+    spread = {way: _variance(change) for way, change in changes.items()}
+    way = max(ways[:2], key=lambda one: spread[one])
+    if len(ways) == 3:
+        return way, max(spread[ways[0]] + spread[ways[1]] - spread[ways[2]], spread[way])
+    return way, spread[way]
 
 
 def gradient(metric: Metric, totals: dict[str, np.ndarray]) -> dict[str, float]:
@@ -333,55 +360,7 @@ def gradient(metric: Metric, totals: dict[str, np.ndarray]) -> dict[str, float]:
     return slopes
 
 
-def slices_of(scores: Scores, policy: Policy) -> dict[str, list[str]]:
-    """Return the values of every slice column, sorted; raise PromotionError for one with too many."""
-    found: dict[str, set[str]] = {name: set() for name in policy.measure.slices}
-    names = [f"column.{name}" for name in found]
-    for part in scores.parts(names) if names else ():
-        for name, values in found.items():
-            values.update(part.texts(name)[1])
-            if len(values) > MOST_SLICE_VALUES:
-                raise PromotionError(
-                    f"the slice column `{name}` has more than {MOST_SLICE_VALUES} values; give it fewer, as bands",
-                    file=scores.where,
-                )
-    return {name: sorted(values) for name, values in found.items()}
-
-
-def available(scores: Scores, policy: Policy) -> dict[str, Metric]:
-    """Return the metrics that this table's columns can answer."""
-    found = {}
-    for name, metric in metrics_of(policy, scores.task).items():
-        if metric.custom:
-            lacking = [s for s in metric.sums if s not in scores.custom_sums()]
-            if lacking:
-                raise PromotionError(
-                    f"measure.metrics.{name} needs the sum `{lacking[0]}`, which metrics.py did not give",
-                    file=policy.file,
-                )
-        elif metric.needs == "p" and scores.task == "classification" and not _has_probabilities(scores):
-            continue
-        found[name] = metric
-    return found
-
-
-def _has_probabilities(scores: Scores) -> bool:
-    return scores.probabilities and "candidate.score" in scores.names
-
-
 def _variance(influence: np.ndarray) -> float:
-    """Sum of squares, with the small-sample factor G / (G - 1)."""
-    groups = len(influence)
+    """Sum of squares, with the small-sample factor G / (G - 1) of the clusters that have any influence."""
+    groups = int(np.count_nonzero(influence))
     return float(np.sum(influence * influence)) * groups / max(1, groups - 1)
-
-
-def _largest(values: np.ndarray, name: str, scores: Scores) -> float:
-    largest = float(np.abs(values).max()) if len(values) else 0.0
-    if not np.isfinite(largest):
-        raise PromotionError(f"{name} has a value that is NaN or infinite", file=scores.where)
-    return largest
-
-
-def _without_zero_rows(table: ClusterSums) -> ClusterSums:
-    keep = (table.high != 0).any(axis=1) | (table.low != 0).any(axis=1)
-    return ClusterSums(table.columns, table.exponents, table.ids[keep], table.high[keep], table.low[keep], table.coarse)

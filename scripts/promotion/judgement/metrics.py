@@ -7,8 +7,8 @@ precision, precision at k) are in ranking.py.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
 import numpy as np
 
@@ -18,7 +18,7 @@ from promotion.errors import PromotionError
 from promotion.judgement.formula import Formula
 
 Task = Literal["classification", "regression"]
-Sums = Mapping[str, np.ndarray]
+Sums = Mapping[str, Any]  # name -> array or number
 EPSILON = np.finfo(np.float64).eps  # scikit-learn's clipping of probabilities in log_loss
 RANKED = ("roc_auc", "average_precision", "precision_at_k")
 
@@ -29,6 +29,9 @@ class Metric:
 
     needs: "d" decisions, "p" scores. sparse: every sum is zero on rows with y = 0 and d = 0.
     positive: it is greater than 0 for every usable model, so a relative margin means something.
+    low, high: what its value cannot leave. rate_over: of a rate that is made of all-or-nothing rows, the sums
+    that say whether a cluster has such rows. catches: the sum that says what a model catches ("tp", or "stake"
+    for dollars), and caught: by how much each of the metric's own sums changes for one of it.
     """
 
     name: str
@@ -40,55 +43,69 @@ class Metric:
     needs: str = "p"
     sparse: bool = False
     positive: bool = True
-    custom: bool = False
+    low: float = -np.inf
+    high: float = np.inf
+    rate_over: tuple[str, ...] = ()
+    catches: str | None = None
+    caught: Mapping[str, float] = field(default_factory=dict, hash=False)
 
     @property
     def sign(self) -> int:
         """+1 where higher is better, -1 where lower is."""
         return 1 if self.better == "higher" else -1
 
+    @property
+    def degree(self) -> int:
+        """1 where twice the days have twice the value (dollars, counts), 0 where they have the same (a rate)."""
+        once = {name: np.float64(3 + 2 * i) for i, name in enumerate(self.sums)}
+        one, two = (float(self.value({name: factor * v for name, v in once.items()})) for factor in (1, 2))
+        return int(np.isfinite(one) and one != 0 and abs(two / one - 2) < 1e-9)
+
     def value(self, sums: Sums) -> np.ndarray:
         """The formula over sums (name -> array of one shape); NaN where it cannot be computed."""
         with np.errstate(all="ignore"):
             return np.asarray(self.formula(sums), dtype=np.float64)
+
+    def limits(self, weights: Mapping[str, float]) -> tuple[float, float]:
+        """What a weighted sum of values of this metric cannot leave; weights: by side."""
+        ends = [sorted((weight * self.low, weight * self.high)) for weight in weights.values()]
+        return sum(end[0] for end in ends), sum(end[1] for end in ends)
 
 
 def _ratio(top: str, bottom: str) -> Callable[[Sums], np.ndarray]:
     return lambda s: s[top] / s[bottom]
 
 
+def _rate(
+    name: str, sums: tuple[str, ...], formula: Callable[[Sums], np.ndarray], over: tuple[str, ...], **more: Any
+) -> Metric:
+    """A share of rows that decisions get right."""
+    return Metric(
+        name, sums, formula, task="classification", needs="d", low=0.0, high=1.0, rate_over=over, **more
+    )  # fmt: skip
+
+
 BUILT_IN = {
     m.name: m
     for m in (
-        Metric(
+        _rate(
             "f1",
             ("tp", "fp", "fn"),
             lambda s: 2 * s["tp"] / (2 * s["tp"] + s["fp"] + s["fn"]),
-            task="classification",
-            needs="d",
-            sparse=True,
-        ),
-        Metric(
-            "precision",
-            ("tp", "fp"),
-            lambda s: s["tp"] / (s["tp"] + s["fp"]),
-            task="classification",
-            needs="d",
-            sparse=True,
-        ),
-        Metric(
-            "recall",
             ("tp", "fn"),
-            lambda s: s["tp"] / (s["tp"] + s["fn"]),
-            task="classification",
-            needs="d",
             sparse=True,
+            catches="tp",
+            caught={"tp": 1.0, "fn": -1.0},
         ),
-        Metric("accuracy", ("right", "n"), _ratio("right", "n"), task="classification", needs="d"),
-        Metric("brier", ("brier", "n"), _ratio("brier", "n"), better="lower", task="classification"),
-        Metric("log_loss", ("log_loss", "n"), _ratio("log_loss", "n"), better="lower", task="classification"),
-        Metric("mae", ("ae", "n"), _ratio("ae", "n"), better="lower", task="regression"),
-        Metric("rmse", ("se", "n"), lambda s: np.sqrt(s["se"] / s["n"]), better="lower", task="regression"),
+        _rate("precision", ("tp", "fp"), lambda s: s["tp"] / (s["tp"] + s["fp"]), ("tp", "fp"), sparse=True,
+              catches="tp", caught={"tp": 1.0}),
+        _rate("recall", ("tp", "fn"), lambda s: s["tp"] / (s["tp"] + s["fn"]), ("tp", "fn"), sparse=True,
+              catches="tp", caught={"tp": 1.0, "fn": -1.0}),
+        _rate("accuracy", ("right", "n"), _ratio("right", "n"), ("n",)),
+        Metric("brier", ("brier", "n"), _ratio("brier", "n"), better="lower", task="classification", low=0.0, high=1.0),
+        Metric("log_loss", ("log_loss", "n"), _ratio("log_loss", "n"), better="lower", task="classification", low=0.0),
+        Metric("mae", ("ae", "n"), _ratio("ae", "n"), better="lower", task="regression", low=0.0),
+        Metric("rmse", ("se", "n"), lambda s: np.sqrt(s["se"] / s["n"]), better="lower", task="regression", low=0.0),
         Metric(
             "r2",
             ("se", "y", "yy", "n"),
@@ -96,21 +113,24 @@ BUILT_IN = {
             lambda s: 1 - s["se"] / (s["yy"] - s["y"] * s["y"] / s["n"]),
             task="regression",
             positive=False,
+            high=1.0,
         ),
     )
-}
+}  # fmt: skip
 
 
 def _net_benefit(task: Task) -> Metric:
-    needs = "d" if task == "classification" else "p"
+    classes = task == "classification"
     return Metric(
         "net_benefit",
         ("dollars",),
         lambda s: s["dollars"] + 0.0,
         unit="$",
-        needs=needs,
-        sparse=task == "classification",
+        needs="d" if classes else "p",
+        sparse=classes,
         positive=False,
+        catches="stake" if classes else None,
+        caught={"dollars": 1.0},
     )
 
 
@@ -124,7 +144,6 @@ def _custom(name: str, metric: CustomMetric, file: str | None, line: int | None)
         unit=metric.unit,
         needs="",
         positive=False,
-        custom=True,
     )
 
 

@@ -5,31 +5,36 @@
 the policy's dollars, clusters and slices. A table that has `key.*` and `column.*` is taken as it is.
 """
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from promotion.config.policy import Policy
 from promotion.errors import PromotionError
+from promotion.judgement.hashing import combine, hash_column, mix
 from promotion.judgement.table import SIDES, Progress, Scores, open_scores, scores_from_table
 
+EXACT = 2.0**53  # whole numbers up to here are the same as floats
 
-def open_plain(path: Path, policy: Policy, *, progress: Progress | None = None) -> Scores:
+
+def open_plain(path: Path, policy: Policy, *, empty: Iterable[str] = (), progress: Progress | None = None) -> Scores:
     """Open a score table in either form; raise PromotionError, one sentence with file and column, for a bad one."""
     if path.is_dir():
-        return open_scores(path, policy, progress=progress)
+        return open_scores(path, policy, empty=empty, progress=progress)
     try:
         names = pq.read_schema(path).names
         if any(name.startswith(("key.", "column.")) for name in names):
-            return open_scores(path, policy, progress=progress)
+            return open_scores(path, policy, empty=empty, progress=progress)
         table = pq.read_table(path)
     except FileNotFoundError:
         raise PromotionError("no such file; give a Parquet file or a folder of part-*.parquet", file=path) from None
     except (pa.ArrowException, OSError) as error:
         raise PromotionError(f"not a readable Parquet file ({str(error)[:80]})", file=path) from None
-    return scores_from_table(renamed(table, path), policy, where=path)
+    return scores_from_table(renamed(table, path), policy, where=path, empty=empty, progress=progress)
 
 
 def renamed(table: pa.Table, where: Path) -> pa.Table:
@@ -39,14 +44,13 @@ def renamed(table: pa.Table, where: Path) -> pa.Table:
             raise PromotionError(
                 f"the column `{name}` is missing; a plain table has label, day, candidate and champion", file=where
             )
-    labels = set(table["label"].unique().to_pylist())
-    classes = labels <= {0, 1, None}
+    classes = _values(table, "label") <= {0, 1, None}
     names = []
     for name in table.column_names:
         if name == "label":
             names.append("label")
         elif name in SIDES:
-            if classes and not set(table[name].unique().to_pylist()[:3]) <= {0, 1, None}:
+            if classes and not _values(table, name) <= {0, 1, None}:
                 raise PromotionError(
                     f"the labels are 0 and 1 but `{name}` is not a 0/1 decision; put probabilities into `{name}_score` "
                     f"and decisions into `{name}`",
@@ -58,6 +62,41 @@ def renamed(table: pa.Table, where: Path) -> pa.Table:
         else:
             names.append("key.key" if name == "key" else f"column.{name}")
     table = table.rename_columns(names)
-    if "key.key" not in names:
-        table = table.append_column("key.row", pa.array(np.arange(table.num_rows)))
-    return table
+    return table if "key.key" in names else _with_keys(table)
+
+
+def _values(table: pa.Table, name: str) -> set[object]:
+    """The first few distinct values of a column."""
+    return set(table[name].unique().slice(0, 4).to_pylist())
+
+
+def _with_keys(table: pa.Table) -> pa.Table:
+    """The rows keyed by what is in them, equal rows numbered, so that their order changes nothing."""
+    names = sorted(table.column_names)
+    content = combine([found for name in names if (found := _hashed(table[name], name)) is not None])
+    order = np.argsort(content, kind="stable")
+    starts = np.flatnonzero(np.diff(content[order], prepend=content[order][:1] ^ np.uint64(1)))
+    copies = np.empty(len(order), np.int64)
+    copies[order] = np.arange(len(order)) - np.repeat(starts, np.diff(starts, append=len(order)))
+    table = table.append_column("key.content", pa.array(content.view(np.int64)))
+    return table.append_column("key.copy", pa.array(copies))
+
+
+def _hashed(column: pa.ChunkedArray, name: str) -> np.ndarray | None:
+    """(n,) hashes of a column, the same for 1 and 1.0; None for a type that has none."""
+    if (
+        pa.types.is_decimal(column.type)
+        or pa.types.is_boolean(column.type)
+        or (
+            pa.types.is_integer(column.type)
+            and (pc.max(pc.abs(column.cast(pa.float64(), safe=False))).as_py() or 0) < EXACT
+        )
+    ):
+        column = column.cast(pa.float64())
+    missing = column.is_null().to_numpy()
+    try:
+        filled = column.fill_null(pa.scalar("" if pa.types.is_string(column.type) else 0).cast(column.type))
+        found = hash_column(filled, name)
+    except (PromotionError, pa.ArrowException):
+        return None
+    return mix(found ^ missing.astype(np.uint64))

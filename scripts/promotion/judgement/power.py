@@ -1,49 +1,47 @@
 """Power: what a test set can show, from the standard error of a difference; normal approximation, pure."""
 
 import math
+from dataclasses import replace
 from datetime import date
 from statistics import NormalDist
 
 from promotion.config.policy import ChallengeRule, Policy
+from promotion.judgement.metrics import Task, metrics_of
 from promotion.judgement.rules import rule_name, tail
 from promotion.records import Evaluation, Power, finite
 
 POWER = 0.80
-HARDLY = 0.10  # a rule that an equal candidate passes less often than this is told
 NORMAL = NormalDist()
 MOST_DAYS = 100_000
 
 
 def power_of(
-    rule: ChallengeRule, error: float, share: float, *, days: int, worthwhile: float | None, label: str | None
+    rule: ChallengeRule, error: float, share: float, *, days: int, worthwhile: float | None, name: str
 ) -> Power:
     """Return the power of one rule. error: standard error of the difference (or contrast) on `days` test days.
 
     `margin + true difference` over `error` is the distance to the bound; the rule passes when it exceeds
-    z(1 - share) after the noise. A relative margin's `error` is its contrast's and its margin is given by
-    the caller as an absolute one.
+    z(1 - share) after the noise. The rule's margin is an absolute one, and it and `worthwhile` are those of
+    `days`. name: the rule's.
     """
     z = NORMAL.inv_cdf(1 - share)
     margin = 0.0 if rule.kind == "superior" else rule.margin
     smallest = (z + NORMAL.inv_cdf(POWER)) * error
-    zero = passes(margin, error, z)
     needed = None
     if worthwhile is not None:
         needed = days_needed(worthwhile + margin, smallest, days)
     elif margin > 0:
         needed = days_needed(margin, smallest, days)
-    name = rule_name(rule) + ("" if label is None else f" ({label})")
-    return Power(
+    found = Power(
         rule=name,
         sd=finite(error) or 0.0,
         smallest=finite(smallest) or 0.0,
-        pass_zero=finite(zero, 4) or 0.0,
+        pass_zero=finite(passes(margin, error, z), 4) or 0.0,
         pass_worthwhile=None if worthwhile is None else finite(passes(worthwhile + margin, error, z), 4),
         days_needed=needed,
-        warning=_warning(
-            name, rule, zero, margin, smallest, needed, worthwhile, passes((worthwhile or 0) + margin, error, z)
-        ),
+        days=days,
     )
+    return found.model_copy(update={"warning": _warning(found, rule, margin, worthwhile)})
 
 
 def sentences(powers: tuple[Power, ...], worthwhile: float | None) -> tuple[str, ...]:
@@ -72,26 +70,17 @@ def days_needed(distance: float, smallest: float, days: int) -> int | None:
     return max(1, needed) if needed <= MOST_DAYS else None
 
 
-def _warning(
-    name: str,
-    rule: ChallengeRule,
-    zero: float,
-    margin: float,
-    smallest: float,
-    needed: int | None,
-    worthwhile: float | None,
-    pass_worthwhile: float,
-) -> str | None:
-    more = "" if needed is None else f", or {needed} test days"
-    if rule.kind == "not_worse_than" and zero < 0.5:
+def _warning(found: Power, rule: ChallengeRule, margin: float, worthwhile: float | None) -> str | None:
+    more = "" if found.days_needed is None else f", or {found.days_needed} test days"
+    if rule.kind == "not_worse_than" and found.pass_zero < 0.5:
         return (
-            f"a candidate that is no worse at all passes `{name}` only {zero:.1%} of the time; "
-            f"80% needs a margin of {smallest:.3g}{more}"
+            f"a candidate that is no worse at all passes `{found.rule}` only {found.pass_zero:.1%} of the time; "
+            f"80% needs a margin of {found.smallest:.3g}{more}"
         )
-    if worthwhile is not None and pass_worthwhile < 0.5:
+    if worthwhile is not None and found.pass_worthwhile is not None and found.pass_worthwhile < 0.5:
         return (
-            f"a candidate that is better by the worthwhile {worthwhile:g} passes `{name}` only {pass_worthwhile:.1%} "
-            f"of the time; 80% needs a difference of {smallest - margin:.3g}{more}"
+            f"a candidate that is better by the worthwhile {worthwhile:g} passes `{found.rule}` only "
+            f"{found.pass_worthwhile:.1%} of the time; 80% needs a difference of {found.smallest - margin:.3g}{more}"
         )
     return None
 
@@ -104,21 +93,41 @@ def policy_power(policy: Policy, evaluation: Evaluation) -> tuple[Power, ...]:
     out.
     """
     span = date.fromisoformat(evaluation.test.last) - date.fromisoformat(evaluation.test.first)
-    known: dict[tuple[str | None, str | None], float] = {}
+    known: dict[tuple[str | None, str | None], Power] = {}
     rules = {r.rule + (f" ({r.slice})" if r.slice else ""): r for r in evaluation.challenge}
     for power in evaluation.power:
         rule = rules.get(power.rule)
         if rule is not None and not rule.rule.endswith("%"):  # a relative margin's error is its contrast's
-            known[rule.metric, rule.slice] = power.sd
+            known[rule.metric, rule.slice] = power
     share = tail(policy.challenge.confidence, policy.challenge.looks)
     found = []
     for i, wanted in enumerate(policy.challenge.rules):
-        for (metric, label), error in known.items():
-            column = None if label is None else label.partition("=")[0]
-            value = None if label is None else label.partition("=")[2]
+        for (metric, label), power in known.items():
+            column, _, value = (label or "").partition("=")
             mine = wanted.target
-            if wanted.relative or (mine.metric, mine.column) != (metric, column) or mine.value not in (None, value):
+            if (
+                wanted.relative
+                or (mine.metric, mine.column or "") != (metric, column)
+                or mine.value not in (None, value)
+            ):
                 continue
+            days = power.days or span.days + 1
+            scale = (days / policy.measure.test_days) ** _degree(policy, mine.metric)
             worthwhile = policy.challenge.worthwhile if i == 0 else None
-            found.append(power_of(wanted, error, share, days=span.days + 1, worthwhile=worthwhile, label=label))
+            found.append(
+                power_of(
+                    replace(wanted, margin=wanted.margin * scale),
+                    power.sd,
+                    share,
+                    days=days,
+                    worthwhile=None if worthwhile is None else worthwhile * scale,
+                    name=rule_name(wanted) + (f" ({label})" if label else ""),
+                )
+            )
     return tuple(found)
+
+
+def _degree(policy: Policy, name: str) -> int:
+    """Whether a metric grows with the days."""
+    tasks: tuple[Task, ...] = ("classification", "regression")
+    return next((known[name].degree for task in tasks if name in (known := metrics_of(policy, task))), 0)

@@ -6,11 +6,13 @@ the BLAS; the weights come from SFC64's raw stream, 16 bits a weight, through a 
 variance are exactly 1. A cluster whose sums are all zero changes no replicate, so it is not in the table.
 """
 
+import functools
 import math
 from dataclasses import dataclass
 from statistics import NormalDist
 
 import numpy as np
+from threadpoolctl import ThreadpoolController
 
 # How many of 65,536 equally likely numbers give the weights 0 to 8: Poisson(1) rounded so that the mean
 # and the variance are exactly 1 (third and fourth moments 5.00003 and 14.9999; Poisson's are 5 and 15).
@@ -35,8 +37,15 @@ def replicates(sums: np.ndarray, seed: int, count: int) -> np.ndarray:
     for block, first in enumerate(range(0, count, rows)):
         height = min(rows, count - first)
         drawn = weights(height, groups, seed, block, out=buffer[: height * groups])
-        np.matmul(drawn, whole, out=result[first : first + height])
+        with _blas().limit(limits=1):  # threads would wait for each other longer than a block takes
+            np.matmul(drawn, whole, out=result[first : first + height])
     return np.ldexp(result, exponents - TOTAL_BITS)
+
+
+@functools.cache
+def _blas() -> ThreadpoolController:
+    """The linear algebra libraries of this process."""
+    return ThreadpoolController().select(user_api="blas")
 
 
 def weights(height: int, groups: int, seed: int, block: int, *, out: np.ndarray | None = None) -> np.ndarray:
@@ -102,6 +111,11 @@ def normal(sample: Sample, tail: float) -> tuple[float, float] | None:
     deviation = math.sqrt(math.fsum(((draws - mean) ** 2).tolist()) / (len(draws) - 1))
     half = NormalDist().inv_cdf(1 - tail) * deviation * sample.scale
     return sample.point - half, sample.point + half
+
+
+def is_extreme(count: int, tail: float) -> bool:
+    """Whether an end at `tail` is the most extreme of `count` replicates, so that more of them would move it."""
+    return tail * (count + 1) < 2
 
 
 def _quantile(draws: np.ndarray, share: float) -> float:

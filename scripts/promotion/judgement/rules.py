@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from promotion.config.policy import ChallengeRule, Floor
-from promotion.records import Looks, RuleResult, Verdict, finite
+from promotion.records import Assumptions, Looks, RuleResult, Verdict, finite
 from promotion.text import figures as text
 
 COMPARE: dict[str, Callable[[float, float], bool]] = {
@@ -31,8 +31,9 @@ Interval = tuple[float, float] | None
 class Outcome:
     """What was found for one rule.
 
-    failing: the interval at the tail for failing. reason: why value or interval is None. changed: in how many
-    clusters the two models differ at all, where that is known.
+    failing: the interval at the tail for failing. reason: why value or interval is None. not_better, not_worse:
+    why the data cannot carry the claim that the candidate is past the bound, or short of it. refused: why the
+    rule fails whatever the values are.
     """
 
     value: float | None
@@ -40,7 +41,10 @@ class Outcome:
     failing: Interval = None
     reason: str | None = None
     unit: str | None = None
-    changed: int | None = None
+    not_better: str | None = None
+    not_worse: str | None = None
+    refused: str | None = None
+    assumptions: Assumptions | None = None
 
 
 def fewest(share: float) -> int:
@@ -52,37 +56,56 @@ def fewest(share: float) -> int:
     return math.ceil(math.log2(1 / share))
 
 
+def enough(margin: float, share: float) -> int:
+    """How many clusters a rate needs before a loss of `margin` (a share of its rows) would show at tail `share`.
+
+    If so much is lost, all G clusters keep theirs with probability (1 - margin)^G, which must not exceed the tail.
+    """
+    return 1 if margin >= 1 else math.ceil(math.log(share) / math.log1p(-margin))
+
+
 def tail(confidence: float, looks: int) -> float:
     """The probability in one tail: two-sided `confidence`, spread evenly over `looks`."""
     return (1 - confidence) / 2 / looks
 
 
-def floor_rule(floor: Floor, found: Outcome, label: str | None) -> RuleResult:
-    """Hold a point value against a floor; not finite or not there fails with its reason."""
-    name = f"{floor.target.metric} {floor.op} {floor.bound:g}"
-    value = finite(found.value)
-    ok = value is not None and found.reason is None and COMPARE[floor.op](float(found.value or 0.0), floor.bound)
+def floor_name(floor: Floor) -> str:
+    """`f1 > 0.2`, `net_benefit above_trivial`."""
+    return f"{floor.target.metric} {floor.op}" + ("" if floor.bound is None else f" {floor.bound:g}")
+
+
+def floor_rule(floor: Floor, found: Outcome, label: str | None, trivial: tuple[str, float] | None = None) -> RuleResult:
+    """Compare a point value with a floor; not finite or not there fails with its reason.
+
+    trivial: name and value of the best model that always says the same, the bound of `above_trivial`.
+    """
+    metric, value = floor.target.metric, finite(found.value)
     where = "" if label is None else f" on {label}"
+    bound, op, reason = floor.bound, floor.op, found.reason
+    if bound is None:
+        op = ">"
+        bound = None if trivial is None else finite(trivial[1])
+        reason = reason or (None if trivial is not None else "no model that always says the same has a value to beat")
+    ok = value is not None and bound is not None and reason is None and COMPARE[op](float(found.value or 0.0), bound)
     if ok:
-        reason = f"{floor.target.metric}{where} is {text.figure(value, found.unit)}, which meets the floor"
-    elif value is None or found.reason is not None:
-        reason = (
-            f"{floor.target.metric}{where} cannot be held against its floor: {found.reason or 'it is not a number'}"
-        )
+        said = f"{metric}{where} is {text.figure(value, found.unit)}, which meets the floor"
+    elif value is None or bound is None or reason is not None:
+        said = f"{metric}{where} cannot be compared with its floor: {reason or 'it is not a number'}"
     else:
-        digits = text.digits_apart(value, floor.bound, found.unit)
-        figure, bound = (text.figure(v, found.unit, digits=digits) for v in (value, floor.bound))
-        reason = f"{floor.target.metric}{where} is {figure}, and must be {floor.op} {bound}"
+        digits = text.digits_apart(value, bound, found.unit)
+        figure, limit = (text.figure(v, found.unit, digits=digits) for v in (value, bound))
+        said = f"{metric}{where} is {figure}, and must be {op} {limit}"
+        said += f", what you get if you {trivial[0]}" if floor.bound is None and trivial is not None else ""
     return RuleResult(
-        rule=name,
+        rule=floor_name(floor),
         kind="floor",
-        metric=floor.target.metric,
+        metric=metric,
         slice=label,
         value=value,
-        bound=floor.bound,
+        bound=bound,
         interval=rounded(found.interval),
         ok=ok,
-        reason=reason,
+        reason=said,
     )
 
 
@@ -94,46 +117,53 @@ def rule_name(rule: ChallengeRule) -> str:
     return f"{rule.target.metric} not_worse_than {margin}"
 
 
-def bound_of(rule: ChallengeRule, sign: int) -> float:
-    """What the difference, or the contrast of a relative margin, is compared with (sign: +1 higher is better)."""
-    return 0.0 if rule.kind == "superior" or rule.relative or not rule.margin else -sign * rule.margin
+def bound_of(rule: ChallengeRule, sign: int, *, scale: float = 1.0) -> float:
+    """What the difference, or the contrast of a relative margin, is compared with (sign: +1 higher is better).
 
-
-def challenge_rule(rule: ChallengeRule, found: Outcome, label: str | None, sign: int, *, least: int = 0) -> RuleResult:
-    """Hold the interval of candidate minus champion against the rule's bound.
-
-    least: how many clusters must differ before a bound of 0 is settled; see fewest.
+    scale: of a margin that belongs to the declared days, the days that count over those.
     """
-    bound = bound_of(rule, sign)
+    return 0.0 if rule.kind == "superior" or rule.relative or not rule.margin else -sign * rule.margin * scale
+
+
+def challenge_rule(
+    rule: ChallengeRule, found: Outcome, label: str | None, sign: int, *, scale: float = 1.0
+) -> RuleResult:
+    """Compare the interval of candidate minus champion with the rule's bound; scale: see bound_of."""
+    bound = bound_of(rule, sign, scale=scale)
     ok, reason = _settle(found, bound, sign)
-    if ok is not None and found.changed is not None and bound == 0 and not rule.relative and found.changed < least:
-        ok, reason = None, f"the models differ in only {text.plural(found.changed, 'cluster')}; {least} are needed"
     return RuleResult(
         rule=rule_name(rule),
-        kind=rule.kind,  # type: ignore[arg-type]
+        kind=rule.kind,
         metric=rule.target.metric,
         slice=label,
         value=finite(found.value),
-        bound=bound,
+        bound=finite(bound),
         interval=rounded(found.interval),
         ok=ok,
         reason=reason,
+        assumptions=found.assumptions,
     )
 
 
 def _settle(found: Outcome, bound: float, sign: int) -> tuple[bool | None, str]:
     limit = text.figure(bound, found.unit, signed=True) if bound else "0"
     better, worse = ("above", "below") if sign > 0 else ("below", "above")
+    if found.refused is not None:
+        return False, found.refused
     if found.value is None or not math.isfinite(found.value):
-        return False, f"cannot be computed: {found.reason or 'the difference is not a number'}"
+        return None, f"cannot be computed: {found.reason or 'the difference is not a number'}"
     if found.interval is None or not all(map(math.isfinite, found.interval)):
         return None, f"no interval: {found.reason or 'too many replicates cannot be computed'}"
     low, high = sorted(sign * end for end in found.interval)
     if low > sign * bound:
+        if found.not_better is not None:
+            return None, f"the whole interval lies {better} {limit}, but {found.not_better}"
         return True, f"the whole interval lies {better} {limit}"
     if found.failing is not None:
         worst = max(sign * end for end in found.failing)
         if math.isfinite(worst) and worst < sign * bound:
+            if found.not_worse is not None:
+                return None, f"the whole interval lies {worse} {limit}, but {found.not_worse}"
             return False, f"the whole interval lies {worse} {limit}"
     if high < sign * bound:
         return None, f"the interval lies {worse} {limit}, but not by enough for one of several rules"
@@ -156,7 +186,10 @@ def verdict(
     champion: bool,
     same: bool,
 ) -> Verdict:
-    """Return the verdict; `challenge` are all rules against the champion, the signature's and windows' too."""
+    """Return the verdict; `challenge` are all rules against the champion, the signature's and windows' too.
+
+    A rule that is not ruled (too little data on a slice, and the policy lets it pass) counts for nothing.
+    """
     if not gate or not all(rule.ok is True for rule in gate):
         return "REJECTED"
     if looks is not None and looks.number > looks.allowed:
@@ -168,8 +201,10 @@ def verdict(
         return "FIRST"
     if same:
         return "SAME"
-    if any(rule.ok is False for rule in challenge):
+    ruled = [rule for rule in challenge if rule.ruled is not False]
+    if any(rule.ok is False for rule in ruled):
         return "KEEP"
-    if challenge and all(rule.ok is True for rule in challenge):
+    about_metrics = [rule for rule in ruled if rule not in about_pair]
+    if about_metrics and all(rule.ok is True for rule in about_metrics):
         return "PROMOTE"
     return "INCONCLUSIVE"

@@ -3,10 +3,11 @@
 A table is one file or a folder of part-*.parquet with the same columns: `key.*`, `label`, `column.day`,
 `column.*`, `candidate.score`, `candidate.decision` (0/1; absent for a regression), the same for
 `champion.` (absent where there is none), and `candidate.sum.METRIC.SUM` for a model folder's own metrics.
-Everything is checked once, when it is opened; what is refused is one sentence with file, column and row.
+It is read and checked once; what was checked is what is judged: up to IN_MEMORY rows stay in memory, and a
+file of a larger table that changes while it is judged is refused.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -16,16 +17,15 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from promotion.config.policy import Policy
-from promotion.config.strict import suggestion
 from promotion.errors import PromotionError
-from promotion.judgement.digest import digest_rows
+from promotion.judgement import digest
 from promotion.judgement.hashing import combine, hash_column
 from promotion.judgement.metrics import Task
+from promotion.judgement.sums import DAY, Rows, Tally
 
 BATCH_ROWS = 1 << 18
 Progress = Callable[[int, int], None]
 SIDES = ("candidate", "champion")
-MOST_SLICE_VALUES = 50
 
 
 @dataclass(frozen=True)
@@ -37,24 +37,22 @@ class Part:
     @property
     def rows(self) -> int:
         """How many rows."""
-        return self.table.num_rows
+        return int(self.table.num_rows)
 
     def number(self, name: str) -> np.ndarray:
         """A column of the table as float64."""
-        return self.table[name].cast(pa.float64(), safe=False).to_numpy()
+        column = self.table[name]
+        column = column if column.type == pa.float64() else column.cast(pa.float64(), safe=False)
+        return np.asarray(column.to_numpy())
+
+    def optional(self, name: str) -> np.ndarray | None:
+        """A column of the table as float64; None where the table has none."""
+        return self.number(name) if name in self.table.column_names else None
 
     @property
     def y(self) -> np.ndarray:
         """Labels."""
         return self.number("label")
-
-    def score(self, side: str) -> np.ndarray | None:
-        """Probabilities or predictions of a side, None where the table has none."""
-        return self.number(f"{side}.score") if f"{side}.score" in self.table.column_names else None
-
-    def decision(self, side: str) -> np.ndarray | None:
-        """0/1 decisions of a side, None for a regression."""
-        return self.number(f"{side}.decision") if f"{side}.decision" in self.table.column_names else None
 
     def hashes(self, column: str) -> np.ndarray:
         """uint64 hashes of a cluster column's values."""
@@ -97,16 +95,19 @@ def day_numbers(column: pa.ChunkedArray) -> np.ndarray:
         column = pc.utf8_slice_codeunits(column, 0, 10).cast(pa.date32())
     elif not (pa.types.is_date(kind) or pa.types.is_timestamp(kind)):
         raise ValueError(f"the type {kind} is not a day")
-    return column.to_numpy().astype("datetime64[D]").astype(np.int64)
+    return np.asarray(column.to_numpy().astype("datetime64[D]").astype(np.int64))
 
 
 @dataclass(frozen=True)
 class Scores:
-    """A checked score table. keys, columns: names without their prefix. first, last: days since 1970-01-01.
+    """A checked score table.
 
-    probabilities: every score lies in 0..1. positives: rows with label 1 (None for a regression).
-    centre: a constant near the labels, for sums of squares. since: only days from this one on are read.
-    digests: of the test set (`test`) and of each side's predictions. progress: see open_scores.
+    names: the columns. days: the days that have rows, as days since 1970-01-01, ascending; empty: days of the
+    window that are declared to have none. probabilities: every score lies in 0..1. positives: rows with label 1
+    (None for a regression). limits: the largest size of each number column's values. slices: the values of each
+    slice column, sorted. centre, mean: a constant near the labels, and their mean. since: only days from this one
+    on are read. digests: of the test set (`test`) and of each side's predictions. stamps: size and time of each
+    file that is read again. progress: see open_scores.
     """
 
     where: Path
@@ -116,23 +117,37 @@ class Scores:
     task: Task
     has_champion: bool
     rows: int = 0
-    first: int = 0
-    last: int = 0
+    days: tuple[int, ...] = ()
+    empty: frozenset[int] = frozenset()
     positives: int | None = None
     probabilities: bool = True
+    limits: dict[str, float] = field(default_factory=dict)
+    slices: dict[str, list[str]] = field(default_factory=dict)
     centre: float = 0.0
+    mean: float = 0.0
     since: int | None = None
     digests: dict[str, str] = field(default_factory=dict)
+    stamps: dict[Path, tuple[int, int]] = field(default_factory=dict)
     progress: Progress | None = None
 
     @property
+    def first(self) -> int:
+        """The first day that has rows."""
+        return self.days[0]
+
+    @property
+    def last(self) -> int:
+        """The last day that has rows."""
+        return self.days[-1]
+
+    @property
     def keys(self) -> tuple[str, ...]:
-        """The key columns."""
+        """The key columns, without their prefix."""
         return tuple(n[4:] for n in self.names if n.startswith("key."))
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """The other columns."""
+        """The other columns, without their prefix."""
         return tuple(n[7:] for n in self.names if n.startswith("column."))
 
     @property
@@ -143,6 +158,14 @@ class Scores:
     def custom_sums(self) -> set[str]:
         """`METRIC.SUM` of the model folder's own metrics."""
         return {n[len("candidate.sum.") :] for n in self.names if n.startswith("candidate.sum.")}
+
+    def counted(self) -> tuple[int, ...]:
+        """The days that count: those with rows, and those that are declared to have none, from `since` on."""
+        return tuple(sorted(day for day in {*self.days, *self.empty} if self.since is None or day >= self.since))
+
+    def gaps(self) -> tuple[int, ...]:
+        """Days between the first and the last that have no rows and are not declared to have none."""
+        return tuple(sorted(set(range(self.first, self.last + 1)) - {*self.days, *self.empty}))
 
     def parts(self, names: list[str] | None = None) -> Iterator[Part]:
         """Yield the rows in parts of at most BATCH_ROWS, with only the columns `names`."""
@@ -161,43 +184,87 @@ class Scores:
                 yield self.where, offset, Part(table.slice(offset, BATCH_ROWS))
             return
         for path in self.files:
+            if path in self.stamps and self.stamps[path] != stamp(path):
+                raise PromotionError("it changed while it was judged; leave it alone and run this again", file=path)
             offset = 0
-            try:
-                with pq.ParquetFile(path) as file:
-                    for batch in file.iter_batches(batch_size=BATCH_ROWS, columns=names):
-                        yield path, offset, Part(pa.Table.from_batches([batch]))
-                        offset += batch.num_rows
-            except (pa.ArrowException, OSError) as error:
-                raise PromotionError(f"not a readable Parquet file ({_short(error)}); score again", file=path) from None
+            for part in read_parts(path, names):
+                yield path, offset, part
+                offset += part.rows
+
+    def source(self, policy: Policy) -> "ScoresSource":
+        """The rows as sums.py takes them."""
+        return ScoresSource(self, policy)
 
 
-def open_scores(path: Path, policy: Policy, *, progress: Progress | None = None) -> Scores:
+def read_parts(path: Path, names: list[str] | None = None) -> Iterator[Part]:
+    """Yield the rows of one Parquet file; raise PromotionError where it is none."""
+    try:
+        with pq.ParquetFile(path) as file:
+            for batch in file.iter_batches(batch_size=BATCH_ROWS, columns=names):
+                yield Part(pa.Table.from_batches([batch]))
+    except (pa.ArrowException, OSError) as error:
+        raise PromotionError(f"not a readable Parquet file ({short(error)}); score again", file=path) from None
+
+
+def stamp(path: Path) -> tuple[int, int]:
+    """Size and time of a file."""
+    try:
+        found = path.stat()
+    except OSError as error:
+        raise PromotionError(f"it cannot be read any more ({short(error)})", file=path) from None
+    return found.st_size, found.st_mtime_ns
+
+
+def short(error: Exception) -> str:
+    """The first line of another library's error."""
+    return str(error).splitlines()[0][:100] if str(error) else type(error).__name__
+
+
+def open_scores(path: Path, policy: Policy, *, empty: Iterable[str] = (), progress: Progress | None = None) -> Scores:
     """Open a Parquet file or a folder of part-*.parquet and check every row against the policy.
 
-    progress: called with (rows done, all rows) after every part of each later pass over the rows.
+    empty: days (ISO) that are declared to have no rows. progress: called with (rows done, all rows) after
+    every part of each later pass over the rows.
 
     Raise PromotionError, one sentence with file, column and row, for the first thing that is wrong.
     """
+    from promotion.judgement.checks import checked, declared_days, shape
+
     files = tuple(sorted(path.glob("part-*.parquet"))) if path.is_dir() else (path,)
     if not files or not files[0].is_file():
         raise PromotionError("no scores here (a Parquet file, or a folder of part-*.parquet); run score.py", file=path)
     names: list[str] | None = None
+    rows, schemas = 0, []
     for file in files:
         try:
-            found = pq.read_schema(file).names
+            schemas.append(pq.read_schema(file))
+            rows += pq.read_metadata(file).num_rows
         except (pa.ArrowException, OSError) as error:
-            raise PromotionError(f"not a readable Parquet file ({_short(error)}); score again", file=file) from None
+            raise PromotionError(f"not a readable Parquet file ({short(error)}); score again", file=file) from None
+        found = schemas[-1].names
         if names is not None and sorted(found) != sorted(names):
             odd = sorted(set(found) ^ set(names))
             raise PromotionError(f"its columns differ from {files[0].name}'s: {', '.join(odd[:3])}", file=file)
         names = names or found
-    return _checked(Scores(path, files, None, *_shape(names or [], path, policy), progress=progress), policy)
+    stamps = {} if rows <= digest.IN_MEMORY else {file: stamp(file) for file in files}
+    scores = Scores(path, files, None, *shape(names or [], path, policy), stamps=stamps, progress=progress)
+    return checked(replace(scores, empty=declared_days(empty)), policy)
 
 
-def scores_from_table(table: pa.Table, policy: Policy, *, where: Path | str = "scores") -> Scores:
+def scores_from_table(
+    table: pa.Table,
+    policy: Policy,
+    *,
+    where: Path | str = "scores",
+    empty: Iterable[str] = (),
+    progress: Progress | None = None,
+) -> Scores:
     """Check rows that are in memory already; as open_scores."""
+    from promotion.judgement.checks import checked, declared_days, shape
+
     where = Path(where)
-    return _checked(Scores(where, (), table, *_shape(table.column_names, where, policy)), policy)
+    scores = Scores(where, (), table, *shape(table.column_names, where, policy), progress=progress)
+    return checked(replace(scores, empty=declared_days(empty)), policy)
 
 
 def test_digest(scores: Scores) -> str:
@@ -213,131 +280,60 @@ def predictions_digest(scores: Scores, side: str) -> str:
     return scores.digests[side]
 
 
-def _digests(scores: Scores, policy: Policy) -> dict[str, str]:
-    """The digests of the test set and of each side's predictions, in one traversal that also checks the keys."""
-    money = sorted({spec for spec in policy.measure.dollars.values() if isinstance(spec, str)})
-    measured = ["label", *(f"column.{c}" for c in dict.fromkeys([*money, *policy.measure.cluster]))]
-    sets = {"test": {name: name for name in measured}}
-    for side in scores.sides:
-        parts = [name for name in ("score", "decision") if f"{side}.{name}" in scores.names]
-        sets[side] = {f"{side}.{name}": name for name in parts}
-    return digest_rows(_key_names(scores), sets, scores, scores.rows, scores.where)
+@dataclass(frozen=True)
+class ScoresSource:
+    """A score table as the source of sums."""
 
+    scores: Scores
+    policy: Policy
 
-def _key_names(scores: Scores) -> list[str]:
-    return sorted(n for n in scores.names if n.startswith("key."))
+    @property
+    def task(self) -> Task:
+        return self.scores.task
 
+    @property
+    def sides(self) -> tuple[str, ...]:
+        return self.scores.sides
 
-def _short(error: Exception) -> str:
-    return str(error).splitlines()[0][:100] if str(error) else type(error).__name__
+    @property
+    def limits(self) -> dict[str, float]:
+        return self.scores.limits
 
+    @property
+    def centre(self) -> float:
+        return self.scores.centre
 
-def _shape(names: list[str], where: Path, policy: Policy) -> tuple[tuple[str, ...], Task, bool]:
-    """Return (names, task, has_champion) after checking which columns are there."""
-    task: Task = "classification" if "candidate.decision" in names else "regression"
-    champion = any(n in names for n in ("champion.score", "champion.decision"))
-    if not any(n.startswith("key.") for n in names):
-        raise PromotionError("no key.* column, so rows cannot be told apart", file=where)
-    wanted = ["label", "column.day"]
-    for side in SIDES if champion else SIDES[:1]:
-        wanted += [f"{side}.decision"] if task == "classification" else [f"{side}.score"]
-    if "candidate.score" in names and champion:
-        wanted.append("champion.score")
-    for name in wanted:
-        if name not in names:
-            raise PromotionError(f"the column {name} is missing", file=where)
-    if task == "regression" and "champion.decision" in names:
-        raise PromotionError("the champion has decisions and the candidate has none; score both alike", file=where)
-    have = tuple(n[7:] for n in names if n.startswith("column."))
-    measure = policy.measure
-    for use, columns in (
-        ("dollars", [c for c in measure.dollars.values() if isinstance(c, str)]),
-        ("cluster", measure.cluster),
-        ("slices", measure.slices),
-    ):
-        for column in columns:
-            if column not in have:
-                text = f"measure.{use} names the column `{column}`, which the score table lacks"
-                raise PromotionError(text + suggestion(column, have), file=where)
-    return tuple(names), task, champion
+    @property
+    def mean(self) -> float:
+        return self.scores.mean
 
-
-def _checked(scores: Scores, policy: Policy) -> Scores:
-    """Check every row; return the scores with what the pass has counted."""
-    checks = _Checks(scores, policy)
-    for file, offset, part in scores.located():
-        checks.part(file, offset, part)
-    if checks.rows == 0:
-        raise PromotionError("zero rows: nothing to judge; is the test window right?", file=scores.where)
-    counted = replace(
-        scores,
-        rows=checks.rows,
-        first=checks.first,
-        last=checks.last,
-        positives=checks.positives if scores.task == "classification" else None,
-        probabilities=checks.probabilities,
-        centre=float(f"{(checks.low + checks.high) / 2:.3g}") if scores.task == "regression" else 0.0,
-    )
-    return replace(counted, digests=_digests(counted, policy))
-
-
-class _Checks:
-    """The checks of one part after another, and what they count."""
-
-    def __init__(self, scores: Scores, policy: Policy) -> None:
-        self.scores = scores
-        measure = policy.measure
-        self.money = [f"column.{c}" for c in dict.fromkeys(measure.dollars.values()) if isinstance(c, str)]
-        self.clusters = [f"column.{c}" for c in measure.cluster]
-        self.rows = self.positives = 0
-        self.first, self.last = 10**9, -(10**9)
-        self.probabilities = True
-        self.low, self.high = np.inf, -np.inf
-
-    def part(self, file: Path, offset: int, part: Part) -> None:
-        """Check one part; raise PromotionError for the first thing that is wrong."""
-        if part.rows == 0:
-            return
-
-        def refuse(name: str, bad: np.ndarray, what: str) -> None:
-            if bad.any():
-                row = offset + int(np.flatnonzero(bad)[0]) + 1
-                raise PromotionError(f"{name} {what} in row {row} ({int(bad.sum())} such rows)", file=file)
-
-        table, names = part.table, part.table.column_names
-        for name in names:
-            numeric = name == "label" or name in self.money or ".sum." in name or name.endswith((".score", ".decision"))
-            if numeric and not name.startswith("key.") and (not name.startswith("column.") or name in self.money):
-                refuse(name, ~np.isfinite(self._numbers(file, part, name)), "is missing, NaN or infinite")
-            elif name.startswith("key.") or name in self.clusters or name == "column.day":
-                refuse(name, self._missing(table[name]), "is missing")
-        labels = part.y
-        if self.scores.task == "classification":
-            refuse("label", (labels != 0) & (labels != 1), "is neither 0 nor 1")
-            self.positives += int(labels.sum())
-        for name in self.money:
-            refuse(name, part.number(name) < 0, "is negative")
-        for side in self.scores.sides:
-            decision, score = part.decision(side), part.score(side)
-            if decision is not None:
-                refuse(f"{side}.decision", (decision != 0) & (decision != 1), "is neither 0 nor 1")
-                if score is not None:
-                    self.probabilities &= bool(((score >= 0) & (score <= 1)).all())
-        try:
-            days = part.days
-        except (ValueError, pa.ArrowException) as error:
-            raise PromotionError(f"column.day is not a day ({_short(error)})", file=file) from None
-        self.first, self.last = min(self.first, int(days.min())), max(self.last, int(days.max()))
-        self.low, self.high = min(self.low, float(labels.min())), max(self.high, float(labels.max()))
-        self.rows += part.rows
-
-    @staticmethod
-    def _numbers(file: Path, part: Part, name: str) -> np.ndarray:
-        kind = part.table[name].type
-        if not (pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind)):
-            raise PromotionError(f"{name} must be numbers, not {kind}", file=file)
-        return part.number(name)
-
-    @staticmethod
-    def _missing(column: pa.ChunkedArray) -> np.ndarray:
-        return pc.is_null(column, nan_is_null=True).to_numpy()
+    def rows(self, tallies: tuple[Tally, ...]) -> Iterator[Rows]:
+        """Yield all rows, with what the tallies need."""
+        columns = [column for tally in tallies for column in tally.columns]
+        ways = {way for tally in tallies for way in tally.ways}
+        measure = self.policy.measure
+        sides, names = self.sides, self.scores.names
+        money = sorted({spec for spec in measure.dollars.values() if isinstance(spec, str)})
+        custom = {(c.side, c.name): f"{c.side}.sum.{c.name}" for c in columns if "." in c.name}
+        slices = sorted({column.slice[0] for column in columns if column.slice is not None})
+        clusters = measure.cluster if set(measure.cluster) & ways else ()
+        wanted = ["label", *(f"column.{name}" for name in {*money, *slices, *clusters}), *custom.values()]
+        wanted += [f"{side}.{part}" for side in sides for part in ("score", "decision") if f"{side}.{part}" in names]
+        wanted += ["column.day"] if DAY in ways or self.scores.since is not None else []
+        wanted += [name for name in names if name.startswith("key.")] if "row" in ways else []
+        for part in self.scores.parts(list(dict.fromkeys(wanted))):
+            ids = {name: part.hashes(name) for name in clusters}
+            if len(clusters) == 2:
+                ids[" and ".join(clusters)] = combine([ids[name] for name in clusters])
+            if "row" in ways:
+                ids["row"] = part.key_hashes()
+            yield Rows(
+                y=part.y,
+                score={side: part.optional(f"{side}.score") for side in sides},
+                decision={side: part.optional(f"{side}.decision") for side in sides},
+                ids=ids,
+                columns={name: part.number(f"column.{name}") for name in money},
+                custom={key: part.number(name) for key, name in custom.items()},
+                slices={name: part.texts(name) for name in slices},
+                days=part.days if DAY in ways else None,
+            )

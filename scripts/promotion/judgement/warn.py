@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from promotion.config.policy import Policy
 from promotion.errors import PromotionError
+from promotion.judgement.rules import floor_name
 from promotion.records import RuleResult
 
 
@@ -19,7 +20,7 @@ def warnings(policy: Policy, floors: Callable[[Policy], tuple[RuleResult, ...]])
     except PromotionError as error:
         return tuple(
             RuleResult(
-                rule=f"{floor.target} {floor.op} {floor.bound:g}",
+                rule=floor_name(floor),
                 kind="floor",
                 metric=floor.target.metric,
                 bound=floor.bound,

@@ -8,7 +8,9 @@ from pathlib import Path
 from promotion.config.model_yaml import read_spec, windows
 from promotion.config.policy import Policy
 from promotion.errors import PromotionError
-from promotion.judgement.table import open_scores, predictions_digest, test_digest
+from promotion.judgement.table import Scores, open_scores, predictions_digest, test_digest
+from promotion.judgement.targets import listed
+from promotion.model import Window
 from promotion.pullrequest.workdir import ModelWork
 from promotion.records import Candidate, ModelPlan, Plan, ScoresInfo, digest_files
 from promotion.sandbox.artifact import Allowed, Artifact, read_artifact
@@ -84,12 +86,16 @@ def _plain_folders(incoming: Path, folder: Path) -> None:
 
 @dataclass(frozen=True)
 class Believed:
-    """What came in and was checked: the candidate's record and its files, the scores, and the policy in force."""
+    """What came in and was checked: the candidate's record and its files, the policy in force, and the scores.
+
+    These scores were opened once, and these are judged.
+    """
 
     candidate: Candidate
     artifact: Artifact
     info: ScoresInfo
     policy: Policy
+    scores: Scores
 
 
 def allowed_by(plan: ModelPlan) -> Allowed:
@@ -120,31 +126,35 @@ def check_incoming(plan: ModelPlan, whole: Plan, files: ModelWork, *, trained_be
                 file=files.candidate_record,
             )
     info = ScoresInfo.read(files.scores_record)
-    _check_scores(plan, policy, candidate, info, files, (str(spans.test.first), str(spans.test.last)))
-    return Believed(candidate, artifact, info, policy)
+    _check_record(plan, candidate, info, files.scores_record, spans.test)
+    scores = open_scores(files.scores, policy, empty=info.empty_days or ())
+    _check_scores(plan, info, scores, spans.test)
+    return Believed(candidate, artifact, info, policy, scores)
 
 
-def _check_scores(
-    plan: ModelPlan, policy: Policy, candidate: Candidate, info: ScoresInfo, files: ModelWork, window: tuple[str, str]
-) -> None:
-    where = files.scores_record
-    if (info.model, info.first, info.last) != (plan.model, *window):
+def _check_record(plan: ModelPlan, candidate: Candidate, info: ScoresInfo, where: Path, window: Window) -> None:
+    if (info.model, info.first, info.last) != (plan.model, str(window.first), str(window.last)):
         raise PromotionError(
-            f"it is about {info.model} on {info.first} to {info.last}, "
-            f"not about {plan.model} on {window[0]} to {window[1]}",
-            file=where,
+            f"it is about {info.model} on {info.first} to {info.last}, not about {plan.model} on {window}", file=where
         )
     if info.candidate_digest != candidate.digest:
         raise PromotionError("it was made with other model files than candidate.json names; score again", file=where)
     pinned = None if plan.champion is None else plan.champion.digest
     if (info.champion_predictions is None) != (plan.champion is None) or (pinned and info.champion_digest != pinned):
         raise PromotionError("it was not made with the champion's pinned files; score again", file=where)
-    scores = open_scores(files.scores, policy)
+
+
+def _check_scores(plan: ModelPlan, info: ScoresInfo, scores: Scores, window: Window) -> None:
     found = (test_digest(scores), predictions_digest(scores, "candidate"))
     if found != (info.test_digest, info.candidate_predictions):
-        raise PromotionError("the scores do not hash to what scores.json says; they were changed", file=files.scores)
+        raise PromotionError("the scores do not hash to what scores.json says; they were changed", file=scores.where)
     if plan.champion is not None and predictions_digest(scores, "champion") != info.champion_predictions:
-        raise PromotionError("the champion's scores do not hash to what scores.json says", file=files.scores)
+        raise PromotionError("the champion's scores do not hash to what scores.json says", file=scores.where)
+    first = (window.first - date(1970, 1, 1)).days
+    asked, there = set(range(first, first + window.days)), set(scores.counted())
+    for days, what in ((asked - there, "no rows on"), (there - asked, "rows outside the test window, on")):
+        if days:
+            raise PromotionError(f"{what} {listed(tuple(sorted(days)))}; score again", file=scores.where)
 
 
 def overlaps(first: str, last: str, other_first: str, other_last: str) -> bool:

@@ -44,6 +44,7 @@ def make_features(plan: ModelPlan, files: ModelWork, side: str) -> None:
         "days": days,
         "features": str(own.features.resolve()),
         "table": str(own.table.resolve()),
+        "declares": side == base_side(files),
     }
     run_model_code("features", job, log=own.root / "features.log", blame=Path("models") / plan.model)
 

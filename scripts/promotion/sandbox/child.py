@@ -108,12 +108,14 @@ def features(job: dict[str, Any]) -> dict[str, Any]:
     from promotion.model import Window
 
     first, days, total = date.fromisoformat(job["first"]), int(job["days"]), 0
+    empty: list[date] = []
     for name in ("features", "table"):
         Path(job[name]).mkdir(parents=True, exist_ok=True)
     for offset in range(days):
         day = first + timedelta(days=offset)
         rows = load_rows(Window(day, 1), "test")
         if len(rows.X) == 0:
+            empty.append(day)
             continue
         table = {f"key.{name}": rows.keys[name].to_numpy() for name in rows.keys}
         table["label"] = np.asarray(rows.y)
@@ -124,7 +126,20 @@ def features(job: dict[str, Any]) -> dict[str, Any]:
         print(f"{day}: {len(rows.X)} rows", flush=True)
     if total == 0:
         raise Complaint(f"the test window ({Window(first, days)}) has zero rows")
+    if job.get("declares"):
+        check_empty(empty)
     return {"rows": total}
+
+
+def check_empty(days: list[date]) -> None:
+    """Complain about a test day without rows that data.py does not declare to have none."""
+    declared = getattr(importlib.import_module("data"), "empty", None)
+    for day in days:
+        if declared is None or not declared(day):
+            raise Complaint(
+                f"the test day {day} has no rows; wait for them, or, where a day rightly has none, let data.py say so: "
+                "`def empty(day)` that returns True for it"
+            )
 
 
 def sums(job: dict[str, Any]) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from promotion.serving.pool import Pool
 
 HEAVY_BYTES = 1 << 18
 PATIENCE_SECONDS = 0.02
-MOST_TRIES = 2
+MOST_TRIES = 3
 
 TIMED_OUT = (504, "application/json", b"Request processing time exceeded limit")
 BUG = (500, "text/plain", b"Internal Server Error")
@@ -58,7 +58,7 @@ class Batcher:
     else one request. While a batch is out, a second worker is asked only after PATIENCE_SECONDS, for one batch
     of 64 costs less than two of 32. Heavy requests never hold the last worker where there are several. All
     requests of a batch are answered by one version, the one that served when the batch began. When a worker
-    dies its requests are asked again one by one; what was there at two deaths is not asked a third time.
+    dies its requests are asked again one by one; what was there at three deaths is not asked again.
 
     observed: called after every batch with (version, what was answered, seconds that the worker took).
     failed: called with (version, status) for every request that no worker answered.
@@ -227,7 +227,7 @@ class Batcher:
             if pending.over:
                 continue
             if pending.tries >= MOST_TRIES:
-                event("request-failed", what="worker died twice", bytes=len(pending.body))
+                event("request-failed", what="its worker died each time", bytes=len(pending.body))
                 self._fail(pending, self.served, BUG)
                 continue
             self._bytes += len(pending.body)

@@ -1,23 +1,50 @@
-"""A small version of the simulation: wrong about as often as declared, and the committed table says so."""
+"""A small version of the simulation: wrong about as often as declared, more often without a guard; and the table."""
 
+import functools
 import re
 from pathlib import Path
 
 import numpy as np
 import pytest
+from promotion.judgement import claims, rules, support
 
 from tests.proofs.simulation import simulate
+from tests.proofs.simulation.harness import GUARDS, TAILS, Counts, World, run
 from tests.proofs.simulation.world import ROWS, week
+from tests.proofs.simulation.worlds import error_worlds, power_worlds
 
 TABLE = Path(__file__).with_name("table.md")
-DRAWS = 250
+SHIPPED = ("as shipped",)
+WORLDS = {world.name: world for world in (*error_worlds(), *power_worlds())}
+GOAL = {0.025: 0.035, 0.005: 0.01}  # how often a claim may be wrong at what is declared
+# A world a kind, with how often the interval alone is wrong there at least, at 0.5%: with so few draws only
+# what is far above the goal shows.
+UNGUARDED = {
+    "raised, misses 15% of expensive bursts, two ways": 0.05,
+    "raised, misses 4% of expensive bursts, one way": 0.2,
+    "lowered, finds 15% more expensive bursts, one way, claimed worse": 0.05,
+    "lognormal σ 2, 50 clusters, 60 lost, single ones": 0.08,
+    "lognormal σ 1.5, 20 clusters, 20 lost, whole clusters": 0.05,
+    "recall, 15 positives, true loss 0.1": 0.1,
+    "recall, 30 positives, true loss 0.05": 0.1,
+}
+DRAWS = 120
 
 
-@pytest.fixture(scope="module")
-def no_difference() -> simulate.Counts:
-    """Weeks in which neither model is better, clustered both ways."""
-    truth = simulate.long_run(week, draws=1500)
-    return simulate.count(DRAWS, ["customer_id", "terminal_id"], week, truth, reps=600)
+@functools.cache
+def judged(name: str, guards: tuple[str, ...] = GUARDS, draws: int = DRAWS) -> Counts:
+    """A world, judged once."""
+    return run(WORLDS[name], draws, replicates=600, guards=guards)
+
+
+def wrong(world: World, counts: Counts, guard: str, tail: float) -> int:
+    """How many of the draws were judged wrongly."""
+    return (counts.failed if world.wrong == "fail" else counts.passed)[guard, tail]
+
+
+def allowed(share: float, draws: int) -> int:
+    """So many errors are not exceeded 99.9% of the time when the goal is just met."""
+    return int(np.ceil(draws * share + 3.1 * np.sqrt(draws * share) + 1))
 
 
 def test_the_world_has_the_fraud_datas_imbalance() -> None:
@@ -30,25 +57,55 @@ def test_the_world_has_the_fraud_datas_imbalance() -> None:
     assert bursts > 2
 
 
-@pytest.mark.parametrize("label", ["net_benefit difference", "f1 difference"])
-def test_differences_are_missed_about_as_often_as_declared(no_difference: simulate.Counts, label: str) -> None:
-    """At 2.5% a side, 250 weeks miss at most 13 times (99% of the time if 2.5% is right)."""
-    for side in (no_difference.above, no_difference.below):
-        assert side[label, 0.025] <= 13
-        assert side[label, 0.005] <= 5
+@pytest.mark.parametrize("name", [*UNGUARDED, "alike, two ways", "alike, one way, claimed worse"])
+def test_claims_are_wrong_no_more_often_than_the_goal(name: str) -> None:
+    """In every kind of world the guards keep the one-sided error at 3.5% for 2.5% declared, 1% for 0.5%."""
+    for tail in TAILS:
+        assert wrong(WORLDS[name], judged(name), "as shipped", tail) <= allowed(GOAL[tail], DRAWS)
 
 
-def test_standard_errors_are_the_spread_of_the_estimates(no_difference: simulate.Counts) -> None:
-    """The errors that intervals and power rest on are within 15% of how much the estimates really vary."""
-    for label in ("net_benefit difference", "f1 difference"):
-        spread = np.std(no_difference.values[label])
-        assert np.mean(no_difference.errors[label]) == pytest.approx(spread, rel=0.15)
+@pytest.mark.parametrize("name", UNGUARDED)
+def test_without_the_guards_they_are_wrong_far_more_often(name: str) -> None:
+    """The interval alone is wrong many times as often as declared there, so the guards are what helps."""
+    assert wrong(WORLDS[name], judged(name), "interval alone", 0.005) >= DRAWS * UNGUARDED[name]
 
 
-def test_a_fixed_candidate_without_a_difference_is_hardly_ever_promoted(no_difference: simulate.Counts) -> None:
-    """At 0.5% a look, more than 5 PROMOTEs in 250 would be a wrong claim."""
-    assert no_difference.promote <= 5
-    assert no_difference.keep <= 5
+@pytest.mark.parametrize(
+    ("guard", "name"),
+    [
+        ("skew", "raised, misses 15% of expensive bursts, two ways"),
+        ("expected", "raised, misses 4% of expensive bursts, one way"),
+        ("expected", "lognormal σ 2, 50 clusters, 60 lost, single ones"),
+        ("enough", "recall, 30 positives, true loss 0.05"),
+    ],
+)
+def test_a_guard_that_is_taken_out_is_missed(monkeypatch: pytest.MonkeyPatch, guard: str, name: str) -> None:
+    """Each guard by itself: without it the same small run breaks the goal."""
+    if guard == "skew":
+        monkeypatch.setattr(support, "LIMIT", 1e9)
+    elif guard == "expected":
+        monkeypatch.setattr(support, "skew_expected", support.skew_seen)
+    else:
+        monkeypatch.setattr(claims, "enough", lambda margin, share: 1)
+        monkeypatch.setattr(claims._Direction, "normal", property(lambda self: True))
+    counts = run(WORLDS[name], DRAWS, replicates=600, guards=SHIPPED)
+
+    assert wrong(WORLDS[name], counts, "as shipped", 0.005) > allowed(GOAL[0.005], DRAWS)
+
+
+@pytest.mark.parametrize("name", [name for name, world in WORLDS.items() if name.startswith("alike but better")][:3])
+def test_the_guards_cost_no_power_where_models_differ_alike(name: str) -> None:
+    """At most one test set in fifty is no longer settled."""
+    counts = judged(name)
+    for tail in TAILS:
+        assert counts.passed["interval alone", tail] - counts.passed["as shipped", tail] <= DRAWS / 50 + 1
+
+
+def test_fewest_clusters_is_what_coins_allow() -> None:
+    """The numbers that claims ask for are those of the formulas in their docstrings."""
+    for tail in TAILS:
+        assert 2.0 ** -rules.fewest(tail) <= tail < 2.0 ** (1 - rules.fewest(tail))
+        assert 0.95 ** rules.enough(0.05, tail) <= tail < 0.95 ** (rules.enough(0.05, tail) - 1)
 
 
 def test_who_steers_by_the_reports_fools_the_test_set_and_not_fresh_days() -> None:
@@ -61,22 +118,29 @@ def test_who_steers_by_the_reports_fools_the_test_set_and_not_fresh_days() -> No
     assert won["fresh"] <= 2
 
 
-def rates(title: str) -> dict[tuple[str, float], tuple[float, float, float]]:
-    """(quantity, declared) -> (above, below, half width of above) of one table of table.md."""
-    text = TABLE.read_text().split(f"### {title}")[1].split("###")[0]
+def lines(title: str) -> dict[str, list[tuple[float, float]]]:
+    """World -> (rate, half width) of each column of one table of table.md, in per cent."""
+    text = TABLE.read_text(encoding="utf-8").split(f"### {title}\n")[1].split("\n###")[0]
     found = {}
-    for line in re.findall(r"^\| ([a-z0-9 ]+) \| ([0-9.]+)% \| ([0-9.]+)% ± ([0-9.]+) \| ([0-9.]+)%", text, re.M):
-        found[line[0], float(line[1])] = (float(line[2]), float(line[4]), float(line[3]))
+    for line in text.splitlines()[4:]:
+        cells = re.findall(r"([0-9.]+)% ± ([0-9.]+)", line)
+        if cells:
+            found[line.split(" | ")[0].removeprefix("| ")] = [(float(a), float(b)) for a, b in cells]
     return found
 
 
-@pytest.mark.parametrize("title", ["Clustered by customer and terminal", "Clustered one way"])
-def test_the_committed_table_holds_what_the_readme_claims(title: str) -> None:
-    """In 3,000 weeks a difference's interval lies above the truth no more often than declared, up to chance."""
-    found = rates(title)
+def test_the_committed_table_holds_what_the_readme_claims() -> None:
+    """In every world but the one that tests/README.md names, errors are at the goal or below, up to chance."""
+    found = lines("Errors")
 
-    assert len(found) == 8
-    for quantity in ("net benefit difference", "f1 difference"):
-        for declared in (2.5, 0.5):
-            above, _, half = found[quantity, declared]
-            assert above - half <= declared
+    assert set(found) == {world.name for world in error_worlds()}
+    over = [name for name, row in found.items() if row[1][0] - row[1][1] > 3.5 or row[3][0] - row[3][1] > 1.0]
+    assert over == ["raised, misses 15%, and single payments by luck (10%)"]
+
+
+def test_the_committed_table_shows_what_the_guards_cost() -> None:
+    """Where the models are alike but one is better, the guards cost at most two points of power."""
+    for name, row in lines("Power").items():
+        if name.startswith("alike"):
+            assert row[0][0] - row[1][0] <= 2
+            assert row[2][0] - row[3][0] <= 2

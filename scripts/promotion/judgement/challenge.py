@@ -1,0 +1,110 @@
+"""The challenge: every rule of the policy on candidate minus champion, and what the test set can show."""
+
+from dataclasses import dataclass, replace
+from datetime import date
+
+from promotion.config.policy import ChallengeRule, Policy
+from promotion.judgement.claims import Level, claim
+from promotion.judgement.floors import undefined
+from promotion.judgement.measure import CHAMPION, DIFFERENCE, Contrast, Measured, Statistic
+from promotion.judgement.metrics import Metric
+from promotion.judgement.power import power_of
+from promotion.judgement.rules import Outcome, challenge_rule, rule_name, tail
+from promotion.judgement.table import Scores
+from promotion.judgement.targets import iso, one_class, wrong_days
+from promotion.records import Power, RuleResult
+from promotion.text.figures import plural
+
+
+@dataclass(frozen=True)
+class Duel:
+    """Both models' sums on the days that count, and the rules with what each looks at.
+
+    whole: the whole score table, of which `scores` are the days that count.
+    """
+
+    whole: Scores
+    scores: Scores
+    policy: Policy
+    measured: Measured
+    wanted: tuple[tuple[ChallengeRule, Statistic], ...]
+
+    def results(self) -> tuple[RuleResult, ...]:
+        """Every challenge rule as it came out."""
+        return tuple(self._result(rule, one) for rule, one in self.wanted)
+
+    def _result(self, rule: ChallengeRule, one: Statistic) -> RuleResult:
+        share = tail(self.policy.challenge.confidence, self.policy.challenge.looks)
+        level = Level(
+            share, share / len(self.wanted), self.policy.challenge.unseen_loss == "decides", self.scale(one.metric)
+        )
+        finding = self.measured.finding(one, contrast_of(rule, one.metric))
+        found = self._objection(one) or (
+            claim(finding, one, rule, level)
+            if finding.error >= 0
+            else Outcome(None, None, reason=undefined(self.measured, one), unit=one.metric.unit)
+        )
+        result = challenge_rule(rule, found, one.label, one.metric.sign, scale=level.scale)
+        if rule.min_clusters is None or finding.clusters >= rule.min_clusters:
+            return result
+        there = plural(finding.clusters, "cluster")
+        why = f"not ruled: too little data, {there} of the {rule.min_clusters} that the policy asks for"
+        return result.model_copy(update={"ok": None, "reason": why, "ruled": False if rule.too_few == "skip" else None})
+
+    def _objection(self, one: Statistic) -> Outcome | None:
+        """Why a rule is not even compared."""
+        days = wrong_days(self.whole, self.policy, one.metric, floor=False)
+        if days is not None:
+            return Outcome(None, None, refused=days)
+        alone = one_class(self.measured.classes(one.slice)) if self.scores.task == "classification" else None
+        return None if alone is None else Outcome(None, None, reason=alone)
+
+    def scale(self, metric: Metric) -> float:
+        """The days that count over the declared ones, for what grows with the days; else 1."""
+        return (len(self.scores.counted()) / self.policy.measure.test_days) ** metric.degree
+
+    def power(self) -> tuple[Power, ...]:
+        """What the days that count can show about every challenge rule."""
+        share = tail(self.policy.challenge.confidence, self.policy.challenge.looks)
+        found = []
+        for i, (rule, one) in enumerate(self.wanted):
+            finding = self.measured.finding(one, contrast_of(rule, one.metric))
+            if not finding.error >= 0:
+                continue
+            scale = self.scale(one.metric)
+            margin = rule.margin * (self.measured.finding(one, CHAMPION).value if rule.relative else scale)
+            worthwhile = self.policy.challenge.worthwhile if i == 0 else None
+            found.append(
+                power_of(
+                    replace(rule, margin=margin, relative=False),
+                    finding.error,
+                    share,
+                    days=len(self.scores.counted()),
+                    worthwhile=None if worthwhile is None else worthwhile * scale,
+                    name=rule_name(rule) + (f" ({one.label})" if one.label else ""),
+                )
+            )
+        return tuple(found)
+
+
+def contrast_of(rule: ChallengeRule, metric: Metric) -> Contrast:
+    """candidate - champion; for a relative margin m, candidate - (1 - m) champion, or (1 + m) where lower is better."""
+    return Contrast(1.0, -(1 - metric.sign * rule.margin)) if rule.relative else DIFFERENCE
+
+
+def fresh_days(scores: Scores, policy: Policy, fresh_from: date | None) -> tuple[Scores | None, str]:
+    """The days whose labels became known after `fresh_from` (None: there are none), and a sentence about them."""
+    if fresh_from is None:
+        return None, "confirm: fresh, but it is not known when the candidate's tree was committed"
+    first = (fresh_from - date(1970, 1, 1)).days - policy.measure.delay_days + 1
+    kept = replace(scores, since=max(first, scores.first))
+    if not any(day >= first for day in scores.days):
+        return None, (
+            f"confirm: fresh counts days whose labels became known after {fresh_from}, when the candidate's tree "
+            f"was committed; there is none yet, the first is {iso(first)}"
+        )
+    return kept, (
+        f"confirm: fresh: the challenge counts only the {len(kept.counted())} days from "
+        f"{iso(max(first, scores.first))} on, whose labels became known after {fresh_from}, when the candidate's "
+        "tree was committed"
+    )
