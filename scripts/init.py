@@ -1,4 +1,4 @@
-"""Put this project into a repository: promotion.yaml, a model folder, the workflows that call this project's.
+"""Put a model into a repository: promotion.yaml, a model folder, owners' and ignore lines.
 
 Nothing that is there is overwritten: a file is new, gets the lines that it lacks, or is left and said so.
 """
@@ -10,18 +10,17 @@ from pathlib import Path
 from promotion.cli import command_line, handled
 from promotion.config.sections import MODEL_NAME
 from promotion.errors import OK, PromotionError
-from promotion.git.repo import Repo
-from promotion.setup.files import Newcomer, Source, plan_files, write_files
+from promotion.setup.files import Newcomer, plan_files, write_files
 from promotion.setup.table import Spans, Table, read_table
-from promotion.setup.where import newcomer, source
+from promotion.setup.where import newcomer
 
 LEFT = "there already, not touched"
 STATES = {"new": "new", "merged": "lines added", "same": "nothing to add", "left": LEFT}
 
 
-def init(to: Newcomer, where: Source, table: Table | None, windows: Spans) -> list[str]:
+def init(to: Newcomer, table: Table | None, windows: Spans) -> list[str]:
     """Write the files; return a line for each."""
-    changes = plan_files(to, where, table, windows)
+    changes = plan_files(to, table, windows)
     write_files(to, changes)
     width = max(len(change.path) for change in changes)
     return [f"{change.path:<{width}}  {STATES[change.state]}" for change in changes]
@@ -36,8 +35,8 @@ def remaining(to: Newcomer, table: Table | None) -> list[str]:
     here = f" --repo {to.root}" if to.root else ""
     steps += [
         f"python scripts/retrain.py try {to.name} --repo {to.top / to.root}",
-        "commit, push, and set the variable MLFLOW_TRACKING_URI and its secrets on GitHub (SETUP.md)",
-        f"python scripts/doctor.py{here} --fix  # the settings that GitHub's API can make",
+        "copy .github/, scripts/ and requirements/, commit, and follow .github/SETUP.md from its second step",
+        f"python scripts/doctor.py{here}  # what is still missing",
     ]
     return [f"{number}. {step}" for number, step in enumerate(steps, start=1)]
 
@@ -47,8 +46,8 @@ def main(argv: list[str] | None = None) -> int:
     """Parse arguments, write the files, print what remains."""
     parser = command_line(
         "Put this project into a repository of yours. Run it from a clone or an unpacked release.",
-        epilog="Reads the repository and TABLE. Writes promotion.yaml, models/NAME/, "
-        ".github/workflows/promotion-*.yml, lines of CODEOWNERS and .gitignore; overwrites nothing.",
+        epilog="Reads the repository and TABLE. Writes promotion.yaml, models/NAME/, lines of "
+        "CODEOWNERS and .gitignore; overwrites nothing.",
     )
     parser.add_argument("--into", type=Path, required=True, metavar="FOLDER", help="a git checkout, or a folder in one")
     parser.add_argument("--name", required=True, metavar="MODEL", help="the first model's name")
@@ -56,18 +55,14 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--from", dest="table", type=Path, metavar="TABLE", help="a Parquet file of labelled rows")
     parser.add_argument("--label", help="TABLE's column to predict (default: found out)")
     parser.add_argument("--day", help="TABLE's column of dates (default: found out)")
-    parser.add_argument(
-        "--uses", metavar="OWNER/REPO@SHA", help="whose workflows to call (default: this clone's origin)"
-    )
     args = parser.parse_args(argv)
     if not re.fullmatch(MODEL_NAME, args.name):
         raise PromotionError(f"`{args.name}` is not a model name: letters, digits, `.`, `_` and `-` only")
     to = newcomer(args.into, args.name, args.task)
-    where = source(Repo(Path(__file__).resolve().parents[1]), args.uses)
     table, windows = None, Spans(90, 14, 7, 14, datetime.date.today() - datetime.timedelta(days=21))
     if args.table is not None:
         table, windows = read_table(args.table, args.task, label=args.label, day=args.day, delay_days=7)
-    print("\n".join([*init(to, where, table, windows), "", "What remains:", *remaining(to, table)]))
+    print("\n".join([*init(to, table, windows), "", "What remains:", *remaining(to, table)]))
     return OK
 
 

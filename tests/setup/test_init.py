@@ -7,11 +7,8 @@ import init
 import numpy as np
 import pandas as pd
 import pytest
-import yaml
 from promotion.config.promotion_yaml import load
 from promotion.setup.table import read_table
-
-USES = "acme/promotion@" + "a" * 40
 
 
 def git(where: Path, *args: str) -> str:
@@ -56,7 +53,7 @@ def table(path: Path, **columns: object) -> Path:
 
 def run(where: Path, *more: str) -> int:
     """init.py with what is always given."""
-    return init.main(["--into", str(where), "--name", "churn", "--uses", USES, *more])
+    return init.main(["--into", str(where), "--name", "churn", *more])
 
 
 def contents(where: Path) -> dict[str, bytes]:
@@ -65,7 +62,7 @@ def contents(where: Path) -> dict[str, bytes]:
 
 
 def test_a_repository_of_ones_own_keeps_what_it_has(repository: Path, tmp_path: Path, capsys) -> None:
-    """Files that are there get lines at most; the policy is valid; workflows call the pinned commit."""
+    """Files that are there get lines at most; the policy is valid."""
     before = contents(repository)
     assert (
         run(repository, "--task", "classification", "--from", str(table(tmp_path / "t.parquet")), "--label", "left")
@@ -77,9 +74,6 @@ def test_a_repository_of_ones_own_keeps_what_it_has(repository: Path, tmp_path: 
     assert changed == {"CODEOWNERS", ".gitignore"}
     assert all(after[name].startswith(text) for name, text in before.items())
     assert list(load(repository / "promotion.yaml").models) == ["churn"]
-    caller = yaml.safe_load((repository / ".github/workflows/promotion-promote.yml").read_text())
-    assert caller["jobs"]["promote"]["uses"] == f"acme/promotion/.github/workflows/promote.yml@{'a' * 40}"
-    assert caller[True]["push"] == {"branches": ["trunk"]}
     assert "/models/ @acme" in after[str(repository / "CODEOWNERS")].decode()
     assert "What remains:" in capsys.readouterr().out
 
@@ -93,7 +87,7 @@ def test_the_second_time_changes_nothing(repository: Path, tmp_path: Path, capsy
 
     assert run(repository, *command) == 0
     assert contents(repository) == before
-    assert "models/churn                              there already" in capsys.readouterr().out
+    assert "models/churn    there already, not touched" in capsys.readouterr().out
 
 
 def test_a_second_model_joins_the_first(repository: Path, tmp_path: Path) -> None:
@@ -102,21 +96,19 @@ def test_a_second_model_joins_the_first(repository: Path, tmp_path: Path) -> Non
     git(repository, "add", "-A")
     git(repository, "commit", "-qm", "adopted")
     first = (repository / "promotion.yaml").read_text()
-    assert init.main(["--into", str(repository), "--name", "price", "--uses", USES, "--task", "regression"]) == 0
+    assert init.main(["--into", str(repository), "--name", "price", "--task", "regression"]) == 0
 
     assert (repository / "promotion.yaml").read_text().startswith(first)
     assert list(load(repository / "promotion.yaml").models) == ["churn", "price"]
 
 
 def test_a_folder_of_a_monorepo(repository: Path) -> None:
-    """Policy and models go below the folder, workflows to the top, and they say the folder."""
+    """Policy and models go below the folder, owners to the top, and they say the folder."""
     (repository / "services" / "churn").mkdir(parents=True)
     assert run(repository / "services" / "churn", "--task", "regression") == 0
 
     assert (repository / "services/churn/promotion.yaml").is_file()
     assert (repository / "services/churn/models/churn/train.py").is_file()
-    caller = yaml.safe_load((repository / ".github/workflows/promotion-retrain.yml").read_text())
-    assert caller["jobs"]["retrain"]["with"]["root"] == "services/churn"
     assert "/services/churn/models/ @acme" in (repository / "CODEOWNERS").read_text()
 
 

@@ -15,19 +15,9 @@ from promotion.git.repo import Repo
 from promotion.setup.table import COPIED_BYTES, Spans, Table, Task
 
 TEMPLATES = Path(__file__).parent / "templates"
-CALLERS = ("retrain", "promote", "drift", "watch", "schedule")
 IGNORED = (".work/", ".data/", "mlflow.db", "mlruns/")
 OWNED = (FILE, "models/", ".github/")
 CODEOWNERS = (".github/CODEOWNERS", "CODEOWNERS", "docs/CODEOWNERS")  # the first that is there counts (GitHub)
-
-
-@dataclass(frozen=True)
-class Source:
-    """Where the callers take the workflows and scripts from: `uses` OWNER/REPO at a commit, `version` in a comment."""
-
-    uses: str
-    sha: str
-    version: str
 
 
 @dataclass(frozen=True)
@@ -55,9 +45,9 @@ class Change:
     content: bytes | None = None
 
 
-def plan_files(to: Newcomer, source: Source, table: Table | None, windows: Spans) -> list[Change]:
+def plan_files(to: Newcomer, table: Table | None, windows: Spans) -> list[Change]:
     """Return what would be written; nothing is written. Raise PromotionError for a promotion.yaml of something else."""
-    values = _values(to, source, table, windows)
+    values = _values(to, table, windows)
     folder = to.path(f"models/{to.name}")
     changes = [_promotion(to, _render("entry.yaml.j2", values))]
     if (to.top / folder).exists():
@@ -67,8 +57,6 @@ def plan_files(to: Newcomer, source: Source, table: Table | None, windows: Spans
             changes.append(_new(to, f"{folder}/{name}", _render(f"{name}.j2", values)))
         if table is not None and values["copied"]:
             changes.append(Change(f"{folder}/{table.path.name}", "new", table.path.read_bytes()))
-    for name in CALLERS:
-        changes.append(_new(to, f".github/workflows/promotion-{name}.yml", _render(f"{name}.yml.j2", values)))
     changes.append(_lines(to, ".gitignore", [f"/{to.path(line)}" for line in IGNORED]))
     if to.owner is not None:
         file = next((name for name in CODEOWNERS if (to.top / name).is_file()), CODEOWNERS[0])
@@ -87,7 +75,7 @@ def write_files(to: Newcomer, changes: Sequence[Change]) -> None:
             path.write_bytes(change.content)
 
 
-def _values(to: Newcomer, source: Source, table: Table | None, windows: Spans) -> dict[str, Any]:
+def _values(to: Newcomer, table: Table | None, windows: Spans) -> dict[str, Any]:
     copied = table is not None and table.path.stat().st_size <= COPIED_BYTES
     if table is None:
         floor = 0.2 if to.task == "classification" else 1.0
@@ -97,7 +85,6 @@ def _values(to: Newcomer, source: Source, table: Table | None, windows: Spans) -
         floor = float(f"{table.spread:.3g}")
     return {
         **{"name": to.name, "task": to.task, "root": to.root, "branch": to.branch},
-        **{"uses": source.uses, "sha": source.sha, "version": source.version},
         **{"table": table, "spans": windows, "copied": copied, "floor": floor},
         "where": None if table is None else table.path.resolve().as_posix(),
     }
