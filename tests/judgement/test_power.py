@@ -3,7 +3,7 @@
 import math
 
 import pytest
-from promotion.config.policy import ChallengeRule, Target
+from promotion.config.rules import ChallengeRule, Target
 from promotion.judgement.power import days_needed, passes, power_of, sentences
 from promotion.judgement.rules import rule_name
 from scipy.stats import norm

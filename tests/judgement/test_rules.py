@@ -6,7 +6,7 @@ import math
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from promotion.config.policy import ChallengeRule, Floor, Target
+from promotion.config.rules import ChallengeRule, Floor, Target
 from promotion.judgement.rules import Outcome, challenge_rule, enough, fewest, floor_rule, tail, verdict
 from promotion.records import Looks, RuleResult
 

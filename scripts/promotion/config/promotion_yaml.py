@@ -9,7 +9,8 @@ from pydantic import Field, PrivateAttr
 
 from promotion.config.mistakes import KEY, Mistake, empty, validated
 from promotion.config.pin import PinRecord
-from promotion.config.policy import FILE, FILES_KEYS, PARTS, RULE, Challenge, FilesPolicy, Place, Policy
+from promotion.config.policy import FILE, FILES_KEYS, PARTS, FilesPolicy, Place, Policy
+from promotion.config.rules import RULE, Challenge
 from promotion.config.sections import ModelName, Section, Text
 from promotion.config.strict import Loc, Node, Tree, compose, read_text, suggestion
 from promotion.errors import PromotionError
@@ -60,11 +61,6 @@ class Entry(Policy):
     def line(self) -> int:
         """The line of the model's name."""
         return 0 if self._place is None else self._place.lines[""]
-
-    @property
-    def champion_line(self) -> int:
-        """The line of its pin."""
-        return 0 if self._place is None else self._place.lines["champion"]
 
 
 class Guard(Section):
@@ -140,9 +136,7 @@ def _put(entry: Entry, tree: Tree, key: Node, value: Node) -> None:
     """Tell an entry where it was written."""
     lines = {"": tree.line(key.start.index)}
     for part, inner in value.mapping or ():
-        if part.text == "champion":
-            lines["champion"] = tree.line(inner.start.index)
-        elif part.text != "measure":
+        if part.text != "measure":
             lines |= {f"{part.text}.{rule.text}": tree.line(rule.start.index) for rule, _ in inner.mapping or ()}
         elif (metrics := inner.get("metrics")) is not None:
             lines |= {f"metrics.{key.text}": tree.line(key.start.index) for key, _ in metrics[1].mapping or ()}

@@ -9,7 +9,7 @@ import bisect
 import difflib
 import functools
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -304,12 +304,3 @@ def suggestion(word: str, known: Iterable[str]) -> str:
     known = tuple(known)
     close = difflib.get_close_matches(word, known, n=1)
     return f"; did you mean `{close[0]}`?" if close else f"; known: {', '.join(known) or 'none'}"
-
-
-def below(node: Node) -> Iterator[Node]:
-    """Every scalar in a node."""
-    if node.items is None:
-        yield node
-        return
-    for item in node.items:
-        yield from below(item[1] if isinstance(item, tuple) else item)

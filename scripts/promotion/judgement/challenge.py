@@ -3,7 +3,8 @@
 from dataclasses import dataclass, replace
 from datetime import date
 
-from promotion.config.policy import ChallengeRule, Policy
+from promotion.config.policy import Policy
+from promotion.config.rules import ChallengeRule
 from promotion.judgement.claims import Level, claim
 from promotion.judgement.floors import undefined
 from promotion.judgement.measure import CHAMPION, DIFFERENCE, Contrast, Measured, Statistic

@@ -5,7 +5,7 @@ from functools import cached_property
 
 import numpy as np
 
-from promotion.config.policy import ChallengeRule
+from promotion.config.rules import ChallengeRule
 from promotion.judgement import support
 from promotion.judgement.measure import Finding, Statistic
 from promotion.judgement.resample import is_extreme

@@ -2,7 +2,8 @@
 
 from dataclasses import replace
 
-from promotion.config.policy import Floor, Policy
+from promotion.config.policy import Policy
+from promotion.config.rules import Floor
 from promotion.judgement.claims import few
 from promotion.judgement.measure import CANDIDATE, Measured, Statistic
 from promotion.judgement.metrics import RANKED, check_policy

@@ -5,7 +5,8 @@ from dataclasses import replace
 from datetime import date
 from statistics import NormalDist
 
-from promotion.config.policy import ChallengeRule, Policy
+from promotion.config.policy import Policy
+from promotion.config.rules import ChallengeRule
 from promotion.judgement.metrics import Task, metrics_of
 from promotion.judgement.rules import rule_name, tail
 from promotion.records import Evaluation, Power, finite

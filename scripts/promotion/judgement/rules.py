@@ -14,7 +14,7 @@ import operator
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from promotion.config.policy import ChallengeRule, Floor
+from promotion.config.rules import ChallengeRule, Floor
 from promotion.records import Assumptions, Looks, RuleResult, Verdict, finite
 from promotion.text import figures as text
 

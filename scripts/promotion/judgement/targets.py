@@ -4,7 +4,8 @@ from datetime import date, timedelta
 
 import numpy as np
 
-from promotion.config.policy import Policy, Target
+from promotion.config.policy import Policy
+from promotion.config.rules import Target
 from promotion.config.strict import suggestion
 from promotion.errors import PromotionError
 from promotion.judgement.measure import Statistic

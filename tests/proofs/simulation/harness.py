@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
-from promotion.config.policy import ChallengeRule, Measure, Target
+from promotion.config.policy import Measure
+from promotion.config.rules import ChallengeRule, Target
 from promotion.judgement import claims, support
 from promotion.judgement.challenge import contrast_of
 from promotion.judgement.claims import Level, claim
