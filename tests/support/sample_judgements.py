@@ -3,6 +3,7 @@
 import math
 
 from promotion.records import (
+    Assumptions,
     Comparison,
     Curve,
     Day,
@@ -16,6 +17,7 @@ from promotion.records import (
     RuleResult,
     Side,
     SideCurve,
+    Trivial,
 )
 
 from tests.support.sample_parts import MODEL, POLICY, POLICY_SHA, SHA_NEW, SHA_OLD, TREE_NEW, TREE_OLD
@@ -91,6 +93,18 @@ def superior(value: float, half: float) -> RuleResult:
         interval=(low, high),
         ok=ok,
         reason=why.get(ok, "the interval straddles 0, so this set does not settle it"),
+        assumptions=Assumptions(
+            clusters=312,
+            differing=97,
+            skew=0.06,
+            expected_skew=-0.11,
+            largest_share=0.074,
+            without_largest=value - 410,
+            unseen=620.0,
+            unseen_rate=0.05,
+            unseen_clusters=10,
+            replicates=10_000,
+        ),
     )
 
 
@@ -240,5 +254,9 @@ def evaluation(verdict: str, headline: str, **changes: object) -> Evaluation:
         "release": "0.1.0",
         "flips": flips(3060),
         "curve": curve(47124, 50184),
+        "trivial": (
+            Trivial(name="flag nobody", values={"net_benefit": 0.0, "f1": 0.0, "accuracy": 0.9923}),
+            Trivial(name="flag everybody", values={"net_benefit": -960507.0, "f1": 0.0152, "accuracy": 0.0077}),
+        ),
     }
     return Evaluation(**{**fields, **changes})

@@ -213,6 +213,7 @@ def regression() -> Reported:
         notes=(),
         flips=None,
         curve=None,
+        trivial=None,
     )
     changes = Changed(settings=(("seed", "7", "8"),), files=(FileChange(path="model.yaml", added=1, removed=1),))
     return Reported(model_plan(model=name, changed=changes), judged, None, candidate(), None, pinned=True)

@@ -28,6 +28,7 @@ OUTCOMES = {
     False: Outcome("❌", "✕", "fail", "fail"),
     None: Outcome("❓", "?", "open", "unsettled"),
 }
+SKIPPED = Outcome("➖", "–", "none", "not ruled")
 WARNING = Outcome("⚠️", "!", "open", "warning")
 
 
@@ -49,7 +50,7 @@ class RuleRow:
     @property
     def missed(self) -> str:
         """`must be > 0.20` of a rule that is not passed, `should be` where it only warns; empty where it is."""
-        if self.result.ok is True or self.bound == text.MISSING:
+        if self.result.ok is True or self.result.ruled is False or self.bound == text.MISSING:
             return ""
         return f"{'should' if self.warns else 'must'} be {self.bound}"
 
@@ -123,7 +124,7 @@ def rule_row(rule: RuleResult, reported: Reported, terms: Terms, *, warns: bool 
     if rule.interval is not None:
         digits = max(digits if rule.bound else 0, text.decimals((rule.value, *rule.interval), unit))
     return RuleRow(
-        outcome=WARNING if warns and rule.ok is not True else OUTCOMES[rule.ok],
+        outcome=_outcome(rule, warns),
         name=rule.rule if rule.slice is None or rule.slice in rule.rule else f"{rule.rule} ({rule.slice})",
         value=text.figure(rule.value, unit, signed=not floor, digits=digits),
         interval=text.interval(rule.interval, unit, digits=digits, signed=not floor),
@@ -134,6 +135,12 @@ def rule_row(rule: RuleResult, reported: Reported, terms: Terms, *, warns: bool 
         better=better,
         warns=warns,
     )
+
+
+def _outcome(rule: RuleResult, warns: bool) -> Outcome:
+    if rule.ruled is False:
+        return SKIPPED
+    return WARNING if warns and rule.ok is not True else OUTCOMES[rule.ok]
 
 
 def _bound(rule: RuleResult, unit: str | None, better: str, digits: int) -> str:

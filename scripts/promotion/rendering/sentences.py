@@ -72,7 +72,8 @@ def _others(evaluation: Evaluation, hero: Hero) -> str:
     """`; F1 fails`: the metrics beside the first one that decide."""
     rules = [rule for rule in evaluation.challenge if rule.metric not in (None, hero.metric)]
     failed = dict.fromkeys(spoken(rule.metric or "") for rule in rules if rule.ok is False)
-    unsettled = dict.fromkeys(spoken(rule.metric or "") for rule in rules if rule.ok is None)
+    open_ones = [rule for rule in rules if rule.ok is None and rule.ruled is not False]
+    unsettled = dict.fromkeys(spoken(rule.metric or "") for rule in open_ones)
     if evaluation.verdict == "KEEP" and failed:
         return f"; {', '.join(failed)} {'fails' if len(failed) == 1 else 'fail'}"
     if evaluation.verdict == "INCONCLUSIVE" and unsettled:
@@ -133,7 +134,7 @@ def reasons(reported: Reported, shown: Status, rules: Sequence[RuleRow]) -> tupl
         found += [
             Reason(row.outcome, f"`{row.name.replace('`', '')}`: {row.reason}")
             for row in rules
-            if row.result.kind != "floor" and row.result.ok is not True
+            if row.result.kind != "floor" and row.result.ok is not True and row.result.ruled is not False
         ]
     found += [
         Reason(row.outcome, f"{_advice(row)}: a warning, which blocks nothing")

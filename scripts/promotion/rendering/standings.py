@@ -71,7 +71,7 @@ def _standing(group: Sequence[RuleRow], row: MetricRow | None) -> Standing:
 
 def _together(group: Sequence[RuleRow]) -> Outcome:
     """The worst that one of the rules says; one that only warns counts where all others pass."""
-    oks = [rule.result.ok for rule in group if not rule.warns]
+    oks = [rule.result.ok for rule in group if not rule.warns and rule.result.ruled is not False]
     if False in oks or None in oks:
         return OUTCOMES[False if False in oks else None]
     return next((rule.outcome for rule in group if rule.result.ok is not True), OUTCOMES[True])

@@ -53,5 +53,7 @@ def unit_of(reported: Reported, terms: Terms, metric: str | None) -> tuple[str |
 
 def operator_of(rule: str) -> str:
     """`>` of `f1 > 0.2`, with the signs of mathematics for `>=` and `<=`."""
+    if rule.endswith("above_trivial"):
+        return ">"
     found = re.search(r">=|<=|>|<", rule)
     return "" if found is None else {">=": "≥", "<=": "≤"}.get(found[0], found[0])

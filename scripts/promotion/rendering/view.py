@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from promotion.records import Comparison, Evaluation, Plan
-from promotion.rendering import about, advice, curves, rows, sentences
+from promotion.rendering import about, advice, curves, foundations, rows, sentences
 from promotion.rendering.reported import (
     NOWHERE,
     STATUSES,
@@ -55,6 +55,8 @@ class ModelView:
     day_metric: str = ""
     day_better: str = "higher"
     power: tuple[rows.PowerRow, ...] = ()
+    rests: tuple[foundations.Rest, ...] = ()
+    trivial: tuple[str, ...] = ()
     details: tuple[tuple[str, str], ...] = ()
     release: str | None = None
     evidence: str | None = None
@@ -162,6 +164,8 @@ def _model(reported: Reported, shown: Status, losers: Sequence[str], links: Link
         day_metric="" if lead is None else lead.metric,
         day_better="higher" if lead is None else lead.better,
         power=power,
+        rests=foundations.rests(rules),
+        trivial=foundations.trivial(reported, base["standings"], agreed),
         flips=about.flips(reported),
         unmeasured=about.unmeasured(reported, metrics, agreed),
         beware=_beware(reported),
