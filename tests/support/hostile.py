@@ -3,7 +3,7 @@
 import re
 
 from hypothesis import strategies as st
-from promotion.records import Estimate, RuleResult
+from promotion.records import Changed, Estimate, FileChange, RuleResult, Trivial
 from promotion.rendering import Reported
 
 from tests.support import samples
@@ -91,10 +91,20 @@ def hostile_model(text: str) -> Reported:
             "days": (day,),
             "power": (power,),
             "notes": (text, text),
+            "warn": (rule.model_copy(update={"kind": "floor"}),),
+            "trivial": (Trivial(name=text, values={text: 1.0}),),
+            "curve": plain.evaluation.curve.model_copy(update={"metric": text}),
+            "release": text,
             "test": plain.evaluation.test.model_copy(update={"first": text, "digest": text}),
         }
     )
-    plan = samples.model_plan(model=text, reason=text, merge_effect=text, says_first=(text,), source_tree=text)
+    changed = Changed(
+        settings=((text, text, text), (text, None, text), (text, text, None), ("as_of", text, text)),
+        files=(FileChange(path=text, added=1, removed=None),),
+    )
+    plan = samples.model_plan(
+        model=text, reason=text, merge_effect=text, says_first=(text,), source_tree=text, changed=changed
+    )
     scores = samples.scores(changes=(text,), latency_ms={text: 1.0})
     return Reported(plan, judged, plain.gate, plain.candidate, scores, error=text, log_tail=text * 3)
 
