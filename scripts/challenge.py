@@ -140,7 +140,8 @@ def _notes(plan: ModelPlan, files: ModelWork, believed: Believed, registry: Regi
     if pin is None:
         return tuple(notes)
     if pin.override is not None:
-        notes.append(f"The champion was put there by an override of {pin.override.by}: {pin.override.reason}.")
+        by = "" if pin.override.by is None else f" of {pin.override.by}"
+        notes.append(f"The champion was put there by an override{by}: {pin.override.reason}.")
     if pin.source_tree is None:
         whose = "base" if base_side(files) == "champion" else "candidate"
         notes.append(f"The champion was adopted without its source: it was scored with the features of the {whose}.")

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 
 from promotion.champion.apply import plan_moves
+from promotion.champion.checks import Permissions
 from promotion.champion.drift import Limits, ModelDrift, find_drift
 from promotion.cli import command_line, deadline, handled
 from promotion.errors import VERDICT_NO
@@ -21,7 +22,7 @@ from promotion.github.actions import write_summary
 from promotion.github.answers import WorkflowRun
 from promotion.github.client import GitHub
 from promotion.github.comments import close_issue, upsert_issue
-from promotion.github.pulls import host_of
+from promotion.github.pulls import host_of, merged_by
 from promotion.registry.client import Registry
 from promotion.text.escape import code, log_text, markdown
 
@@ -150,7 +151,8 @@ def main(argv: list[str] | None = None) -> int:
         repo, registry = Repo(args.repo), Registry()
         tip = commit_to_apply(repo, args.branch, None)
         print(f"reading {tip} and {registry.where}", file=sys.stderr if args.json else sys.stdout)
-        planned = plan_moves(repo, tip.commit, registry)
+        allowed = Permissions(authors=merged_by(host_of(repo), args.branch))
+        planned = plan_moves(repo, tip.commit, registry, allowed, branch=args.branch)
         now = datetime.datetime.now(datetime.UTC)
         findings = find_drift(planned, registry, now=now, limits=LIMITS, files=args.files)
         github = host_of(repo).github

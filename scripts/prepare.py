@@ -42,13 +42,14 @@ def prepare(
     head: str,
     trial: str | None = None,
     adapt: Callable[[Plan], Plan] = lambda plan: plan,
+    author: str | None = None,
 ) -> Plan:
     """Plan the pull request whose merge result is `merge`, fetch files of each model, and write plan.json.
 
     trial: judge this model alone, even where nothing differs from the base, and have nothing registered.
-    adapt: what the event makes of the plan (a draft trains nothing).
+    adapt: what the event makes of the plan (a draft trains nothing). author: of the pull request.
     """
-    plan = adapt(classify(repo, registry, base=base, merge=merge, head=head, only=trial))
+    plan = adapt(classify(repo, registry, base=base, merge=merge, head=head, only=trial, author=author))
     if trial is not None:
         plan = as_trial(plan, trial)
     check_policies(repo, plan)
@@ -232,7 +233,9 @@ def run(args: argparse.Namespace) -> Plan:
         late = moved(repo, plan, head_ref=where.head_ref, base_ref=where.base_ref) if where.speaks else None
         return plan if late is None else plan.model_copy(update={"refusals": (*plan.refusals, late)})
 
-    plan = prepare(repo, registry, Work(args.work), base=base, merge=merge, head=head, adapt=adapted)
+    plan = prepare(
+        repo, registry, Work(args.work), base=base, merge=merge, head=head, adapt=adapted, author=where.author
+    )
     wanted = [] if plan.refusals else [m.model for m in plan.models if m.action in ("train", "judge", "verify")]
     write_output({"models": json.dumps(wanted), "tracker": "" if where.credentials else THROWAWAY})
     return plan

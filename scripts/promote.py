@@ -22,9 +22,9 @@ from promotion.champion.override import body_of, prepare_override
 from promotion.cli import command_line, deadline, handled, subcommand, who
 from promotion.config.policy import FILE
 from promotion.errors import VERDICT_NO
-from promotion.git.commits import Tip, commit_to_apply, hosted_tip
+from promotion.git.commits import Tip, commit_to_apply, hosted_tip, person
 from promotion.git.repo import Repo
-from promotion.github.pulls import Proposal, host_of, propose
+from promotion.github.pulls import Proposal, host_of, merged_by, propose
 from promotion.registry.client import CHAMPION, Registry
 from promotion.text.progress import progress
 
@@ -37,8 +37,9 @@ def _planned(args: argparse.Namespace, registry: Registry) -> list[Planned]:
     repo = Repo(args.repo)
     tip = commit_to_apply(repo, args.branch, args.commit, rewritten_history=args.rewritten_history)
     _reading(tip, registry, json=getattr(args, "json", False))
-    allowed = Permissions(thaw=args.reason, rewritten_history=args.rewritten_history)
-    return plan_moves(repo, tip.commit, registry, allowed)
+    authors = merged_by(host_of(repo), args.branch)
+    allowed = Permissions(thaw=args.reason, rewritten_history=args.rewritten_history, authors=authors)
+    return plan_moves(repo, tip.commit, registry, allowed, branch=args.branch)
 
 
 def _reading(tip: Tip, registry: Registry, *, json: bool = False) -> None:
@@ -108,7 +109,7 @@ def run_adopt(args: argparse.Namespace) -> int:
 def run_override(args: argparse.Namespace) -> int:
     """Commit a version's tree and its pin with who and why, then apply; exit 1 where main has it, the registry not."""
     repo, registry = Repo(args.repo), Registry()
-    mandate = Mandate(args.by or who(), args.reason)
+    mandate = Mandate(person(repo), args.reason, proposed=args.pull_request)
     tip = hosted_tip(repo, args.branch)
     _reading(tip, registry)
     found = prepare_override(repo, registry, args.model, base=tip.commit, to=args.to, mandate=mandate)
@@ -120,7 +121,7 @@ def run_override(args: argparse.Namespace) -> int:
         print("nothing was pushed, because of --dry-run")
     elif args.pull_request:
         branch = f"override/{args.model}-{args.to}-{tip.commit[:7]}"
-        proposal = Proposal(found.commit, branch, args.branch, found.subject, body_of(found))
+        proposal = Proposal(found.commit, branch, args.branch, found.subject, body_of(found, mandate.by))
         pull = propose(repo, host_of(repo), proposal)
         if pull is not None:
             print(f"merge it and @champion moves: {pull.url}")
@@ -165,11 +166,10 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--task", choices=sorted(POLICY), default="classification", help="the policy to begin with")
 
     text = "move @champion to any version for a reason: commit it to main, then apply"
-    command = subcommand(commands, run_override, text, *READS)
+    command = subcommand(commands, run_override, text, *READS, moved={"--by": "who overrides is whom the commit is by"})
     command.add_argument("model", help="the model's name")
     command.add_argument("--to", type=int, required=True, metavar="VERSION", help="any registered version")
     command.add_argument("--reason", required=True, help="why; it stays in the pin")
-    command.add_argument("--by", help="who decides (default: the workflow's actor, else this machine's user)")
     command.add_argument("--pull-request", action="store_true", help="propose it instead of pushing to main")
     command.add_argument("--dry-run", action="store_true", help="make every check and push nothing")
 

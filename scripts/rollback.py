@@ -9,10 +9,10 @@ import re
 
 from promotion.champion.landing import Mandate, follow, land
 from promotion.champion.rollback import Rollback, Standing, Target, prepare_rollback, standing
-from promotion.cli import command_line, handled, who
+from promotion.cli import command_line, handled
 from promotion.config.policy import FILE
 from promotion.errors import VERDICT_NO, PromotionError
-from promotion.git.commits import hosted_tip
+from promotion.git.commits import hosted_tip, person
 from promotion.git.repo import Repo
 from promotion.github.pulls import Proposal, host_of, propose
 from promotion.registry.client import Registry
@@ -79,7 +79,10 @@ def _parser() -> argparse.ArgumentParser:
         "branch",
         epilog="Reads git (full history), origin and the registry (MLFLOW_TRACKING_URI). Pushes one branch and, with "
         "GITHUB_TOKEN, opens its pull request; without one it prints the address to open it.",
-        moved={"--base": "`--branch NAME` names the production branch, `--head NAME` the one to push"},
+        moved={
+            "--base": "`--branch NAME` names the production branch, `--head NAME` the one to push",
+            "--by": "who rolls back is whom the commit is by",
+        },
     )
     parser.add_argument("model", help="the model, as promotion.yaml names it")
     parser.add_argument(
@@ -90,7 +93,6 @@ def _parser() -> argparse.ArgumentParser:
         help="an older champion, or `none` to drop the alias (default: %(default)s, the one before the last promotion)",
     )
     parser.add_argument("--reason", help="why; needed while the model is frozen")
-    parser.add_argument("--by", help="who asks for it (default: the workflow's actor, else this machine's user)")
     parser.add_argument("--now", action="store_true", help="push to the production branch and move @champion from here")
     parser.add_argument("--dry-run", action="store_true", help="check the target and say what would happen")
     parser.add_argument("--head", metavar="NAME", help="the branch to push (default: rollback/MODEL-FROM-to-TO-COMMIT)")
@@ -119,7 +121,7 @@ def main(argv: list[str] | None = None) -> int:
     repo, registry = Repo(args.repo), Registry()
     if args.reason is not None and not args.reason.strip():
         raise PromotionError("--reason is empty; say in a few words why")
-    mandate = Mandate(args.by or who(), args.reason)
+    mandate = Mandate(person(repo), args.reason, proposed=not args.now)
     tip = hosted_tip(repo, args.branch)
     print(f"reading {tip} and {registry.where}")
     had = standing(repo, registry, args.model, base=tip.commit, to=args.to, mandate=mandate)

@@ -125,13 +125,13 @@ def registry(tmp_path: Path) -> Registry:
     return Registry(f"sqlite:///{tmp_path / 'mlflow.db'}")
 
 
-def was_champion(registry: Registry, pin: PinRecord, height: int) -> None:
-    """Write what promote.py leaves behind when it has moved @champion to a pin."""
+def was_champion(registry: Registry, pin: PinRecord, hosted: Hosted) -> None:
+    """Write what promote.py leaves behind when it has moved @champion to the pin at main's tip."""
     if registry.model(MODEL) is None:
         registry.client.create_registered_model(MODEL)
     entry = LedgerEntry(
-        height=height,
-        commit="0" * 40,
+        height=int(hosted.run("rev-list", "--first-parent", "--count", "main")),
+        commit=hosted.run("rev-parse", "main"),
         before=None,
         version=pin.version,
         digest=pin.digest,
@@ -175,7 +175,7 @@ def test_the_story_of_a_pin(hosted: Hosted, registry: Registry, how: str) -> Non
     hosted.commit("first champion")
     assert one is not None
     hosted.merge("first", how)
-    was_champion(registry, one, 2)
+    was_champion(registry, one, hosted)
 
     hosted.branch("second")
     hosted.code("three")
@@ -185,7 +185,7 @@ def test_the_story_of_a_pin(hosted: Hosted, registry: Registry, how: str) -> Non
     hosted.commit("pin")
     assert two is not None
     promoted = hosted.merge("second", how)
-    was_champion(registry, two, 3)
+    was_champion(registry, two, hosted)
 
     hosted.revert(promoted, how, "undo")
     undo = hosted.only("undo", registry)
@@ -209,7 +209,7 @@ def test_reverting_the_first_champion_drops_it(hosted: Hosted, registry: Registr
     hosted.commit("first champion")
     assert one is not None
     promoted = hosted.merge("first", how)
-    was_champion(registry, one, 2)
+    was_champion(registry, one, hosted)
     hosted.revert(promoted, how, "undo")
 
     item = hosted.only("undo", registry)

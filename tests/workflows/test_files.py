@@ -31,9 +31,9 @@ PERMISSIONS = {
     ("retrain", "score"): {},
     ("retrain", "judge"): {"contents": "write", "pull-requests": "write", "statuses": "write"},
     ("retrain", "promotion"): {},
-    ("promote", "promote"): {"contents": "read"},
+    ("promote", "promote"): {"contents": "read", "pull-requests": "read"},
     ("promote", "override"): {"contents": "write"},
-    ("drift", "drift"): {"contents": "read", "actions": "write", "issues": "write"},
+    ("drift", "drift"): {"contents": "read", "actions": "write", "issues": "write", "pull-requests": "read"},
     ("schedule", "schedule"): {"contents": "write", "pull-requests": "write", "actions": "write"},
     ("ci", "test"): {"contents": "read"},
 }

@@ -7,13 +7,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from promotion.champion.checks import Check, Permissions, check_model
+from promotion.champion.agreed import was_champion
+from promotion.champion.checks import Check, Permissions, check_model, digest_now
 from promotion.champion.desired import Difference, Main, differences, one_difference
 from promotion.cli import now
 from promotion.errors import PromotionError
 from promotion.git.repo import Repo, pull_request
 from promotion.registry.client import CHAMPION, RegisteredModel, Registry
-from promotion.registry.ledger import LedgerEntry, Repair, read_ledger, read_repairs, was_champion
+from promotion.registry.ledger import LedgerEntry, Repair, read_ledger, read_repairs
 
 MOST_ROUNDS = 12
 GONE = "alias gone"
@@ -75,9 +76,11 @@ class Settled:
         return f"{self.model}: moved @champion {was} -> {now}"
 
 
-def plan_moves(repo: Repo, tip: str, registry: Registry, allowed: Permissions | None = None) -> list[Planned]:
+def plan_moves(
+    repo: Repo, tip: str, registry: Registry, allowed: Permissions | None = None, *, branch: str = "main"
+) -> list[Planned]:
     """Compare main with the registry and check every model that differs; write nothing."""
-    main = Main(repo, tip)
+    main = Main(repo, tip, branch)
     planned = []
     for diff in differences(main, registry.models()):
         checks = [] if diff.step == "none" else check_model(diff, main, registry, allowed or Permissions())
@@ -85,9 +88,17 @@ def plan_moves(repo: Repo, tip: str, registry: Registry, allowed: Permissions | 
     return _guarded(planned, main.promotion.guard_moves)
 
 
-def plan_move(repo: Repo, commit: str, registry: Registry, model: str, allowed: Permissions | None = None) -> Planned:
+def plan_move(
+    repo: Repo,
+    commit: str,
+    registry: Registry,
+    model: str,
+    allowed: Permissions | None = None,
+    *,
+    branch: str = "main",
+) -> Planned:
     """Return what `apply` would do about one model if `commit` were the tip of main; write nothing."""
-    main = Main(repo, commit)
+    main = Main(repo, commit, branch)
     diff = one_difference(main, model, registry.model(model))
     checks = [] if diff.step == "none" else check_model(diff, main, registry, allowed or Permissions())
     return Planned(diff, tuple(checks))
@@ -148,7 +159,7 @@ def settle(diff: Difference, registry: Registry, *, by: str, reason: str | None 
     the alias to the newest entry, else say when it was reached. So whoever comes last, and whoever was
     held up between a reading and a write, finds out and puts the newest entry's version back.
     """
-    name, ours = diff.model, entry_of(diff, by=by, note=reason)
+    name, ours = diff.model, entry_of(diff, registry, by=by, note=reason)
     written: set[tuple[int, int]] = set()
     for turn in range(MOST_ROUNDS):
         _pause(turn)
@@ -160,11 +171,7 @@ def settle(diff: Difference, registry: Registry, *, by: str, reason: str | None 
         if newest is None or ours.order > newest.order:
             registry.set_model_tag(name, ours.key, ours.text())
             continue
-        if newest.order == ours.order and newest.commit != ours.commit:
-            raise PromotionError(
-                f"{newest.key} of {name} is about commit {newest.commit[:12]}, not {ours.commit[:12]}: two histories "
-                "write to one registry; apply the right one with --rewritten-history"
-            )
+        _need_ours(diff, newest, ours)
         alias = model.aliases.get(CHAMPION)
         if alias == newest.version:
             if not newest.stands:
@@ -185,26 +192,47 @@ def settle(diff: Difference, registry: Registry, *, by: str, reason: str | None 
     )
 
 
+def _need_ours(diff: Difference, newest: LedgerEntry, ours: LedgerEntry) -> None:
+    """Raise PromotionError where the newest entry is neither ours nor what the branch has pinned since."""
+    if newest.order > ours.order and diff.main is not None:
+        diff.main.need_git(diff.model, newest)
+    if newest.order != ours.order:
+        return
+    if newest.commit != ours.commit:
+        raise PromotionError(
+            f"{newest.key} of {diff.model} is about commit {newest.commit[:12]}, not {ours.commit[:12]}: two histories "
+            "write to one registry; apply the right one with --rewritten-history"
+        )
+    if newest.version != ours.version or newest.digest not in (None, ours.digest):
+        raise PromotionError(
+            f"{newest.key} of {diff.model} is not what commit {ours.commit[:12]} pins; somebody wrote that tag by "
+            "hand: delete it, then run this again"
+        )
+
+
 def _pause(turn: int) -> None:
     """Wait a little before later readings: three or four are normal, more mean that others write or readings lag."""
     if turn >= 4:
         time.sleep(random.uniform(0, min(1.0, 0.02 * 2 ** (turn - 3))))
 
 
-def entry_of(diff: Difference, *, by: str, note: str | None = None) -> LedgerEntry:
-    """Return the ledger entry for the commit that last changed a model's pin."""
+def entry_of(diff: Difference, registry: Registry, *, by: str, note: str | None = None) -> LedgerEntry:
+    """Return the ledger entry for the commit that last changed a model's pin.
+
+    An adopted pin may lack the digest of its files; the entry has the one that they have now.
+    """
     change, pin, newest = diff.desired.change, diff.desired.pin, diff.current.newest
     if change is None:
         raise PromotionError(f"main's history has no pin of {diff.model}; there is nothing to record")
     if note is None and pin is not None and pin.override is not None:
-        note = f"{pin.override.by}: {pin.override.reason}"
+        note = f"{pin.override.by or change.commit.author}: {pin.override.reason}"
     return LedgerEntry(
         height=diff.desired.height,
         era=diff.desired.era,
         commit=change.commit.sha,
         before=None if newest is None else newest.version,
         version=diff.wanted,
-        digest=None if pin is None else pin.digest,
+        digest=None if pin is None else pin.digest or _digest_of(registry, diff.model, pin.version),
         reason=_reason(diff),
         at=now(),
         by=by,
@@ -214,11 +242,19 @@ def entry_of(diff: Difference, *, by: str, note: str | None = None) -> LedgerEnt
     )
 
 
+def _digest_of(registry: Registry, model: str, number: int) -> str:
+    version = registry.version(model, number)
+    if version is None:
+        raise PromotionError(registry.lacks(model, number, "nothing was written"))
+    return digest_now(registry, version)
+
+
 def _reason(diff: Difference) -> str:
     pin = diff.desired.pin
     if pin is None:
         return "retire"
-    if was_champion(diff.current.ledger, pin, before=diff.desired.order) is not None:
+    history = None if diff.main is None else diff.main.history
+    if history and was_champion(history, diff.model, diff.current.ledger, pin, before=diff.desired.order):
         return "rollback"
     if pin.override is not None:
         return "override"

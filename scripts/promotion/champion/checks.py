@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from promotion.champion.agreed import Authors, agrees, by_commit, unproven, was_champion
 from promotion.champion.desired import Difference, Main
 from promotion.champion.pins import PinChange
 from promotion.config.pin import PinRecord
@@ -13,7 +14,7 @@ from promotion.git.tree import folder_at, need_plain
 from promotion.records import Evaluation
 from promotion.registry.client import Registry, Version
 from promotion.registry.evidence import judge_evidence, read_evidence
-from promotion.registry.ledger import was_champion
+from promotion.registry.ledger import LedgerEntry
 
 
 @dataclass(frozen=True)
@@ -31,10 +32,14 @@ class Check:
 
 @dataclass(frozen=True)
 class Permissions:
-    """What the caller explicitly allows. thaw: reason for a rollback during a freeze."""
+    """What the caller explicitly allows. thaw: reason for a rollback during a freeze.
+
+    authors: who a commit of main is by; what an override's `by` is held against.
+    """
 
     thaw: str | None = None
     rewritten_history: bool = False
+    authors: Authors = by_commit
 
 
 def check_model(diff: Difference, main: Main, registry: Registry, allowed: Permissions) -> list[Check]:
@@ -46,7 +51,7 @@ def check_model(diff: Difference, main: Main, registry: Registry, allowed: Permi
         _ask("ledger", lambda: diff.current.trouble),
         _ask("order", lambda: _order(diff, main, allowed)),
         _ask("freeze", lambda: _freeze(diff, main, allowed)),
-        _ask("ours", lambda: _ours(diff)),
+        _ask("ours", lambda: _ours(diff, main, allowed)),
     ]
     pin = diff.desired.pin
     if pin is None:
@@ -58,12 +63,14 @@ def check_model(diff: Difference, main: Main, registry: Registry, allowed: Permi
     checks.append(_ask("version", lambda: _version(diff, pin, version, registry)))
     if version is None:
         return checks
-    return [
-        *checks,
+    checks += [
         _ask("tree", lambda: _tree(diff, pin, version, main)),
-        _ask("files", lambda: _files(pin, version, registry)),
+        _ask("files", lambda: _files(diff, pin, version, main, registry)),
         _ask("evidence", lambda: _earned(diff, pin, version, main, registry)),
     ]
+    if pin.override is not None:
+        checks.append(_ask("override", lambda: _proven(diff, pin, main, allowed)))
+    return checks
 
 
 def _ask(name: str, question: Callable[[], str | None]) -> Check:
@@ -79,6 +86,7 @@ def _order(diff: Difference, main: Main, allowed: Permissions) -> str | None:
     if newest is None or allowed.rewritten_history:
         return None
     if newest.commit in main.history.chain:
+        main.need_git(diff.model, newest)
         if newest.order <= diff.desired.order:
             return None
         return (
@@ -108,7 +116,7 @@ def _freeze(diff: Difference, main: Main, allowed: Permissions) -> str | None:
     if entry is None or entry.freeze is None or diff.step == "record":
         return None
     confirmed = newest is not None and newest.stands and newest.order == diff.desired.order
-    back = pin is not None and not confirmed and was_champion(diff.current.ledger, pin, before=diff.desired.order)
+    back = pin is not None and not confirmed and _was_champion(diff, pin, main, before=diff.desired.order)
     if back and (allowed.thaw or _says_why(diff, main)):
         return None
     how = "; a rollback passes with --reason TEXT" if back else ""
@@ -126,20 +134,32 @@ def _says_why(diff: Difference, main: Main) -> bool:
     return not any(change.after == pin for change in list(main.history.changes(diff.model))[1:])
 
 
-def _ours(diff: Difference) -> str | None:
+def _was_champion(
+    diff: Difference, pin: PinRecord, main: Main, before: tuple[int, int] | None = None
+) -> LedgerEntry | None:
+    return was_champion(main.history, diff.model, diff.current.ledger, pin, before=before)
+
+
+def _ours(diff: Difference, main: Main, allowed: Permissions) -> str | None:
     """Neither `champion: null` nor a first pin may run over a champion that somebody else set."""
     pin, champion = diff.desired.pin, diff.current.champion
     if champion is None or diff.current.trouble is not None:
         return None
     adopt = "run `python scripts/promote.py adopt` to take it over"
+    known = [
+        entry
+        for entry in diff.current.ledger
+        if agrees(main.history, diff.model, entry)
+        or (allowed.rewritten_history and entry.commit not in main.history.chain)
+    ]
     if pin is None:
-        if any(entry.version == champion for entry in diff.current.ledger):
+        if any(entry.version == champion for entry in known):
             return None
         return (
             f"main pins no champion but the registry has version {champion} as @champion, which this project never "
             f"set; {adopt}"
         )
-    if diff.current.ledger or champion == pin.version:
+    if known or champion == pin.version:
         return None
     return (
         f"the registry has version {champion} as @champion, which this project never set, and main pins {pin.version}; "
@@ -175,18 +195,24 @@ def _tree(diff: Difference, pin: PinRecord, version: Version, main: Main) -> str
     return None
 
 
-def _files(pin: PinRecord, version: Version, registry: Registry) -> str | None:
-    if pin.digest is None:
-        return None
+def digest_now(registry: Registry, version: Version) -> str:
+    """Return the digest of a version's files as they are in the registry."""
     with tempfile.TemporaryDirectory() as folder:
-        try:
-            _, digest = registry.fetch_version(version, Path(folder))
-        except PromotionError as error:
-            return f"the files of version {pin.version} cannot be read: {error}"
-    if digest == pin.digest:
+        return registry.fetch_version(version, Path(folder))[1]
+
+
+def _files(diff: Difference, pin: PinRecord, version: Version, main: Main, registry: Registry) -> str | None:
+    """The files are the pinned ones; of an adopted pin without a digest the ones that the ledger saw first."""
+    seen = _was_champion(diff, pin, main)
+    wanted = pin.digest or (None if seen is None else seen.digest)
+    try:
+        digest = digest_now(registry, version)
+    except PromotionError as error:
+        return f"the files of version {pin.version} cannot be read: {error}"
+    if wanted in (None, digest):
         return None
     return (
-        f"the files of version {pin.version} hash to {digest[:19]}, the pin says {pin.digest[:19]}; they were changed "
+        f"the files of version {pin.version} hash to {digest[:19]}, the pin says {wanted[:19]}; they were changed "
         "after the pin was made: restore them or roll back"
     )
 
@@ -194,10 +220,10 @@ def _files(pin: PinRecord, version: Version, registry: Registry) -> str | None:
 def _earned(diff: Difference, pin: PinRecord, version: Version, main: Main, registry: Registry) -> str | None:
     """The version won against the champion its base pinned, or was champion before, or an override says why."""
     change = diff.desired.change
-    if pin.override is not None or was_champion(diff.current.ledger, pin) is not None:
+    if pin.override is not None or _was_champion(diff, pin, main) is not None:
         return None
     if pin.adopted:
-        return _adoptable(diff, pin)
+        return _adoptable(diff, pin, main)
     if pin.evidence is None or version.run_id is None or change is None:
         return f"version {pin.version} has no evidence; challenge the champion in a retrain pull request"
     found = read_evidence(registry, version.run_id, pin.evidence)
@@ -230,13 +256,28 @@ def _earlier(diff: Difference, pin: PinRecord, main: Main) -> Iterator[PinChange
     return (change for change in changes if change.after == pin)
 
 
-def _adoptable(diff: Difference, pin: PinRecord) -> str | None:
-    """`adopted: true` takes over the champion that was there before us; it is no way around the challenge."""
-    newest, change = diff.current.newest, diff.desired.change
-    begun = newest is not None and change is not None and newest.commit == change.commit.sha
-    if (newest is None or newest.version is None or begun) and diff.current.champion == pin.version:
+def _adoptable(diff: Difference, pin: PinRecord, main: Main) -> str | None:
+    """`adopted: true` takes over the champion that was there before us; it is no way around the challenge.
+
+    Whether there was one of ours is what main's history says, for a ledger can be deleted.
+    """
+    earlier = [change for change in list(main.history.changes(diff.model))[1:] if change.after is not None]
+    if not earlier and diff.current.champion == pin.version:
         return None
     return (
         f"version {pin.version} is marked `adopted: true`, but it is not a champion that the registry had before this "
         "project; challenge the champion in a retrain pull request"
     )
+
+
+def _proven(diff: Difference, pin: PinRecord, main: Main, allowed: Permissions) -> str | None:
+    """The name in an override is who wrote the commit that brought it, unless it was confirmed before."""
+    history, change = main.history, diff.desired.change
+    for entry in diff.current.ledger:
+        old = history.pins(entry.commit).get(diff.model) if agrees(history, diff.model, entry) else None
+        if entry.stands and old is not None and old.override == pin.override:
+            return None
+    if pin.override is None or change is None:
+        return None
+    commit = change.commit
+    return unproven(pin.override.by, allowed.authors(commit), f"commit {commit.sha[:12]}")

@@ -1,14 +1,16 @@
 """Desired against current: what main pins, what the registry has, and the difference."""
 
 import functools
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
+from promotion.champion.agreed import need_git
 from promotion.champion.pins import PinChange, PinHistory
 from promotion.config.pin import PinRecord
 from promotion.config.policy import FILE
 from promotion.config.promotion_yaml import Entry, model_entry
 from promotion.errors import PromotionError
+from promotion.git.commits import read_tip
 from promotion.git.promotion_at import promotion_at
 from promotion.git.repo import Repo
 from promotion.registry.client import CHAMPION, RegisteredModel
@@ -20,9 +22,10 @@ Step = Literal["none", "move", "record", "drop"]
 class Main:
     """The production branch at one commit: its promotion.yaml (strictly read) and its first-parent history."""
 
-    def __init__(self, repo: Repo, tip: str) -> None:
+    def __init__(self, repo: Repo, tip: str, branch: str = "main") -> None:
         repo.need_full_history()
         self.repo = repo
+        self.branch = branch
         self.tip = repo.resolve(tip)
         self.promotion = promotion_at(repo, self.tip)
 
@@ -30,6 +33,13 @@ class Main:
     def history(self) -> PinHistory:
         """Pins in time along the first-parent chain."""
         return PinHistory(self.repo, self.tip)
+
+    def need_git(self, model: str, entry: LedgerEntry) -> None:
+        """Raise PromotionError unless the branch, as it is now, pins what a ledger entry says."""
+        history = self.history
+        if entry.commit not in history.chain:
+            history = PinHistory(self.repo, read_tip(self.repo, self.branch).commit)
+        need_git(history, model, entry, self.branch)
 
     def base_policy(self, model: str, change: PinChange) -> str:
         """Return the digest of the policy in force at a pin change's base (a new model brings its own)."""
@@ -104,6 +114,7 @@ class Difference:
     desired: Desired
     current: Current
     step: Step
+    main: Main | None = field(default=None, repr=False, compare=False)
 
     @property
     def model(self) -> str:
@@ -142,7 +153,7 @@ def differences(main: Main, registered: dict[str, RegisteredModel]) -> list[Diff
     current = {name: current_state(registered.get(name)) for name in main.promotion.models}
     current |= {name: current_state(model) for name, model in registered.items() if has_ledger(model.tags)}
     desired = desired_states(main, current)
-    return [difference(desired[name], current[name]) for name in sorted(desired)]
+    return [replace(difference(desired[name], current[name]), main=main) for name in sorted(desired)]
 
 
 def one_difference(main: Main, model: str, registered: RegisteredModel | None) -> Difference:
@@ -151,7 +162,7 @@ def one_difference(main: Main, model: str, registered: RegisteredModel | None) -
     desired = desired_states(main, {model: current})
     if model not in desired:
         raise PromotionError(f"main does not name {model}, and this project never set its champion", file=FILE)
-    return difference(desired[model], current)
+    return replace(difference(desired[model], current), main=main)
 
 
 def desired_states(main: Main, current: dict[str, Current]) -> dict[str, Desired]:
@@ -216,7 +227,7 @@ def _settled(main: Main, current: dict[str, Current]) -> dict[str, LedgerEntry]:
     for name, entry in newest.items():
         pinned = main.promotion.models.get(name)
         pin = None if pinned is None else pinned.champion
-        same = pin is not None and pin.identity == (entry.version, entry.digest)
+        same = pin is not None and pin.version == entry.version and pin.digest in (None, entry.digest)
         if same and entry.stands and current[name].champion == entry.version and name not in changed:
             found[name] = entry
     return found
@@ -225,7 +236,11 @@ def _settled(main: Main, current: dict[str, Current]) -> dict[str, LedgerEntry]:
 def difference(desired: Desired, current: Current) -> Difference:
     """Compare one model's desired and current state; pure."""
     newest, change = current.newest, desired.change
+    pin = desired.pin
     recorded = newest is not None and newest.stands and change is not None and newest.commit == change.commit.sha
+    if recorded and newest is not None:  # a tag that says anything else than the pin is no record of it
+        same = pin is not None and pin.digest in (None, newest.digest)
+        recorded = newest.version == (None if pin is None else pin.version) and (pin is None or same)
     if desired.pin is not None:
         if current.champion != desired.pin.version:
             return Difference(desired, current, "move")

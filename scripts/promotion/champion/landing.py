@@ -8,14 +8,25 @@ from promotion.errors import PromotionError
 from promotion.git.commits import push
 from promotion.git.repo import Repo
 from promotion.registry.client import Registry
+from promotion.text.escape import clean
 
 
 @dataclass(frozen=True)
 class Mandate:
-    """Who wants a champion moved, and why (None: no reason was given)."""
+    """Who wants a champion moved, and why (None: no reason was given).
+
+    by: whom the commit is by, as git or GitHub knows it, never free text. proposed: it goes by a pull request,
+    whose author, and not this name, is who moves it.
+    """
 
     by: str
     reason: str | None
+    proposed: bool = False
+
+    @property
+    def named(self) -> str | None:
+        """The name for the pin: none where the pull request's author is not known yet."""
+        return None if self.proposed else clean(self.by, 100)
 
 
 def land(
@@ -41,7 +52,7 @@ def land(
 def follow(repo: Repo, registry: Registry, model: str, commit: str, *, branch: str, mandate: Mandate) -> bool:
     """Move @champion of one model to what `commit`, which `branch` has, pins; return whether it is there."""
     try:
-        planned = plan_move(repo, commit, registry, model, Permissions(thaw=mandate.reason))
+        planned = plan_move(repo, commit, registry, model, Permissions(thaw=mandate.reason), branch=branch)
         return apply([planned], registry, by=mandate.by, reason=mandate.reason)
     except PromotionError as error:
         print(f"not applied from here: {error}")

@@ -48,9 +48,9 @@ def prepare_override(
     version is missing, not READY or changed, its code cannot be had, or the model is frozen.
     """
     entry = entry_at(repo, base, model)
-    by, reason = mandate.by, mandate.reason or ""
-    if not reason.strip() or not by.strip():
-        raise PromotionError("an override needs --reason and --by, and neither may be empty")
+    reason = mandate.reason or ""
+    if not reason.strip():
+        raise PromotionError("an override needs a --reason, which may not be empty")
     if entry.champion is not None and entry.champion.version == to:
         return None
     version = registry.version(model, to)
@@ -62,22 +62,22 @@ def prepare_override(
         source_tree=tree,
         digest=_digest(registry, version),
         evidence=_matching(DIGEST, version.tags.get("evidence")),
-        override=Why(by=clean(by, 100), reason=clean(reason, 500)),
+        override=Why(by=mandate.named, reason=clean(reason, 500)),
         adopted=tree is None,
     )
     subject = f"Override: {model} to version {to}"
-    message = f"{subject}\n\n{pin.override.reason}\n\nOverridden by {pin.override.by}." if pin.override else ""
+    message = f"{subject}\n\n{clean(reason, 500)}\n\nOverridden by {clean(mandate.by, 100)}."
     change = Change(
         trees={} if tree is None else {f"models/{model}": tree},
         files={FILE: splice(promotion_text(repo, base), {model: pin})},
     )
-    commit = commit_on(repo, base, change, message)
+    commit = commit_on(repo, base, change, message, author=mandate.by)
     _forget_pulls(repo)
     refuse_problems(plan_move(repo, commit, registry, model))
     return Override(model, entry.champion, pin, version.tags.get("verdict"), commit, subject)
 
 
-def body_of(found: Override) -> str:
+def body_of(found: Override, by: str) -> str:
     """Return the text of the pull request that proposes an override; pure."""
     assert found.to.override is not None
     before = "nothing" if found.now is None else str(found.now.version)
@@ -85,7 +85,8 @@ def body_of(found: Override) -> str:
     return (
         f"**Merging moves `@champion` of {code(found.model)}: {before} -> {found.to.version}, by override** "
         f"({said}).\n\n"
-        f"Reason: {markdown(found.to.override.reason)}\nBy {code(found.to.override.by)}.\n\n"
+        f"Reason: {markdown(found.to.override.reason)}\nAsked for by {code(by)}; the author of this pull request "
+        "overrides.\n\n"
         f"The commit puts `models/{found.model}/` at the version's tree and writes the pin with `override`, "
         "which every later report and the history show.\n"
     )

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from promotion.champion.agreed import was_champion
 from promotion.champion.apply import Planned, plan_move
 from promotion.champion.checks import Permissions
 from promotion.champion.desired import current_state
@@ -22,7 +23,7 @@ from promotion.git.commits import Change, commit_on
 from promotion.git.promotion_at import promotion_at, promotion_text
 from promotion.git.repo import Repo, pull_request
 from promotion.registry.client import Registry
-from promotion.registry.ledger import LedgerEntry, was_champion
+from promotion.registry.ledger import LedgerEntry
 from promotion.text.escape import clean
 
 MOST_NAMED = 5
@@ -96,7 +97,7 @@ def champions(repo: Repo, history: PinHistory, model: str, ledger: Sequence[Ledg
     found: dict[tuple[int, str | None], Champion] = {}
     for change in history.changes(model):
         pin = change.after
-        entry = None if pin is None else was_champion(list(ledger), pin)
+        entry = None if pin is None else was_champion(history, model, ledger, pin)
         if pin is not None and entry is not None and pin.identity not in found:
             tree = pin.source_tree or repo.object_at(change.commit.sha, f"models/{model}")
             found[pin.identity] = Champion(pin, change, tree, entry)
@@ -138,7 +139,8 @@ def prepare_rollback(
         files={FILE: splice(promotion_text(repo, base), {model: pin})},
     )
     note = f"\n\n{clean(mandate.reason, 500)}" if mandate.reason else ""
-    commit = commit_on(repo, base, change, f"{subject}{note}\n\nMade by scripts/rollback.py.")
+    message = f"{subject}{note}\n\nMade by scripts/rollback.py."
+    commit = commit_on(repo, base, change, message, author=mandate.by)
     refuse_problems(plan_move(repo, commit, registry, model))
     since = None if target is None else target.entry.at[:10]
     merged = None if target is None else target.entry.pr
@@ -194,7 +196,7 @@ def _with_reason(model: str, pin: PinRecord, freeze: str, mandate: Mandate) -> P
     """A pin that passes the freeze: promote runs unattended after the merge, so the reason travels in the pin."""
     if not mandate.reason:
         raise PromotionError(f"{model} is frozen ({freeze}); a rollback passes with --reason TEXT; nothing was pushed")
-    why = Override(by=clean(mandate.by, 100), reason=clean(mandate.reason, 500))
+    why = Override(by=mandate.named, reason=clean(mandate.reason, 500))
     return pin.model_copy(update={"override": why})
 
 

@@ -20,7 +20,8 @@ def pin_lines(pin: PinRecord) -> list[str]:
         if value is not None:
             lines.append(f"{key}: {_scalar(value)}")
     if pin.override is not None:
-        lines.append(f"override: {{by: {_quoted(pin.override.by)}, reason: {_quoted(pin.override.reason)}}}")
+        by = "" if pin.override.by is None else f"by: {_quoted(pin.override.by)}, "
+        lines.append(f"override: {{{by}reason: {_quoted(pin.override.reason)}}}")
     if pin.adopted:
         lines.append("adopted: true")
     return lines

@@ -14,7 +14,8 @@ TreeId = Annotated[str, Field(pattern=f"^{OBJECT_ID}$", title="a git tree id of 
 class Override(Section):
     """Who put this version here without a win, and why."""
 
-    by: Text
+    by: Text | None = None
+    """The author of the pull request, or the dispatch's actor: held against git and GitHub; may be left out."""
     reason: Text
 
 

@@ -122,10 +122,23 @@ def fetch_refs(repo: Repo, refs: str) -> bool:
     return repo.attempt("fetch", "--quiet", REMOTE, refs, env=login(repo))[0] == 0
 
 
-def commit_on(repo: Repo, base: str, change: Change, message: str, *, parents: tuple[str, ...] = ()) -> str:
-    """Return a new commit, on no branch yet: the files of `base` with `change`. parents: others than `base`."""
+def commit_on(
+    repo: Repo,
+    base: str,
+    change: Change,
+    message: str,
+    *,
+    parents: tuple[str, ...] = (),
+    author: str | None = None,
+) -> str:
+    """Return a new commit, on no branch yet: the files of `base` with `change`.
+
+    parents: others than `base`. author: in Actions, the person that the bot commits for; elsewhere git knows.
+    """
     top = Repo(repo.root)
     who = identity(top)
+    if author is not None and os.environ.get("GITHUB_ACTIONS"):
+        who |= {"GIT_AUTHOR_NAME": author, "GIT_AUTHOR_EMAIL": f"{author}@users.noreply.github.com"}
     with tempfile.TemporaryDirectory() as scratch:
         env = {"GIT_INDEX_FILE": str(Path(scratch) / "index")}
         top.git("read-tree", base, env=env)
@@ -142,6 +155,15 @@ def commit_on(repo: Repo, base: str, change: Change, message: str, *, parents: t
         tree = top.git("write-tree", env=env).strip()
     on = [arg for parent in parents or (base,) for arg in ("-p", parent)]
     return top.git("commit-tree", tree, *on, "-F", "-", stdin=message.rstrip("\n") + "\n", env=who).strip()
+
+
+def person(repo: Repo, env: Mapping[str, str] = os.environ) -> str:
+    """Return who a commit made here is by: in Actions the actor, elsewhere the name that git has for its author."""
+    actor = env.get("GITHUB_ACTOR", "").strip()
+    if actor and env.get("GITHUB_ACTIONS"):
+        return actor
+    identity(repo, env)
+    return repo.git("var", "GIT_AUTHOR_IDENT").rsplit(" <", 1)[0].strip()
 
 
 def identity(repo: Repo, env: Mapping[str, str] = os.environ) -> dict[str, str]:

@@ -22,6 +22,7 @@ class PullRequest:
     base_ref: str
     url: str
     labels: tuple[str, ...] = ()
+    merged: bool = False
 
 
 @dataclass(frozen=True)
@@ -106,6 +107,7 @@ def pull(item: Any, doing: str) -> PullRequest:
         base_ref=base_ref,
         url=url,
         labels=_labels(item),
+        merged=bool(text(item, "merged_at")),
     )
 
 

@@ -8,7 +8,7 @@ from urllib.parse import quote, urlencode
 
 from promotion.errors import PromotionError
 from promotion.git.commits import REMOTE, push_branch
-from promotion.git.repo import Repo
+from promotion.git.repo import Commit, Repo
 from promotion.github.client import GitHub, PullRequest, same_repo
 from promotion.github.errors import GitHubError
 
@@ -55,6 +55,21 @@ def host_of(repo: Repo, env: Mapping[str, str] = os.environ, *, name: str | None
     if name and api and (env.get("GITHUB_TOKEN") or env.get("GH_TOKEN")):
         github = GitHub.from_environment({**env, "GITHUB_API_URL": api}, repo=name)
     return Host(name, f"{server}/{name}" if server and name else None, github)
+
+
+def merged_by(host: Host, branch: str) -> Callable[[Commit], tuple[str, ...]]:
+    """Return who a commit of the production branch is by: the author of the pull request that was merged as it.
+
+    A commit that came by no pull request (an override's dispatch), or a host that cannot be asked: git's author.
+    """
+
+    def names(commit: Commit) -> tuple[str, ...]:
+        if host.github is None:
+            return (commit.author,)
+        pulls = host.github.pulls_of_commit(commit.sha)
+        return tuple(pull.author for pull in pulls if pull.merged and pull.base_ref == branch) or (commit.author,)
+
+    return names
 
 
 def propose(repo: Repo, host: Host, proposal: Proposal, say: Callable[[str], None] = print) -> PullRequest | None:

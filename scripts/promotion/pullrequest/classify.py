@@ -3,6 +3,7 @@
 from dataclasses import replace
 from datetime import UTC, datetime
 
+from promotion.champion.agreed import unproven, was_champion
 from promotion.champion.pins import PinHistory
 from promotion.config.model_yaml import LOCK, lock_digest, training_key
 from promotion.config.pin import PinRecord
@@ -15,15 +16,26 @@ from promotion.pullrequest.changed import changed
 from promotion.pullrequest.refusals import State, odd_elsewhere, odd_paths, own, refusals
 from promotion.records import Action, ModelPlan, Plan
 from promotion.registry.client import CHAMPION, RegisteredModel, Registry
-from promotion.registry.ledger import has_ledger, read_ledger, was_champion
+from promotion.registry.ledger import has_ledger, read_ledger
+from promotion.text.escape import clean
 
 WON_HERE = "its evidence was won against the base's champion under the base's policy"
 
 
-def classify(repo: Repo, registry: Registry, *, base: str, merge: str, head: str, only: str | None = None) -> Plan:
+def classify(
+    repo: Repo,
+    registry: Registry,
+    *,
+    base: str,
+    merge: str,
+    head: str,
+    only: str | None = None,
+    author: str | None = None,
+) -> Plan:
     """Return what must happen to every model that the merge result or its base knows.
 
-    only: plan this model alone, and judge it even where nothing differs from the base.
+    only: plan this model alone, and judge it even where nothing differs from the base. author: of the pull
+    request, whose name alone an override may give; None where there is no pull request.
     """
     after, before = promotion_at(repo, merge), promotion_at(repo, base, base=True)
     lock = lock_digest(repo.file_at(merge, LOCK))
@@ -33,7 +45,7 @@ def classify(repo: Repo, registry: Registry, *, base: str, merge: str, head: str
     if only is not None:
         states = [state for state in states if state.model == only]
     plans = tuple(
-        _of_the_branch(_plan(state, registry, history, lock, insist=only is not None), state, repo, base, merge)
+        _of_the_branch(_plan(state, registry, history, lock, author, insist=only is not None), state, repo, base, merge)
         for state in states
     )
     return Plan(
@@ -139,7 +151,9 @@ def _of_the_branch(plan: ModelPlan, state: State, repo: Repo, base: str, merge: 
     return plan.model_copy(update={"committed_on": str(day)})
 
 
-def _plan(state: State, registry: Registry, history: PinHistory, lock: str, *, insist: bool = False) -> ModelPlan:
+def _plan(
+    state: State, registry: Registry, history: PinHistory, lock: str, author: str | None, *, insist: bool = False
+) -> ModelPlan:
     action, reason = decide(state, history)
     if insist and action == "none" and state.tree is not None:
         action, reason = "train", "a trial was asked for"
@@ -163,9 +177,9 @@ def _plan(state: State, registry: Registry, history: PinHistory, lock: str, *, i
             f"on {rolled.commit.when[:10]} ({rolled.commit.subject})."
         )
     if action == "verify":
-        action, reason, effect = _verify(state, registry, history)
+        action, reason, effect = _verify(state, registry, history, author)
         if state.pin is not None and state.pin.override and state.pin != state.champion:
-            first.append(f"Override by {state.pin.override.by}: {state.pin.override.reason}")
+            first.append(f"Override by {_by(state.pin, author)}: {state.pin.override.reason}")
     if action == "train" and key is not None:
         run_id, version = _known(registry, state.model, key)
         if run_id is not None:
@@ -202,7 +216,12 @@ def _known(registry: Registry, model: str, key: str) -> tuple[str | None, int | 
     return None, None
 
 
-def _verify(state: State, registry: Registry, history: PinHistory) -> tuple[Action, str, str]:
+def _by(pin: PinRecord, author: str | None) -> str:
+    """Who an override is by."""
+    return (pin.override.by if pin.override is not None else None) or author or "the author"
+
+
+def _verify(state: State, registry: Registry, history: PinHistory, author: str | None) -> tuple[Action, str, str]:
     """Check a pin against the base: the evidence was won against it, or the version was champion before."""
     old, new = state.champion, state.pin
     before = "nothing" if old is None else str(old.version)
@@ -211,9 +230,13 @@ def _verify(state: State, registry: Registry, history: PinHistory) -> tuple[Acti
     if new == old:
         return "verify", "its folder comes back to the tree that is pinned", "nothing changes"
     move = f"@champion {before} -> {new.version}"
-    by = "" if new.override is None else f", override by {new.override.by}"
+    by = "" if new.override is None else f", override by {_by(new, author)}"
     listed = registry.model(state.model)
-    entry = None if listed is None else was_champion(read_ledger(listed.tags), new)
+    ledger = [] if listed is None else read_ledger(listed.tags)
+    entry = was_champion(history, state.model, ledger, new)
+    wrong = _unfit(state.model, new, registry, history, author)
+    if wrong is not None:
+        return "refuse", wrong, "nothing"
     if entry is not None:
         origin = "" if entry.pr is None else f", merged in #{entry.pr}"
         return (
@@ -224,7 +247,7 @@ def _verify(state: State, registry: Registry, history: PinHistory) -> tuple[Acti
     if new.override is not None:
         return "verify", "an override names who and why", f"{move}{by}"
     if new.adopted:
-        return _adopted(state.model, new, listed)
+        return _adopted(state.model, new, listed, history)
     from promotion.registry.evidence import check_evidence
 
     owner = state.base_entry or state.entry
@@ -239,10 +262,33 @@ def _verify(state: State, registry: Registry, history: PinHistory) -> tuple[Acti
     return "verify", WON_HERE, move
 
 
-def _adopted(model: str, pin: PinRecord, listed: RegisteredModel | None) -> tuple[Action, str, str]:
+def _unfit(model: str, pin: PinRecord, registry: Registry, history: PinHistory, author: str | None) -> str | None:
+    """Why promote would refuse a pin whatever it won: its version was made from another tree, or its name is free text.
+
+    An override that main pinned before was proven then.
+    """
+    version = registry.version(model, pin.version)
+    tree = None if version is None else version.tags.get("source_tree")
+    if version is not None and pin.source_tree is not None and not pin.adopted and tree != pin.source_tree:
+        return (
+            f"the registry says that version {pin.version} was trained from tree {clean(str(tree), 12)}, the pin says "
+            f"{pin.source_tree[:12]}; take code and pin together, as rollback.py does"
+        )
+    if pin.override is None or author is None:
+        return None
+    before = any(
+        change.after is not None and change.after.override == pin.override for change in history.changes(model)
+    )
+    return None if before else unproven(pin.override.by, [author], "the pull request")
+
+
+def _adopted(
+    model: str, pin: PinRecord, listed: RegisteredModel | None, history: PinHistory
+) -> tuple[Action, str, str]:
     """`adopted: true` names the champion that the registry has; it is no way around the challenge."""
     champion = None if listed is None else listed.aliases.get(CHAMPION)
-    if champion == pin.version and (listed is None or not has_ledger(listed.tags)):
+    ours = (listed is not None and has_ledger(listed.tags)) or history.last_change(model) is not None
+    if champion == pin.version and not ours:
         return "verify", "the registry's own champion is adopted", f"nothing moves: @champion stays {champion}"
     now = "none" if champion is None else f"version {champion}"
     return (

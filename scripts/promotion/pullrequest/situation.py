@@ -26,7 +26,7 @@ class Situation:
 
     credentials: False for a fork and Dependabot. verify_only: why nothing may be trained or pinned, or None.
     dispatched: started by hand or by schedule.yml, so the check is posted as a commit status. head_sha: the commit
-    that the event, or a dispatch's pull request, is at; what is judged must be this one.
+    that the event, or a dispatch's pull request, is at; what is judged must be this one. author: of the pull request.
     """
 
     number: int | None
@@ -36,6 +36,7 @@ class Situation:
     verify_only: str | None = None
     dispatched: bool = False
     head_sha: str | None = None
+    author: str | None = None
 
     @property
     def speaks(self) -> bool:
@@ -75,6 +76,7 @@ def _situation(event: Event, github: Callable[[], GitHub]) -> Situation:
             credentials=not event.without_credentials,
             verify_only=DRAFT if event.draft else None,
             head_sha=event.head_sha,
+            author=event.author or None,
         )
     if event.merge_group:
         return Situation(number=None, head_ref=event.head_ref, base_ref=event.base_ref, verify_only=QUEUE)
@@ -97,6 +99,7 @@ def _dispatched(event: Event, github: Callable[[], GitHub]) -> Situation:
         verify_only=DRAFT if pull.draft else None,
         dispatched=True,
         head_sha=pull.head_sha,
+        author=pull.author,
     )
 
 
