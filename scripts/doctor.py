@@ -50,7 +50,7 @@ def local_checks(root: Path) -> list[Diagnosis]:
     else:
         checks.append(Diagnosis("workflows", OK, ", ".join(WORKFLOWS)))
     if not any((root / place / "CODEOWNERS").is_file() for place in (".github", ".", "docs")):
-        todo = "say in .github/CODEOWNERS who guards promotion.yaml, .github and data.py"
+        todo = "say in .github/CODEOWNERS who guards promotion.yaml, .github and models"
         checks.append(Diagnosis("CODEOWNERS", MISSING, "not there", todo))
     return checks
 

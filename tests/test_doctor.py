@@ -111,6 +111,14 @@ def not_up_to_date(settings: Any) -> None:
     settings["rules"] = shapes.rules(strict=False)
 
 
+def anybody_posts_the_check(settings: Any) -> None:
+    settings["rules"] = shapes.rules(app=None)
+
+
+def another_app_posts_the_check(settings: Any) -> None:
+    settings["rules"] = shapes.rules(app=4711)
+
+
 def no_rules(settings: Any) -> None:
     settings["rules"] = []
 
@@ -152,6 +160,8 @@ def set_path(path: str, value: Any) -> Any:
     ("change", "name"),
     [
         (no_required_check, "required check"),
+        (anybody_posts_the_check, "required check's source"),
+        (another_app_posts_the_check, "required check's source"),
         (not_up_to_date, "up to date"),
         (no_rules, "pull requests only"),
         (rebase_in_repository_and_rules, "merge methods"),
@@ -201,7 +211,11 @@ def test_branch_protection_counts_as_well_as_rulesets(job: StandIn, checkout: Pa
     settings = job.hub.state["settings"]
     settings["rules"] = []
     settings["protection"] = {
-        "required_status_checks": {"strict": True, "contexts": ["promotion"], "checks": []},
+        "required_status_checks": {
+            "strict": True,
+            "contexts": ["promotion"],
+            "checks": [{"context": "promotion", "app_id": 15368}],
+        },
         "required_pull_request_reviews": {"require_code_owner_reviews": True},
         "allow_force_pushes": {"enabled": False},
     }

@@ -11,9 +11,13 @@ from promotion.text.escape import clean
 
 @dataclass
 class Branch:
-    """What rulesets and branch protection together ask of the default branch; methods None: all three."""
+    """What rulesets and branch protection together ask of the default branch; methods None: all three.
+
+    apps: who must post the required check `promotion`, by the id of a GitHub App; empty: anybody may.
+    """
 
     checks: set[str] = field(default_factory=set)
+    apps: set[int] = field(default_factory=set)
     strict: bool = False
     queue: str | None = None
     pull_request: bool = False
@@ -29,7 +33,7 @@ def read_branch(github: GitHub, branch: str) -> Branch:
     path = quote(branch, safe="")
     for rule in github.settings_list(f"/rules/branches/{path}", key=None, doing=doing, needs="metadata: read"):
         _take_rule(state, rule.get("type"), rule.get("parameters") or {})
-    complete = CONTEXT in state.checks and state.pull_request and not state.force_pushes
+    complete = CONTEXT in state.checks and bool(state.apps) and state.pull_request and not state.force_pushes
     try:
         protection = github.settings(f"/branches/{path}/protection", doing=doing, needs="administration: read")
     except GitHubError as error:
@@ -43,7 +47,7 @@ def read_branch(github: GitHub, branch: str) -> Branch:
 
 def _take_rule(state: Branch, kind: str | None, parameters: dict[str, Any]) -> None:
     if kind == "required_status_checks":
-        state.checks |= {check.get("context") for check in parameters.get("required_status_checks") or []}
+        _take_checks(state, parameters.get("required_status_checks") or [], "integration_id")
         state.strict |= bool(parameters.get("strict_required_status_checks_policy"))
     elif kind == "pull_request":
         state.pull_request = True
@@ -57,10 +61,17 @@ def _take_rule(state: Branch, kind: str | None, parameters: dict[str, Any]) -> N
         state.force_pushes = False
 
 
+def _take_checks(state: Branch, checks: list[dict[str, Any]], source: str) -> None:
+    """Take required checks; `source`: the key that says which app must post one (absent, null or -1: any)."""
+    state.checks |= {str(check.get("context")) for check in checks}
+    ids = [check.get(source) for check in checks if check.get("context") == CONTEXT]
+    state.apps |= {one for one in ids if isinstance(one, int) and one > 0}
+
+
 def _take_protection(state: Branch, protection: dict[str, Any]) -> None:
     required = protection.get("required_status_checks") or {}
     state.checks |= set(required.get("contexts") or [])
-    state.checks |= {check.get("context") for check in required.get("checks") or []}
+    _take_checks(state, required.get("checks") or [], "app_id")
     state.strict |= bool(required.get("strict"))
     reviews = protection.get("required_pull_request_reviews")
     if reviews is not None:

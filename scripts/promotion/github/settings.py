@@ -13,6 +13,7 @@ from promotion.github.secrets import NOTHING, WORKFLOWS, Names, lacking
 from promotion.text.escape import clean
 
 PRODUCTION = "production"
+ACTIONS_APP = 15368  # GitHub Actions on github.com, as rulesets and branch protection name it
 OK, MISSING, UNKNOWN = "ok", "missing", "unknown"
 REPO_METHODS = {"squash": "allow_squash_merge", "merge": "allow_merge_commit", "rebase": "allow_rebase_merge"}
 
@@ -35,6 +36,7 @@ def repository_checks(github: GitHub, names: dict[str | None, Names]) -> list[Di
     repo = github.settings("", doing=f"read the repository {github.repo}", needs="metadata: read")
     branch = repo.get("default_branch") or "main"
     checks = _issues(repo)
+    own = github.api_url.rstrip("/").endswith("/api/v3")  # GitHub Enterprise Server
     parts = {
         "actions": _actions,
         "workflow token": _opens_pulls,
@@ -43,7 +45,9 @@ def repository_checks(github: GitHub, names: dict[str | None, Names]) -> list[Di
     }
     for name, look in parts.items():
         checks += _seen(name, functools.partial(look, github))
-    checks += _seen(f"rules of {branch}", lambda: _branch_checks(repo, branch, read_branch(github, branch)))
+    checks += _seen(
+        f"rules of {branch}", lambda: _branch_checks(repo, branch, read_branch(github, branch), enterprise=own)
+    )
     checks += _seen(f"environment {PRODUCTION}", lambda: _environment(github, branch))
     for environment, wanted in sorted(names.items(), key=lambda item: item[0] or ""):
         scope = f"environment {environment}" if environment else "repository"
@@ -148,7 +152,7 @@ def _active(github: GitHub) -> Iterable[Diagnosis]:
         yield Diagnosis(name, OK, "active")
 
 
-def _branch_checks(repo: dict[str, Any], branch: str, state: Branch) -> Iterable[Diagnosis]:
+def _branch_checks(repo: dict[str, Any], branch: str, state: Branch, *, enterprise: bool) -> Iterable[Diagnosis]:
     where = f"Settings > Rules > Rulesets, a ruleset on {branch}"
 
     def check(name: str, ok: bool, good: str, bad: str, todo: str) -> Diagnosis:
@@ -162,6 +166,15 @@ def _branch_checks(repo: dict[str, Any], branch: str, state: Branch) -> Iterable
         f"required now: {listed}",
         f"require the check `{CONTEXT}`",
     )
+    # with any source, whoever may write statuses (an app, a token) can post it; elsewhere than github.com ids differ
+    actions = bool(state.apps) if enterprise else state.apps == {ACTIONS_APP}
+    yield check(
+        "required check's source",
+        actions,
+        "GitHub Actions" if not enterprise else "one app",
+        f"app {', '.join(map(str, sorted(state.apps)))}" if state.apps else "anybody may post it",
+        f"choose GitHub Actions as the source of the check `{CONTEXT}`",
+    )
     yield check(
         "pull requests only", state.pull_request, "required", "direct pushes are possible", "require a pull request"
     )
@@ -173,7 +186,7 @@ def _branch_checks(repo: dict[str, Any], branch: str, state: Branch) -> Iterable
         "require branches to be up to date, or a merge queue",
     )
     yield _merge_methods(repo, state)
-    todo = "require a review from code owners (promotion.yaml, .github, data.py)"
+    todo = "require a review from code owners (promotion.yaml, .github, models)"
     yield check("review by code owners", state.owners, "required", "not required", todo)
     yield check(
         "no force pushes", not state.force_pushes, "blocked", "allowed", "block force pushes: history is the ledger"

@@ -67,7 +67,7 @@ def others() -> tuple[str, int]:
                 wrong += len(bad)
                 lines.append(_line(name, len(made.points), fault, len(steps), bad))
     text = (
-        "The same for the other commands that write elsewhere; a step is an HTTP request (to MLflow, to GitHub) or a git "
+        "The same for other commands that write elsewhere; a step is an HTTP request (to MLflow, to GitHub) or a git "
         "command that talks to origin. Right means, after the command was run again: one run and one version of a key "
         "(gate.py); one commit on main, @champion and one ledger entry for it (rollback.py --now); one branch and one "
         "pull request (retrain.py open); one commit on the branch, and the record of it (pin.py --push); and one more "

@@ -118,14 +118,19 @@ def pull_as_issue(entry: dict[str, Any], repo: str) -> dict[str, Any]:
 
 
 def rules(
-    *, checks: tuple[str, ...] = ("promotion",), strict: bool = True, queue: bool = False
+    *,
+    checks: tuple[str, ...] = ("promotion",),
+    strict: bool = True,
+    queue: bool = False,
+    app: int | None = 15368,
 ) -> list[dict[str, Any]]:
-    """The rules of a ruleset on main."""
+    """The rules of a ruleset on main; app: who must post the checks (None: anybody)."""
+    source = {} if app is None else {"integration_id": app}
     found = [
         {
             "type": "required_status_checks",
             "parameters": {
-                "required_status_checks": [{"context": context} for context in checks],
+                "required_status_checks": [{"context": context} | source for context in checks],
                 "strict_required_status_checks_policy": strict,
             },
         },
