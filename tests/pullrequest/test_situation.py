@@ -49,7 +49,7 @@ def test_a_dispatch_is_about_the_open_pull_request_it_names(github: StandIn) -> 
     client = GitHub(github.url, REPO, "t-actions")
     found = situation(event("workflow_dispatch", number=None, inputs={"pull_request": str(number)}), lambda: client)
 
-    assert found == Situation(number, "retrain/tiny", "main", dispatched=True, head_sha="a" * 40)
+    assert found == Situation(number, "retrain/tiny", "main", dispatched=True, head_sha="a" * 40, author="alice")
 
 
 @pytest.mark.parametrize("number", ["", "0", "12; rm -rf /", "-1", "1" * 30, "${{ secrets.X }}"])
