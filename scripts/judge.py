@@ -1,5 +1,7 @@
 """Judge a table of predictions from elsewhere: the same records and report as a pull request's, without one."""
 
+from collections.abc import Sequence
+from datetime import date
 from pathlib import Path
 
 from promotion.cli import command_line, handled
@@ -24,12 +26,23 @@ def policy_of(path: Path, model: str | None) -> Policy:
     return models[model].policy
 
 
-def judge(scores: Path, policy: Policy, out: Path) -> Evaluation:
-    """Judge the table; write evaluation.json, comment.md and report.html into `out`; print the report as text."""
+def day(text: str) -> str:
+    """A day in ISO form; raise PromotionError for anything else."""
+    try:
+        return str(date.fromisoformat(text))
+    except ValueError:
+        raise PromotionError(f"--empty-days: `{text}` is not a day such as 2024-12-25") from None
+
+
+def judge(scores: Path, policy: Policy, out: Path, empty: Sequence[str] = ()) -> Evaluation:
+    """Judge the table; write evaluation.json, comment.md and report.html into `out`; print the report as text.
+
+    empty: days that rightly have no rows.
+    """
     from promotion.rendering import Reported, comment_markdown, report_html, terminal_text
 
     with progress(f"judging {scores.name}", unit="rows") as step:
-        found = judge_table(scores, policy, progress=step.reached)
+        found = judge_table(scores, policy, empty=empty, progress=step.reached)
     plan = ModelPlan(
         model=policy.model,
         action="judge",
@@ -65,6 +78,14 @@ def main(argv: list[str] | None = None) -> int:
     )
     parser.add_argument("--policy", type=Path, default=Path(FILE), help="the policy (default: %(default)s)")
     parser.add_argument("--model", help="whose policy (default: the only model's)")
+    parser.add_argument(
+        "--empty-days",
+        nargs="+",
+        default=[],
+        type=day,
+        metavar="DAY",
+        help="days (2024-12-25) that rightly have no rows",
+    )
     parser.set_defaults(work=Path(".work-judge"))
     args = parser.parse_args(argv)
     policy = policy_of(args.policy, args.model)
@@ -74,7 +95,7 @@ def main(argv: list[str] | None = None) -> int:
     if args.labels is not None:
         table = folder / "labelled.parquet"
         print(join_labels(args.table, args.labels, table))
-    found = judge(table, policy, folder)
+    found = judge(table, policy, folder, args.empty_days)
     print(f"wrote evaluation.json, comment.md and report.html to {folder}")
     return OK if found.verdict in WINNING else VERDICT_NO
 

@@ -56,6 +56,31 @@ def test_a_winner_exits_0_and_leaves_the_records(tmp_path: Path, policy_file: Pa
     assert "PROMOTE  fraud-detector" in capsys.readouterr().out
 
 
+def test_days_that_rightly_have_no_rows_are_named(tmp_path: Path, policy_file: Path, capsys) -> None:
+    """A week with a closed day is judged once the day is named, and not before."""
+    table = frame(6000, finds=(0.5, 0.95))
+    table[table["column.day"] != "2018-08-18"].to_parquet(tmp_path / "scores.parquet")
+    command = [str(tmp_path / "scores.parquet"), "--policy", str(policy_file), "--work", str(tmp_path / "out")]
+
+    assert judge.main(command) == 1
+    assert "no rows on 2018-08-18" in capsys.readouterr().out
+    assert judge.main([*command, "--empty-days", "2018-08-18"]) == 0
+    assert judge.main([*command, "--empty-days", "yesterday"]) == 2
+    assert "`yesterday` is not a day such as" in capsys.readouterr().err
+
+
+def test_a_folder_that_cannot_be_written_is_one_sentence(tmp_path: Path, policy_file: Path, capsys) -> None:
+    """Where a file stands in the folder's place, nothing is judged in silence and nothing is a traceback."""
+    (tmp_path / "taken").write_text("a file")
+    found = run(tmp_path, policy_file, (0.5, 0.95), "--work", str(tmp_path / "taken" / "below"))
+    error = capsys.readouterr().err
+
+    assert found == 2
+    assert error.count("\n") == 1
+    assert "taken" in error
+    assert "Traceback" not in error
+
+
 def test_a_loser_exits_1(tmp_path: Path, policy_file: Path) -> None:
     """A verdict of no is exit code 1; the only model need not be named."""
     assert run(tmp_path, policy_file, (0.95, 0.5)) == 1

@@ -6,6 +6,7 @@ An option that two verbs have is made here, so that it has one name and one mean
 import argparse
 import contextlib
 import datetime
+import errno
 import functools
 import os
 import signal
@@ -39,6 +40,17 @@ SHARED: dict[str, dict[str, Any]] = {
         "help": "the folder of the records that pass from step to step (default: %(default)s)",
     },
     "json": {"action": "store_true", "help": "print the result as JSON"},
+}
+# A folder that cannot be written, or a full disk: the machine's, and no bug of these scripts.
+UNUSABLE = {
+    errno.EACCES,
+    errno.EPERM,
+    errno.EROFS,
+    errno.ENOSPC,
+    errno.EDQUOT,
+    errno.ENOTDIR,
+    errno.EISDIR,
+    errno.ENAMETOOLONG,
 }
 NO_DRY_RUN = {"--dry-run": "`python scripts/retrain.py try MODEL` judges without registering anything"}
 
@@ -123,7 +135,11 @@ def handled(main: Callable[..., int]) -> Callable[..., int]:
         except BrokenPipeError:
             os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # so that Python's own last flush does not complain
             return 141
-        except Exception:
+        except Exception as error:
+            if isinstance(error, OSError) and error.errno in UNUSABLE and error.filename is not None:
+                why = f"{error.strerror}; give another folder, permission, or room, then run this again"
+                print(f"error: {PromotionError(why, file=os.fsdecode(error.filename)).line_text}", file=sys.stderr)
+                return BAD_INPUT
             traceback.print_exc()
             print("this is a bug of these scripts and no verdict; please report the lines above", file=sys.stderr)
             return BUG

@@ -56,7 +56,8 @@ class Record(Frozen):
             temporary.write_text(self.text(), encoding="utf-8")
             temporary.replace(path)
         except OSError as error:
-            raise PromotionError(f"cannot be written ({error.strerror or error})", file=path) from None
+            why = f"cannot be written ({error.strerror or error}); give another folder, permission, or room"
+            raise PromotionError(why, file=path) from None
         return path
 
     @classmethod

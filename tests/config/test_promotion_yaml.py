@@ -61,6 +61,13 @@ BROKEN = [
     ('"> 40000"', '"> lots"', 10, "must be a floor", True),
     ('"> 40000"', '"> nan"', 10, "must be a floor", True),
     ('"> 40000"', '"> inf"', 10, "must be a floor", True),
+    ('"> 40000"', '"above trivial"', 10, "above_trivial", True),
+    ('"> 40000"', '"> 40000 or above_trivial"', 10, "joined by `and`", True),
+    ("not_worse_than: 0.05", "not_worse_than: 0.05, min_clusters: 0", 16, "`f1.min_clusters` must be", True),
+    ("not_worse_than: 0.05", "not_worse_than: 0.05, min_cluster: 9", 16, "did you mean `min_clusters`?", True),
+    ("not_worse_than: 0.05", "not_worse_than: 0.05, too_few: pass", 16, "`f1.too_few` must be `block` or `skip`", True),
+    ("net_benefit: superior", "net_benefit: {superior: no}", 15, "superior", True),
+    ("looks: 5", "unseen_loss: decide", 14, "`unseen_loss` must be", True),
     ('      f1: "> 0.20"\n', '      f1: "> 0.20"\n    warn: {}\n', 12, "`warn` has no floor", True),
     ('      f1: "> 0.20"\n', '      f1: "> 0.20"\n    warn: {recall: 3}\n', 12, "must be a floor", True),
     ('      f1: "> 0.20"\n', '      f1: "> 0.20"\n    warm: {recall: "> 3"}\n', 12, "did you mean `warn`?", True),
@@ -174,6 +181,27 @@ def test_what_is_good_passes_loader_and_schema() -> None:
     assert (str(rule.target), rule.margin, rule.relative) == ("f1 by weekend", 0.05, True)
     assert entry.champion is not None
     assert entry.champion.override == Override(by="dana", reason="outage")
+
+
+def test_floors_and_rules_may_ask_for_more() -> None:
+    """A floor above what is trivial, a rule that wants clusters, a loss that nobody saw: loader and schema alike."""
+    text = GOOD.replace('"> 40000"', '"> 40000 and above_trivial"').replace('"> 0.20"', "above_trivial")
+    text = text.replace("looks: 5", "unseen_loss: decides")
+    text = text.replace("net_benefit: superior", "net_benefit by weekend: {superior: true, min_clusters: 30}")
+    text = text.replace("{not_worse_than: 0.05}", "{not_worse_than: 5%, min_clusters: 20, too_few: skip}")
+    jsonschema.validate(yaml.safe_load(text), SCHEMA)
+    policy = parse(text).models["fraud-detector"].policy
+    floors = [(str(floor.target), floor.op, floor.bound) for floor in policy.gate]
+    rules = [(rule.kind, rule.min_clusters, rule.too_few) for rule in policy.challenge.rules]
+
+    assert floors == [
+        ("net_benefit", ">", 40000.0),
+        ("net_benefit", "above_trivial", None),
+        ("f1", "above_trivial", None),
+    ]
+    assert rules == [("superior", 30, "block"), ("not_worse_than", 20, "skip")]
+    assert policy.challenge.unseen_loss == "decides"
+    assert policy.line_of(policy.gate[1]) == 10
 
 
 def test_the_shipped_file_is_the_missions_gate_and_has_no_champion() -> None:

@@ -6,9 +6,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import promotion.judgement.digest as digest
+import pyarrow as pa
 import pytest
 from promotion.errors import PromotionError
-from promotion.judgement.table import open_scores, predictions_digest, test_digest
+from promotion.judgement.judge import judge_table
+from promotion.judgement.table import open_scores, predictions_digest, scores_from_table, test_digest
 
 from tests.support.score_tables import frame, opened, policy, regression
 
@@ -41,6 +43,7 @@ def written(folder: Path, table: pd.DataFrame, cuts: list[int] | None = None) ->
         ("candidate.decision", 3, "candidate.decision is neither 0 nor 1 in row 8"),
         ("column.amount", -1.0, "column.amount is negative in row 8"),
         ("column.amount", float("nan"), "column.amount is missing, NaN or infinite in row 8"),
+        ("column.amount", 1e300, "column.amount is larger than 1e\\+30, which no sum here can hold, in row 8"),
         ("column.customer_id", float("nan"), "column.customer_id is missing in row 8"),
         ("column.terminal_id", None, "column.terminal_id is missing in row 8"),
         ("column.day", None, "column.day is missing in row 8"),
@@ -131,6 +134,66 @@ def test_digests_do_not_depend_on_order_partitions_or_widths(tmp_path: Path) -> 
     found = {digests(opened(t)) for t in (table, shuffled, wider)} | {digests(open_scores(folder, policy()))}
 
     assert len(found) == 1
+
+
+def test_digests_do_not_depend_on_how_a_writer_types_numbers() -> None:
+    """Decisions as 0.0 and 1.0, true and false, labels and scores as smaller floats or decimals: the same digests."""
+    table = frame(300).round({"candidate.score": 2, "champion.score": 2})
+    table["column.amount"] = table["column.amount"].round()
+    floats = table.astype({"candidate.decision": "float64", "champion.decision": "float32", "label": "float32"})
+    bools = table.astype({"candidate.decision": bool, "label": bool, "column.amount": "int64"})
+    arrow = pa.Table.from_pandas(table, preserve_index=False)
+    for name in ("column.amount", "candidate.score"):
+        column = arrow[name].cast(pa.decimal128(12, 2))
+        arrow = arrow.set_column(arrow.column_names.index(name), name, column)
+    found = [digests(opened(one)) for one in (table, floats, bools)] + [digests(scores_from_table(arrow, policy()))]
+
+    assert len(set(found)) == 1
+
+
+def test_decimals_are_money() -> None:
+    """Dollars as a database exports them add up as floats do."""
+    table = frame(500)
+    arrow = pa.Table.from_pandas(table, preserve_index=False)
+    index = arrow.column_names.index("column.amount")
+    exact = scores_from_table(
+        arrow.set_column(index, "column.amount", arrow["column.amount"].cast(pa.decimal128(18, 2))), policy()
+    )
+    parts = [next(iter(scores.parts())).number("column.amount").sum() for scores in (exact, opened(table))]
+
+    assert parts[0] == pytest.approx(parts[1])
+
+
+def test_a_table_without_a_key_is_keyed_by_its_rows(tmp_path: Path) -> None:
+    """Shuffled, or with decisions as floats, it gives the same evidence; equal rows are told apart by their number."""
+    rows = frame(3000, finds=(0.5, 0.9)).drop(columns=["key.id", "candidate.score", "champion.score"])
+    rows = pd.concat([rows, rows.iloc[:50]]).rename(columns=lambda name: name.removeprefix("column."))
+    rows = rows.rename(columns={"candidate.decision": "candidate", "champion.decision": "champion"})
+    rules = policy({"cluster": None})
+    found = set()
+    for number, table in enumerate(
+        (rows, rows.sample(frac=1, random_state=3), rows.astype({"candidate": float, "label": float}))
+    ):
+        table.to_parquet(tmp_path / f"{number}.parquet", index=False)
+        found.add(judge_table(tmp_path / f"{number}.parquet", rules, replicates=300).sha256)
+
+    assert len(found) == 1
+
+
+def test_a_large_file_that_changes_while_it_is_judged_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is read again must be what was checked; a table that fits into memory is not read again."""
+    path = tmp_path / "scores.parquet"
+    frame(500).to_parquet(path)
+    small = open_scores(path, policy())
+    monkeypatch.setattr(digest, "IN_MEMORY", 100)
+    large = open_scores(path, policy())
+    frame(600).to_parquet(path)
+
+    assert sum(part.rows for part in small.parts()) == 500
+    with pytest.raises(PromotionError, match="it changed while it was judged"):
+        list(large.parts())
 
 
 def test_large_tables_in_buckets_have_the_same_digests(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,8 +13,39 @@ from promotion.judgement.power import power_of
 from promotion.judgement.rules import Outcome, challenge_rule, rule_name, tail
 from promotion.judgement.table import Scores
 from promotion.judgement.targets import iso, one_class, wrong_days
+from promotion.judgement.work import Work
 from promotion.records import Power, RuleResult
 from promotion.text.figures import plural
+
+
+@dataclass(frozen=True)
+class Challenged:
+    """How a challenge came out. notes: what must be said about the days. fresh: only some days counted."""
+
+    rules: tuple[RuleResult, ...] = ()
+    power: tuple[Power, ...] = ()
+    notes: tuple[str, ...] = ()
+    fresh: bool = False
+
+    @property
+    def whole_rules(self) -> tuple[RuleResult, ...]:
+        """The rules that are about all days of the table."""
+        return () if self.fresh else self.rules
+
+
+def challenge(work: Work, fresh_from: date | None) -> Challenged:
+    """Judge every challenge rule, on fresh days only where the policy asks for `confirm: fresh`."""
+    scores, policy = work.scores, work.policy
+    if policy.challenge.confirm != "fresh":
+        duel = Duel(scores, scores, policy, work.measured, work.rules)
+        return Challenged(duel.results(), duel.power())
+    kept, why = fresh_days(scores, policy, fresh_from)
+    if kept is None:
+        unsettled = Outcome(0.0, None, reason=why)
+        rules = tuple(challenge_rule(rule, unsettled, one.label, one.metric.sign) for rule, one in work.rules)
+        return Challenged(rules, notes=(why,), fresh=True)
+    duel = Duel(scores, kept, policy, work.measure(kept, days=False), work.rules)
+    return Challenged(duel.results(), duel.power(), (why,), fresh=True)
 
 
 @dataclass(frozen=True)

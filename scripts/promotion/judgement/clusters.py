@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 
 from promotion.errors import PromotionError
 
@@ -98,21 +99,45 @@ def exponent(largest: float) -> int:
 
 
 def grouped(
-    ids: np.ndarray, matrix: Sequence[np.ndarray], columns: Sequence[str], exponents: Sequence[int]
+    ids: np.ndarray | None,
+    matrix: Sequence[np.ndarray],
+    columns: Sequence[str],
+    exponents: Sequence[int],
+    whole: Sequence[bool] | None = None,
 ) -> ClusterSums:
-    """Sum (n,) columns of one part within (n,) uint64 ids. n is at most 2^22, so the floats below are exact."""
-    unique, inverse = np.unique(ids, return_inverse=True)
+    """Sum (n,) columns of one part within (n,) uint64 ids; None: all of it is one group, named 0.
+
+    n is at most 2^22, so the floats below are exact. whole: columns of small whole numbers, which need no rounding.
+    """
+    unique, inverse = (np.zeros(1, np.uint64), None) if ids is None else _coded(ids)
     shape = (len(unique), len(columns))
     high, low = np.zeros(shape, np.int64), np.zeros(shape, np.int64)
+
+    def summed(values: np.ndarray) -> np.ndarray:
+        found = values.sum() if inverse is None else np.bincount(inverse, weights=values, minlength=len(unique))
+        return np.asarray(found).astype(np.int64)
+
     for j, values in enumerate(matrix):
+        if whole is not None and whole[j]:
+            high[:, j] = summed(values) << (LIMB - exponents[j])
+            continue
         scaled = np.ldexp(values, LIMB - exponents[j])
         top = np.rint(scaled)
-        high[:, j] = np.bincount(inverse, weights=top, minlength=len(unique)).astype(np.int64)
+        high[:, j] = summed(top)
         rest = scaled - top
         if rest.any():
-            bottom = np.rint(np.ldexp(rest, LIMB))
-            low[:, j] = np.bincount(inverse, weights=bottom, minlength=len(unique)).astype(np.int64)
+            low[:, j] = summed(np.rint(np.ldexp(rest, LIMB)))
     return _settled(ClusterSums(tuple(columns), tuple(exponents), unique, high, low))
+
+
+def _coded(ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(unique ids in order, which of them each row has): as np.unique, by hashing and not by sorting the rows."""
+    coded = pa.array(ids).dictionary_encode()
+    found = coded.dictionary.to_numpy()
+    order = np.argsort(found)
+    place = np.empty(len(order), np.int64)
+    place[order] = np.arange(len(order))
+    return found[order], place[coded.indices.to_numpy()]
 
 
 class Accumulator:

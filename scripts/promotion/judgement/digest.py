@@ -18,7 +18,7 @@ import numpy as np
 import pyarrow as pa
 
 from promotion.errors import PromotionError
-from promotion.judgement.hashing import canonical, combine, hash_column
+from promotion.judgement.hashing import as_float, canonical, combine, hash_column
 
 IN_MEMORY = 1 << 21
 
@@ -128,7 +128,7 @@ def _plain(table: pa.Table, forms: Mapping[str, pa.DataType]) -> pa.Table:
     arrays = []
     for name in table.column_names:
         try:
-            column = table[name]
+            column = as_float(table[name]) if name in forms else table[name]
             values = canonical(column.cast(forms[name], safe=False) if name in forms else column)
         except TypeError as error:
             raise PromotionError(f"the column {name} has the type {error}; use numbers, text or days") from None

@@ -6,14 +6,12 @@ from promotion.config.policy import Policy
 from promotion.config.rules import Floor
 from promotion.judgement.claims import few
 from promotion.judgement.measure import CANDIDATE, Measured, Statistic
-from promotion.judgement.metrics import RANKED, check_policy
-from promotion.judgement.ranking import Ranked, rank
-from promotion.judgement.rules import Outcome, floor_rule, tail
-from promotion.judgement.table import Scores, test_digest
-from promotion.judgement.targets import available, one_class, statistics, wrong_days
+from promotion.judgement.metrics import RANKED
+from promotion.judgement.rules import Outcome, TrivialBest, floor_rule, tail
+from promotion.judgement.table import Scores
+from promotion.judgement.targets import one_class, wrong_days
+from promotion.judgement.work import REPLICATES, Work
 from promotion.records import RuleResult
-
-REPLICATES = 10_000
 
 
 def floors(
@@ -24,33 +22,19 @@ def floors(
     A value that is missing, not finite or not computable fails with the reason; so does every floor on rows of
     one class, and one in dollars where the days are not the declared ones.
     """
-    check_policy(policy, scores.task)
-    metrics = available(scores, policy)
-    wanted = [
-        (floor, one)
-        for floor in policy.gate
-        for one in statistics(floor.target, metrics, scores, policy, policy.line_of(floor))
-    ]
-    measured = Measured(
-        scores.source(policy),
-        policy.measure,
-        [one for _, one in wanted],
-        seed=seed_of(test_digest(scores)),
-        count=replicates,
-    )
-    ranked = rank(scores, policy) if any(one.metric.name in RANKED for _, one in wanted) else {}
-    share = tail(policy.challenge.confidence, looks_allowed or policy.challenge.looks)
+    return floors_of(Work(scores, policy, replicates=replicates, gate_only=True), looks_allowed)
+
+
+def floors_of(work: Work, looks_allowed: int | None = None) -> tuple[RuleResult, ...]:
+    """Compare the candidate's point values with every floor of a table that is worked on."""
+    challenge = work.policy.challenge
+    share = tail(challenge.confidence, looks_allowed or challenge.looks)
     found = []
-    for floor, one in wanted:
-        outcome = _ranked(ranked, one) if one.metric.name in RANKED else level(measured, one, share)
-        outcome = replace(outcome, reason=_objection(scores, policy, measured, one) or outcome.reason)
-        found.append(floor_rule(floor, outcome, one.label, _trivial(floor, one, measured, ranked)))
+    for floor, one in work.floors:
+        outcome = _ranked(work, one) if one.metric.name in RANKED else level(work.measured, one, share)
+        outcome = replace(outcome, reason=_objection(work, one) or outcome.reason)
+        found.append(floor_rule(floor, outcome, one.label, _trivial(floor, one, work.measured)))
     return tuple(found)
-
-
-def seed_of(digest: str) -> int:
-    """The seed of everything random: the test set's own."""
-    return int(digest.removeprefix("sha256:")[:30], 16)
 
 
 def level(measured: Measured, one: Statistic, share: float) -> Outcome:
@@ -70,29 +54,31 @@ def undefined(measured: Measured, one: Statistic) -> str:
     return f"it is not defined on these {rows:,} rows{why}"
 
 
-def _objection(scores: Scores, policy: Policy, measured: Measured, one: Statistic) -> str | None:
-    days = wrong_days(scores, policy, one.metric, floor=True) if one.metric.sums else None
-    return days or (one_class(measured.classes(one.slice)) if scores.task == "classification" else None)
+def _objection(work: Work, one: Statistic) -> str | None:
+    days = wrong_days(work.scores, work.policy, one.metric, floor=True) if one.metric.sums else None
+    if days is not None or work.scores.task == "regression":
+        return days
+    return one_class(work.measured.classes(None if one.metric.name in RANKED else one.slice))
 
 
-def _ranked(ranked: dict[str, Ranked], one: Statistic) -> Outcome:
+def _ranked(work: Work, one: Statistic) -> Outcome:
     name = one.metric.name
     if one.slice is not None:
         return Outcome(None, None, reason=f"{name} is computed on all rows only")
-    found = ranked.get(name)
+    found = work.ranked.get(name)
     if found is None or found.candidate is None:
         why = None if found is None else found.reason
         return Outcome(None, None, reason=why or "the score table has no scores")
     return Outcome(found.candidate, None)
 
 
-def _trivial(floor: Floor, one: Statistic, measured: Measured, ranked: dict[str, Ranked]) -> tuple[str, float] | None:
-    """The best model that always says the same, for a floor `above_trivial`."""
+def _trivial(floor: Floor, one: Statistic, measured: Measured) -> TrivialBest | None:
+    """What a floor `above_trivial` is compared with."""
     if floor.bound is not None:
         return None
     if one.metric.name in RANKED:
         positives, negatives = measured.classes()
         share = 0.5 if one.metric.name == "roc_auc" else positives / (positives + negatives)
-        return "score every row alike", share
-    sign = one.metric.sign
-    return max(measured.of_trivial(one).items(), key=lambda found: sign * found[1], default=None)
+        return TrivialBest("score every row alike", share, ">")
+    best = max(measured.of_trivial(one).items(), key=lambda found: one.metric.sign * found[1], default=None)
+    return None if best is None else TrivialBest(*best, ">" if one.metric.sign > 0 else "<")

@@ -59,6 +59,13 @@ def canonical(column: pa.ChunkedArray | pa.Array) -> np.ndarray | pa.Array:
     raise TypeError(str(kind))
 
 
+def as_float(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Return a column of numbers as float64; decimals by way of text, which rounds them as a literal is rounded."""
+    if column.type == pa.float64():
+        return column
+    return (column.cast(pa.string()) if pa.types.is_decimal(column.type) else column).cast(pa.float64(), safe=False)
+
+
 def hash_column(column: pa.ChunkedArray | pa.Array, name: str, seed: int = 0) -> np.ndarray:
     """Return (n,) uint64 hashes of a column's values; `name` is for the error about an odd type."""
     try:

@@ -9,18 +9,17 @@ from promotion import __version__
 from promotion.config.policy import Policy
 from promotion.errors import PromotionError
 from promotion.judgement import shown
-from promotion.judgement.challenge import Duel, fresh_days
+from promotion.judgement.challenge import Challenged, challenge
 from promotion.judgement.curve import curve
-from promotion.judgement.floors import REPLICATES, floors, seed_of
+from promotion.judgement.floors import floors, floors_of
 from promotion.judgement.headline import headline
-from promotion.judgement.measure import Measured, Statistic
 from promotion.judgement.metrics import check_policy
 from promotion.judgement.plain import open_plain
-from promotion.judgement.rules import Outcome as Unsettled
-from promotion.judgement.rules import challenge_rule, tail, verdict
+from promotion.judgement.rules import verdict
 from promotion.judgement.table import Progress, Scores, predictions_digest, test_digest
-from promotion.judgement.targets import available, iso, statistics
+from promotion.judgement.targets import iso
 from promotion.judgement.warn import warnings
+from promotion.judgement.work import REPLICATES, Work
 from promotion.records import Evaluation, JudgedRows, Looks, RuleResult, Side, finite
 
 __all__ = ["Case", "floors", "judge", "judge_table"]
@@ -46,7 +45,12 @@ class Case:
 
 def judge(scores: Scores, policy: Policy, case: Case, *, replicates: int = REPLICATES) -> Evaluation:
     """Let the candidate challenge the champion on `scores`; return the evaluation, the same for the same inputs."""
-    check_policy(policy, scores.task)
+    return judged(Work(scores, policy, replicates=replicates), case)
+
+
+def judged(work: Work, case: Case) -> Evaluation:
+    """Let the candidate challenge the champion on a table that is worked on."""
+    scores, policy = work.scores, work.policy
     if (case.champion is not None) != scores.has_champion:
         raise PromotionError(
             "the scores and the plan disagree on whether there is a champion; score again", file=scores.where
@@ -54,14 +58,11 @@ def judge(scores: Scores, policy: Policy, case: Case, *, replicates: int = REPLI
     candidate = _with_digest(case.candidate, predictions_digest(scores, "candidate"))
     champion = None if case.champion is None else _with_digest(case.champion, predictions_digest(scores, "champion"))
     same = champion is not None and candidate.predictions == champion.predictions
-    work = _Work(scores, policy, seed_of(test_digest(scores)), replicates)
-    duel, notes = work.duel(case.fresh_from) if champion is not None and not same else (None, ())
-    rules = () if duel is None else duel if isinstance(duel, tuple) else duel.results()
-    challenge = (*rules, *case.pair)
-    share = tail(policy.challenge.confidence, policy.challenge.looks)
+    challenged = challenge(work, case.fresh_from) if champion is not None and not same else Challenged()
+    rules = (*challenged.rules, *case.pair)
     found = Evaluation(
         model=policy.model,
-        verdict=verdict(case.gate, challenge, looks=case.looks, champion=champion is not None, same=same),
+        verdict=verdict(case.gate, rules, looks=case.looks, champion=champion is not None, same=same),
         headline="",
         policy=policy,
         policy_digest=policy.digest,
@@ -75,18 +76,18 @@ def judge(scores: Scores, policy: Policy, case: Case, *, replicates: int = REPLI
         candidate=candidate,
         champion=champion,
         gate=case.gate,
-        challenge=challenge,
-        comparisons=shown.comparisons(scores, policy, work.measured, work.shown, share),
+        challenge=rules,
+        comparisons=shown.comparisons(work, challenged.whole_rules),
         days=shown.days(work.measured),
-        power=duel.power() if isinstance(duel, Duel) else (),
+        power=challenged.power,
         looks=case.looks,
-        notes=(*case.notes, *notes, *_notes(policy, rules)),
-        confidence_used=finite(1 - 2 * share) or 0.0,
+        notes=(*case.notes, *challenged.notes, *_notes(policy, challenged.rules)),
+        confidence_used=finite(1 - 2 * work.tail) or 0.0,
         release=__version__,
-        flips=shown.flips(scores, policy, work.measured),
-        warn=warnings(policy, lambda warned: floors(scores, warned, replicates=replicates)),
+        flips=shown.flips(work),
+        warn=warnings(policy, lambda warned: floors(scores, warned, replicates=work.replicates)),
         curve=curve(scores, policy),
-        trivial=shown.trivial(work.measured, work.shown),
+        trivial=shown.trivial(work),
     )
     return found.model_copy(update={"headline": headline(found)})
 
@@ -107,15 +108,15 @@ def judge_table(
     empty, progress: see open_scores.
     """
     check_policy(policy)
-    scores = open_plain(path, policy, empty=empty, progress=progress)
+    work = Work(open_plain(path, policy, empty=empty, progress=progress), policy, replicates=replicates)
     uncounted = "Judged from a table: where it came from was not checked, and looks were not counted."
     case = Case(
-        gate=floors(scores, policy, replicates=replicates),
-        champion=Side() if scores.has_champion else None,
+        gate=floors_of(work),
+        champion=Side() if work.scores.has_champion else None,
         looks=looks,
         notes=(uncounted,) if looks is None else (),
     )
-    return judge(scores, policy, case, replicates=replicates)
+    return judged(work, case)
 
 
 def _with_digest(side: Side, predictions: str) -> Side:
@@ -123,44 +124,6 @@ def _with_digest(side: Side, predictions: str) -> Side:
     if side.predictions not in (None, predictions):
         raise PromotionError("the scores do not hash to the digest of predictions in the record; score again")
     return side.model_copy(update={"predictions": predictions})
-
-
-class _Work:
-    """One score table under one policy: what its rules look at, and the sums of all its days."""
-
-    def __init__(self, scores: Scores, policy: Policy, seed: int, count: int) -> None:
-        self.scores, self.policy, self.seed, self.count = scores, policy, seed, count
-        metrics = available(scores, policy)
-        self.wanted = tuple(
-            (rule, one)
-            for rule in policy.challenge.rules
-            for one in statistics(rule.target, metrics, scores, policy, policy.line_of(rule))
-        )
-        named = [
-            target.metric for target in (*(r.target for r in policy.challenge.rules), *(f.target for f in policy.gate))
-        ]
-        order = [metrics[name] for name in dict.fromkeys([*(n for n in named if n in metrics), *metrics])]
-        first = metrics[policy.challenge.rules[0].target.metric]
-        sliced = dict.fromkeys([first, *(one.metric for _, one in self.wanted)])
-        places = [(column, value) for column, values in scores.slices.items() for value in values]
-        self.shown = [*map(Statistic, order), *(Statistic(metric, place) for metric in sliced for place in places)]
-        self.measured = self._measured(scores, days=True)
-
-    def _measured(self, scores: Scores, *, days: bool) -> Measured:
-        source, first = scores.source(self.policy), self.wanted[0][1].metric
-        return Measured(
-            source, self.policy.measure, self.shown, seed=self.seed, count=self.count, days=first if days else None
-        )
-
-    def duel(self, fresh_from: date | None) -> tuple[Duel | tuple[RuleResult, ...], tuple[str, ...]]:
-        """The challenge on the days that count, or rules that nothing settles; and what must be said about the days."""
-        if self.policy.challenge.confirm != "fresh":
-            return Duel(self.scores, self.scores, self.policy, self.measured, self.wanted), ()
-        kept, why = fresh_days(self.scores, self.policy, fresh_from)
-        if kept is None:
-            unsettled = Unsettled(0.0, None, reason=why)
-            return tuple(challenge_rule(r, unsettled, one.label, one.metric.sign) for r, one in self.wanted), (why,)
-        return Duel(self.scores, kept, self.policy, self._measured(kept, days=False), self.wanted), (why,)
 
 
 def _notes(policy: Policy, rules: tuple[RuleResult, ...]) -> tuple[str, ...]:

@@ -133,21 +133,22 @@ class Measured:
         *,
         seed: int,
         count: int,
+        trivial: Sequence[Statistic] = (),
         days: Metric | None = None,
     ) -> None:
-        self._sides, self.count = source.sides, count
+        """Sum. trivial: statistics that models which always say the same are wanted for. days: a metric by day."""
+        self._sides, self._task, self._mean, self._days = source.sides, source.task, source.mean, days
         self._ways = sums.ways_of(measure.cluster)
-        wanted = {sparse: _wanted(statistics, source.sides, sparse) for sparse in (True, False)}
-        tallies = [Tally(columns, self._ways, sparse) for sparse, columns in wanted.items() if columns]
-        tallies.append(Tally(_whole(statistics, source, bool(measure.dollars)), (ALL,), sparse=False))
+        places = tuple(dict.fromkeys([None, *(one.slice for one in (*statistics, *trivial))]))
+        tallies = [_clustered(statistics, source, self._ways, sparse) for sparse in (True, False)]
+        tallies.append(Tally(_changed(source, bool(measure.dollars)), (ALL,), sparse=True))
+        tallies.append(Tally((*_counts(places, source), *_trivial(trivial, source)), (ALL,), sparse=False))
         if days is not None:
-            daily = (*sums.columns_of(days, source.sides), Column(ROWS, "n"))
-            tallies.append(Tally(daily, (DAY,), sparse=False))
-        self._days = days
-        self._groups = [
-            _group(tally, found, seed, count)
-            for tally, found in zip(tallies, sums.summed(source, measure, tuple(tallies)), strict=True)
-        ]
+            tallies.append(Tally(tuple(sums.columns_of(days, source.sides)), (DAY,), days.sparse))
+            tallies.append(Tally((Column(ROWS, "n"),), (DAY,), sparse=False))
+        tallies = [tally for tally in tallies if tally.columns]
+        found = sums.summed(source, measure, tuple(tallies))
+        self._groups = [_group(tally, tables, seed, count) for tally, tables in zip(tallies, found, strict=True)]
 
     def finding(self, statistic: Statistic, contrast: Contrast) -> Finding:
         """Return the contrast of one statistic, with what its interval and its claims need."""
@@ -198,11 +199,20 @@ class Measured:
         return positives, self.rows(where) - positives
 
     def of_trivial(self, statistic: Statistic) -> dict[str, float]:
-        """Return the metric's value of each model that always says the same, by its name, where it has one."""
-        found = {}
-        for side in sums.trivial_sides(statistic.metric):
-            totals = {n: np.float64(self._whole(Column(side, n, statistic.slice))) for n in statistic.metric.sums}
-            value = float(statistic.metric.value(totals))
+        """Return the metric's value of each model that always says the same, by its name, where it has one.
+
+        The statistic is one of those that `trivial` named.
+        """
+        metric, found = statistic.metric, {}
+        for side in sums.trivial_sides(metric):
+            known = {}
+            if self._task == "classification":
+                known = sums.trivial_counts(side, *self.classes(statistic.slice), self._mean)
+            totals = {
+                name: np.float64(known[name] if name in known else self._whole(Column(side, name, statistic.slice)))
+                for name in metric.sums
+            }
+            value = float(metric.value(totals))
             if np.isfinite(value):
                 found[side] = value
         return found
@@ -216,19 +226,24 @@ class Measured:
 
     def by_day(self) -> list[tuple[int, int, float, float | None]]:
         """Return (day number, rows, candidate's value, champion's value) of the day metric."""
-        assert self._days is not None
-        table = self._groups[-1].tables[DAY]
-        values = {column: table.values[:, j] for column, j in table.columns.items()}
-        found = {side: self._days.value({n: values[Column(side, n)] for n in self._days.sums}) for side in self._sides}
-        champion = found.get("champion")
+        metric = self._days
+        assert metric is not None
+        found: dict[int, dict[Column, float]] = {}
+        for table in (group.tables[DAY] for group in self._groups if group.tally.ways == (DAY,)):
+            for i, day in enumerate(table.sums.ids.tolist()):
+                found.setdefault(day, {}).update({column: table.values[i, j] for column, j in table.columns.items()})
+
+        def value(side: str, sums_of: dict[Column, float]) -> float:
+            return float(metric.value({n: np.float64(sums_of.get(Column(side, n), 0.0)) for n in metric.sums}))
+
         return [
             (
-                int(day),
-                int(values[Column(ROWS, "n")][i]),
-                float(found["candidate"][i]),
-                None if champion is None else float(champion[i]),
+                day - (1 << 64) if day >= 1 << 63 else day,
+                int(found[day][Column(ROWS, "n")]),
+                value("candidate", found[day]),
+                value("champion", found[day]) if "champion" in self._sides else None,
             )
-            for i, day in enumerate(table.sums.ids.astype(np.int64))
+            for day in sorted(found, key=lambda one: one - (1 << 64) if one >= 1 << 63 else one)
         ]
 
     def _group(self, statistic: Statistic) -> Group | None:
@@ -239,8 +254,7 @@ class Measured:
         return None
 
     def _whole(self, column: Column) -> float:
-        group = next(group for group in self._groups if group.tally.ways == (ALL,))
-        return group.totals[column]
+        return next(g.totals[column] for g in self._groups if g.tally.ways == (ALL,) and column in g.totals)
 
     @staticmethod
     def _totals(group: Group, statistic: Statistic, side: str) -> dict[str, np.ndarray]:
@@ -280,31 +294,38 @@ class Measured:
         return tuple(found)
 
 
-def _wanted(statistics: Sequence[Statistic], sides: tuple[str, ...], sparse: bool) -> tuple[Column, ...]:
+def _clustered(statistics: Sequence[Statistic], source: Source, ways: tuple[str, ...], sparse: bool) -> Tally:
+    """What is summed by cluster: the metrics' own sums, and what is at stake between two models."""
     found: dict[Column, None] = {}
-    for statistic in statistics:
-        if statistic.metric.sparse == sparse and statistic.metric.sums:
-            found.update(dict.fromkeys(sums.columns_of(statistic.metric, sides, statistic.slice)))
-            if len(sides) == 2:
-                found.update(dict.fromkeys(sums.catches_of(statistic.metric, statistic.slice)))
+    for one in statistics:
+        if one.metric.sparse == sparse and one.metric.sums:
+            found.update(dict.fromkeys(sums.columns_of(one.metric, source.sides, one.slice)))
+            if len(source.sides) == 2:
+                found.update(dict.fromkeys(sums.catches_of(one.metric, one.slice)))
+    return Tally(tuple(found), ways, sparse)
+
+
+def _counts(places: Iterable[Slice], source: Source) -> tuple[Column, ...]:
+    """Rows, and those with label 1, on every slice."""
+    names = ("n", "positives") if source.task == "classification" else ("n",)
+    return tuple(Column(ROWS, name, where) for where in places for name in names)
+
+
+def _trivial(statistics: Sequence[Statistic], source: Source) -> tuple[Column, ...]:
+    """The sums of models that always say the same, where they do not follow from the number of positives."""
+    found: dict[Column, None] = {}
+    for one in statistics:
+        for side in sums.trivial_sides(one.metric):
+            known = sums.trivial_counts(side, 1, 1, 0.5) if source.task == "classification" else {}
+            found.update(dict.fromkeys(Column(side, name, one.slice) for name in one.metric.sums if name not in known))
     return tuple(found)
 
 
-def _whole(statistics: Sequence[Statistic], source: Source, money: bool) -> tuple[Column, ...]:
-    """The columns of which only the total is wanted: rows, models that always say the same, changed decisions."""
-    classes = source.task == "classification"
-    found: dict[Column, None] = {}
-    for where in dict.fromkeys([None, *(statistic.slice for statistic in statistics)]):
-        found.update(dict.fromkeys(Column(ROWS, name, where) for name in (("n", "positives") if classes else ("n",))))
-    for statistic in statistics:
-        found.update(
-            dict.fromkeys(sums.columns_of(statistic.metric, sums.trivial_sides(statistic.metric), statistic.slice))
-        )
-    if classes and len(source.sides) == 2:
-        found.update(
-            dict.fromkeys(Column(kind, name) for kind in FLIPS for name in (("n", "dollars") if money else ("n",)))
-        )
-    return tuple(found)
+def _changed(source: Source, money: bool) -> tuple[Column, ...]:
+    """Changed decisions, where there are two models that decide."""
+    if source.task != "classification" or len(source.sides) != 2:
+        return ()
+    return tuple(Column(kind, name) for kind in FLIPS for name in (("n", "dollars") if money else ("n",)))
 
 
 def _group(tally: Tally, found: dict[str, ClusterSums], seed: int, count: int) -> Group:

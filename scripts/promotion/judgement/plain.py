@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 
 from promotion.config.policy import Policy
 from promotion.errors import PromotionError
-from promotion.judgement.hashing import combine, hash_column, mix
+from promotion.judgement.hashing import as_float, combine, hash_column, mix
 from promotion.judgement.table import SIDES, Progress, Scores, open_scores, scores_from_table
 
 EXACT = 2.0**53  # whole numbers up to here are the same as floats
@@ -82,17 +82,17 @@ def _with_keys(table: pa.Table) -> pa.Table:
     return table.append_column("key.copy", pa.array(copies))
 
 
+def _small(column: pa.ChunkedArray) -> bool:
+    """Whether a column has whole numbers that floats hold exactly."""
+    if not pa.types.is_integer(column.type):
+        return False
+    return (pc.max(pc.abs(column.cast(pa.float64(), safe=False))).as_py() or 0) < EXACT
+
+
 def _hashed(column: pa.ChunkedArray, name: str) -> np.ndarray | None:
     """(n,) hashes of a column, the same for 1 and 1.0; None for a type that has none."""
-    if (
-        pa.types.is_decimal(column.type)
-        or pa.types.is_boolean(column.type)
-        or (
-            pa.types.is_integer(column.type)
-            and (pc.max(pc.abs(column.cast(pa.float64(), safe=False))).as_py() or 0) < EXACT
-        )
-    ):
-        column = column.cast(pa.float64())
+    if pa.types.is_decimal(column.type) or pa.types.is_boolean(column.type) or _small(column):
+        column = as_float(column)
     missing = column.is_null().to_numpy()
     try:
         filled = column.fill_null(pa.scalar("" if pa.types.is_string(column.type) else 0).cast(column.type))

@@ -74,19 +74,29 @@ def floor_name(floor: Floor) -> str:
     return f"{floor.target.metric} {floor.op}" + ("" if floor.bound is None else f" {floor.bound:g}")
 
 
-def floor_rule(floor: Floor, found: Outcome, label: str | None, trivial: tuple[str, float] | None = None) -> RuleResult:
-    """Compare a point value with a floor; not finite or not there fails with its reason.
+@dataclass(frozen=True)
+class TrivialBest:
+    """The best model that always says the same: what it does, its value, and how a value must compare with it."""
 
-    trivial: name and value of the best model that always says the same, the bound of `above_trivial`.
+    name: str
+    value: float
+    op: str
+
+
+def floor_rule(floor: Floor, found: Outcome, label: str | None, trivial: TrivialBest | None = None) -> RuleResult:
+    """Compare a point value with a floor; not finite, or with a reason against it, fails with the reason.
+
+    trivial: the bound of `above_trivial`.
     """
-    metric, value = floor.target.metric, finite(found.value)
+    metric, reason = floor.target.metric, found.reason
+    value = finite(found.value) if reason is None else None
     where = "" if label is None else f" on {label}"
-    bound, op, reason = floor.bound, floor.op, found.reason
-    if bound is None:
-        op = ">"
-        bound = None if trivial is None else finite(trivial[1])
-        reason = reason or (None if trivial is not None else "no model that always says the same has a value to beat")
-    ok = value is not None and bound is not None and reason is None and COMPARE[op](float(found.value or 0.0), bound)
+    bound, op = floor.bound, floor.op
+    if bound is None and trivial is not None:
+        bound, op = finite(trivial.value), trivial.op
+    elif bound is None:
+        reason = reason or "no model that always says the same has a value to beat"
+    ok = value is not None and bound is not None and COMPARE[op](float(found.value or 0.0), bound)
     if ok:
         said = f"{metric}{where} is {text.figure(value, found.unit)}, which meets the floor"
     elif value is None or bound is None or reason is not None:
@@ -95,7 +105,7 @@ def floor_rule(floor: Floor, found: Outcome, label: str | None, trivial: tuple[s
         digits = text.digits_apart(value, bound, found.unit)
         figure, limit = (text.figure(v, found.unit, digits=digits) for v in (value, bound))
         said = f"{metric}{where} is {figure}, and must be {op} {limit}"
-        said += f", what you get if you {trivial[0]}" if floor.bound is None and trivial is not None else ""
+        said += f", what you get if you {trivial.name}" if floor.bound is None and trivial is not None else ""
     return RuleResult(
         rule=floor_name(floor),
         kind="floor",

@@ -1,47 +1,53 @@
 """What a report shows beside the rules: every metric, the slices, the days, changed decisions, trivial models."""
 
-from promotion.config.policy import Policy
 from promotion.judgement.claims import few
 from promotion.judgement.floors import undefined
 from promotion.judgement.measure import CANDIDATE, CHAMPION, DIFFERENCE, Contrast, Measured, Statistic
-from promotion.judgement.ranking import rank
 from promotion.judgement.rules import rounded
 from promotion.judgement.sums import FLIPS
-from promotion.judgement.table import Scores
 from promotion.judgement.targets import iso
-from promotion.records import Comparison, Day, Estimate, Flip, Trivial, finite
+from promotion.judgement.work import Work
+from promotion.records import Comparison, Day, Estimate, Flip, RuleResult, Trivial, finite
 
 
-def comparisons(
-    scores: Scores, policy: Policy, measured: Measured, wanted: list[Statistic], tail: float
-) -> tuple[Comparison, ...]:
-    """Every metric on all rows, then the rules' metrics and the first one on every slice."""
-    found = [_comparison(scores, measured, one, tail) for one in wanted if one.slice is None]
-    found += [ranked.comparison(scores.rows) for ranked in rank(scores, policy).values()]
-    return (*found, *(_comparison(scores, measured, one, tail) for one in wanted if one.slice is not None))
+def comparisons(work: Work, rules: tuple[RuleResult, ...]) -> tuple[Comparison, ...]:
+    """Every metric on all rows, then the rules' metrics on every slice.
+
+    rules: the challenge's, on these rows; where one is about a difference, its interval is the one that is shown.
+    """
+    ruled = {(rule.metric, rule.slice): rule for rule in rules if rule.value is not None and rule.interval is not None}
+    found = [_comparison(work, one, ruled.get((one.metric.name, one.label))) for one in work.shown]
+    whole = [row for row in found if row.slice is None]
+    return (*whole, *(one.comparison(work.scores.rows) for one in work.ranked.values()), *found[len(whole) :])
 
 
-def _comparison(scores: Scores, measured: Measured, one: Statistic, tail: float) -> Comparison:
-    def estimate(contrast: Contrast) -> Estimate:
-        finding = measured.finding(one, contrast)
-        if not finding.error >= 0:
-            return Estimate(reason=undefined(measured, one))
-        reason = few(finding)
-        interval = None if reason else finding.interval(tail)
-        if interval is None and reason is None:
-            reason = "in some replicates it cannot be computed"
-        return Estimate(value=finite(finding.value), interval=rounded(interval), reason=reason)
-
+def _comparison(work: Work, one: Statistic, rule: RuleResult | None) -> Comparison:
+    difference = _estimate(work, one, DIFFERENCE) if work.scores.has_champion else None
+    if rule is not None and difference is not None and rule.value == difference.value:
+        difference = difference.model_copy(update={"interval": rule.interval, "reason": None})
     return Comparison(
         metric=one.metric.name,
         unit=one.metric.unit,
         better=one.metric.better,
         slice=one.label,
-        rows=measured.rows(one.slice),
-        candidate=estimate(CANDIDATE),
-        champion=estimate(CHAMPION) if scores.has_champion else None,
-        difference=estimate(DIFFERENCE) if scores.has_champion else None,
+        rows=work.measured.rows(one.slice),
+        candidate=_estimate(work, one, CANDIDATE),
+        champion=_estimate(work, one, CHAMPION) if work.scores.has_champion else None,
+        difference=difference,
     )
+
+
+def _estimate(work: Work, one: Statistic, contrast: Contrast) -> Estimate:
+    finding = work.measured.finding(one, contrast)
+    if not finding.error >= 0:
+        return Estimate(reason=undefined(work.measured, one))
+    reason = few(finding)
+    if reason is None and contrast is DIFFERENCE and not finding.differing:
+        reason = "the models do not differ in any cluster"
+    interval = None if reason else finding.interval(work.tail)
+    if interval is None and reason is None:
+        reason = "in some replicates it cannot be computed"
+    return Estimate(value=finite(finding.value), interval=rounded(interval), reason=reason)
 
 
 def days(measured: Measured) -> tuple[Day, ...]:
@@ -52,18 +58,18 @@ def days(measured: Measured) -> tuple[Day, ...]:
     )
 
 
-def flips(scores: Scores, policy: Policy, measured: Measured) -> tuple[Flip, ...] | None:
+def flips(work: Work) -> tuple[Flip, ...] | None:
     """The rows on which the two models decide differently; None where there is nothing to compare."""
-    if not scores.has_champion or scores.task != "classification":
+    if not work.scores.has_champion or work.scores.task != "classification":
         return None
-    found = measured.flips(money=bool(policy.measure.dollars))
+    found = work.measured.flips(money=bool(work.policy.measure.dollars))
     return tuple(Flip(kind=kind, rows=found[kind][0], dollars=finite(found[kind][1])) for kind in FLIPS)
 
 
-def trivial(measured: Measured, wanted: list[Statistic]) -> tuple[Trivial, ...] | None:
+def trivial(work: Work) -> tuple[Trivial, ...] | None:
     """What models that always say the same would get, by metric, on all rows."""
     found: dict[str, dict[str, float]] = {}
-    for one in wanted:
-        for name, value in measured.of_trivial(one).items() if one.slice is None else ():
+    for one in work.shown:
+        for name, value in work.measured.of_trivial(one).items() if one.slice is None else ():
             found.setdefault(name, {})[one.metric.name] = finite(value) or 0.0
     return tuple(Trivial(name=name, values=values) for name, values in found.items()) or None

@@ -5,6 +5,7 @@ Columns that are summed over the same rows into the same clusters are a tally. T
 of cluster sums, whose size does not grow with the rows.
 """
 
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final, Literal, Protocol
@@ -25,6 +26,7 @@ LOST: Final = "newly_missed"
 ALARMED: Final = "new_false_alarm"
 CALMED: Final = "false_alarm_gone"
 FLIPS: tuple[Kind, ...] = (WON, LOST, ALARMED, CALMED)
+COUNTS = {"tp", "fp", "fn", "right", "n", "positives"}  # sums of zeros and ones
 NOBODY, EVERYBODY, MEAN, ROWS = "flag nobody", "flag everybody", "predict the mean", "rows"
 
 
@@ -102,6 +104,7 @@ def summed(source: Source, measure: Measure, tallies: tuple[Tally, ...]) -> tupl
     """Return the sums of each tally by its ways; clusters whose sums are all zero are left out, days are not."""
     scales = [[_exponent(column, source, measure) for column in tally.columns] for tally in tallies]
     names = [[str(column) for column in tally.columns] for tally in tallies]
+    counts = [[column.name in COUNTS for column in tally.columns] for tally in tallies]
     totals = [{way: Accumulator(empty(names[i], scales[i])) for way in tally.ways} for i, tally in enumerate(tallies)]
     for rows in source.rows(tallies):
         chosen = {sparse: _Chosen(rows, source, measure, sparse) for sparse in {tally.sparse for tally in tallies}}
@@ -109,7 +112,7 @@ def summed(source: Source, measure: Measure, tallies: tuple[Tally, ...]) -> tupl
             part = chosen[tally.sparse]
             matrix = [part.column(column) for column in tally.columns]
             for way in tally.ways:
-                totals[i][way].add(grouped(part.ids(way), matrix, names[i], scales[i]))
+                totals[i][way].add(grouped(part.ids(way), matrix, names[i], scales[i], counts[i]))
     return tuple(
         {way: sums.total() if way == DAY else _without_zero_rows(sums.total()) for way, sums in tally.items()}
         for tally in totals
@@ -129,10 +132,10 @@ class _Chosen:
         self._made: dict[tuple[str, str], np.ndarray] = {}
         self._masks: dict[Slice, np.ndarray] = {}
 
-    def ids(self, way: str) -> np.ndarray:
-        """uint64 names of the groups to sum into."""
+    def ids(self, way: str) -> np.ndarray | None:
+        """uint64 names of the groups to sum into; None: one for all."""
         if way == ALL:
-            return np.zeros(len(self.y), np.uint64)
+            return None
         if way == DAY:
             assert self._rows.days is not None
             return self._rows.days[self._index].astype(np.uint64)
@@ -253,3 +256,24 @@ def catches_of(metric: Metric, where: Slice = None) -> list[Column]:
 def trivial_sides(metric: Metric) -> tuple[str, ...]:
     """The models that always say the same, which a metric of decisions, scores or predictions can be held against."""
     return {"d": (NOBODY, EVERYBODY), "p": (MEAN,), "": ()}[metric.needs]
+
+
+def trivial_counts(side: str, positives: int, negatives: int, mean: float) -> dict[str, float]:
+    """The sums of a model of a classification that always says the same, as far as they follow from the classes."""
+    rows = positives + negatives
+    if side != MEAN:
+        flagged = side == EVERYBODY
+        hits, alarms = (positives, negatives) if flagged else (0, 0)
+        return {
+            "tp": hits,
+            "fp": alarms,
+            "fn": positives - hits,
+            "right": hits + (0 if flagged else negatives),
+            "n": rows,
+        }
+    share = min(max(mean, EPSILON), 1 - EPSILON)
+    return {
+        "brier": positives * (1 - mean) ** 2 + negatives * mean**2,
+        "log_loss": -(positives * math.log(share) + negatives * math.log1p(-share)),
+        "n": rows,
+    }

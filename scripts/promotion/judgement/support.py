@@ -32,6 +32,7 @@ COCHRAN = 25.0
 LIMIT = 1 / math.sqrt(COCHRAN)  # clusters > 25 skew^2 says: the sum over clusters has a skew below 0.2
 KIND = 10  # how many of the largest stakes make a kind of loss; fewer are lost or kept by luck (table.md)
 PREFIXES = 10  # how many sets of largest stakes are tried
+SAME = 1e-24  # of the sum of squares: clusters that differ by rounding only are all alike
 LARGEST = 1000  # beyond so many of the largest stakes nothing is rare
 
 
@@ -128,7 +129,10 @@ def _moments(change: np.ndarray) -> tuple[float, float]:
     if n < 3:
         return float(differing @ differing), 0.0
     centred = differing - differing.mean()
-    return float((centred**2).sum()), float((centred**3).sum()) * math.sqrt(n * (n - 1)) / (n - 2)
+    squares, cubes = float((centred**2).sum()), float((centred**3).sum())
+    if squares <= SAME * float(differing @ differing):
+        return 0.0, 0.0
+    return squares, cubes * math.sqrt(n * (n - 1)) / (n - 2)
 
 
 def _skew(squares: float, cubes: float) -> float:

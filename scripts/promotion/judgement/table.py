@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 from promotion.config.policy import Policy
 from promotion.errors import PromotionError
 from promotion.judgement import digest
-from promotion.judgement.hashing import combine, hash_column
+from promotion.judgement.hashing import as_float, combine, hash_column
 from promotion.judgement.metrics import Task
 from promotion.judgement.sums import DAY, Rows, Tally
 
@@ -41,9 +41,7 @@ class Part:
 
     def number(self, name: str) -> np.ndarray:
         """A column of the table as float64."""
-        column = self.table[name]
-        column = column if column.type == pa.float64() else column.cast(pa.float64(), safe=False)
-        return np.asarray(column.to_numpy())
+        return np.asarray(as_float(self.table[name]).to_numpy())
 
     def optional(self, name: str) -> np.ndarray | None:
         """A column of the table as float64; None where the table has none."""

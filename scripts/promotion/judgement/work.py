@@ -1,0 +1,89 @@
+"""One score table under one policy: what its rules look at, and the sums that they share."""
+
+from functools import cached_property
+
+from promotion.config.policy import ChallengeRule, Floor, Policy
+from promotion.judgement.measure import Measured, Statistic
+from promotion.judgement.metrics import RANKED, Metric, check_policy
+from promotion.judgement.ranking import Ranked, rank
+from promotion.judgement.rules import tail
+from promotion.judgement.table import Scores, test_digest
+from promotion.judgement.targets import available, statistics
+
+REPLICATES = 10_000
+
+
+class Work:
+    """What floors, challenge and report have in common, each part made once, when it is first asked for."""
+
+    def __init__(
+        self, scores: Scores, policy: Policy, *, replicates: int = REPLICATES, gate_only: bool = False
+    ) -> None:
+        """Find what the rules look at; raise PromotionError for a rule that this table cannot answer.
+
+        gate_only: nothing but the floors will be asked for.
+        """
+        check_policy(policy, scores.task)
+        self.scores, self.policy, self.replicates = scores, policy, replicates
+        self._metrics = available(scores, policy)
+        self.floors: tuple[tuple[Floor, Statistic], ...] = tuple(
+            (floor, one)
+            for floor in policy.gate
+            for one in statistics(floor.target, self._metrics, scores, policy, policy.line_of(floor))
+        )
+        self.rules: tuple[tuple[ChallengeRule, Statistic], ...] = (
+            tuple(
+                (rule, one)
+                for rule in policy.challenge.rules
+                for one in statistics(rule.target, self._metrics, scores, policy, policy.line_of(rule))
+            )
+            if not gate_only
+            else ()
+        )
+        self.shown = () if gate_only else self._shown()
+
+    @property
+    def tail(self) -> float:
+        """The probability in one tail of an interval."""
+        return tail(self.policy.challenge.confidence, self.policy.challenge.looks)
+
+    @property
+    def first(self) -> Metric:
+        """The first challenge rule's metric, which leads."""
+        return self.rules[0][1].metric
+
+    @cached_property
+    def measured(self) -> Measured:
+        """The sums of all days."""
+        return self.measure(self.scores, days=bool(self.rules))
+
+    @cached_property
+    def ranked(self) -> dict[str, Ranked]:
+        """The metrics that are no sums."""
+        return rank(self.scores, self.policy)
+
+    def measure(self, scores: Scores, *, days: bool) -> Measured:
+        """The sums of some days of the table."""
+        floors = [one for _, one in self.floors if one.metric.name not in RANKED]
+        above = [one for floor, one in self.floors if floor.bound is None and one.metric.name not in RANKED]
+        return Measured(
+            scores.source(self.policy),
+            self.policy.measure,
+            list(dict.fromkeys([*self.shown, *floors])),
+            seed=int(test_digest(self.scores).removeprefix("sha256:")[:30], 16),  # the test set's own
+            count=self.replicates,
+            trivial=[*(one for one in self.shown if one.slice is None), *above],
+            days=self.first if days else None,
+        )
+
+    def _shown(self) -> tuple[Statistic, ...]:
+        """Every metric on all rows, those of rules first, then the rules' metrics on every slice."""
+        targets = (
+            *(rule.target for rule in self.policy.challenge.rules),
+            *(floor.target for floor in self.policy.gate),
+        )
+        named = dict.fromkeys([*(target.metric for target in targets), *self._metrics])
+        overall = [Statistic(self._metrics[name]) for name in named if name in self._metrics]
+        places = [(column, value) for column, values in self.scores.slices.items() for value in values]
+        sliced = dict.fromkeys(one.metric for _, one in self.rules)
+        return (*overall, *(Statistic(metric, place) for metric in sliced for place in places))
