@@ -9,9 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from promotion.errors import PromotionError
 from promotion.judgement.clusters import MOST, ClusterSums, exponent, grouped, merge, read
-from promotion.judgement.measure import CANDIDATE, DIFFERENCE, Measured, Statistic, gradient
+from promotion.judgement.measure import Measured, gradient
 from promotion.judgement.metrics import BUILT_IN, metrics_of
 from promotion.judgement.resample import COUNTS, Sample, interval, normal, percentile, replicates, weights
+from promotion.judgement.source import ScoresSource
+from promotion.judgement.statistic import CANDIDATE, DIFFERENCE, Statistic
 from promotion.judgement.table import open_scores
 
 from tests.support.score_tables import frame, opened, policy
@@ -139,7 +141,7 @@ def found(scores, metric: str, contrast=DIFFERENCE, rules=None, count: int = 400
     """One metric's finding on a table."""
     rules = rules or policy()
     statistic = Statistic(metrics_of(rules, scores.task)[metric])
-    measured = Measured(scores.source(rules), rules.measure, [statistic], seed=9, count=count)
+    measured = Measured(ScoresSource(scores, rules), rules.measure, [statistic], seed=9, count=count)
     return measured.finding(statistic, contrast)
 
 

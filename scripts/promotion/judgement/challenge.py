@@ -7,10 +7,11 @@ from promotion.config.policy import Policy
 from promotion.config.rules import ChallengeRule
 from promotion.judgement.claims import Level, claim
 from promotion.judgement.floors import undefined
-from promotion.judgement.measure import CHAMPION, DIFFERENCE, Contrast, Measured, Statistic
+from promotion.judgement.measure import Measured
 from promotion.judgement.metrics import Metric
 from promotion.judgement.power import power_of
 from promotion.judgement.rules import Outcome, challenge_rule, rule_name, tail
+from promotion.judgement.statistic import CHAMPION, DIFFERENCE, Contrast, Statistic
 from promotion.judgement.table import Scores
 from promotion.judgement.targets import iso, one_class, wrong_days
 from promotion.judgement.work import Work

@@ -7,9 +7,10 @@ import numpy as np
 
 from promotion.config.rules import ChallengeRule
 from promotion.judgement import support
-from promotion.judgement.measure import Finding, Statistic
+from promotion.judgement.measure import Finding
 from promotion.judgement.resample import is_extreme
 from promotion.judgement.rules import Outcome, bound_of, enough, fewest
+from promotion.judgement.statistic import Statistic
 from promotion.records import Assumptions, finite
 from promotion.text.figures import figure, plural
 

@@ -5,9 +5,10 @@ from dataclasses import replace
 from promotion.config.policy import Policy
 from promotion.config.rules import Floor
 from promotion.judgement.claims import few
-from promotion.judgement.measure import CANDIDATE, Measured, Statistic
+from promotion.judgement.measure import Measured
 from promotion.judgement.metrics import RANKED
 from promotion.judgement.rules import Outcome, TrivialBest, floor_rule, tail
+from promotion.judgement.statistic import CANDIDATE, Statistic
 from promotion.judgement.table import Scores
 from promotion.judgement.targets import one_class, wrong_days
 from promotion.judgement.work import REPLICATES, Work

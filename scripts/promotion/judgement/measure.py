@@ -1,49 +1,18 @@
 """What tables of cluster sums say about metrics: values, intervals, differences, and what those rest on."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
-from functools import cached_property
+from dataclasses import dataclass
 
 import numpy as np
 
 from promotion.config.policy import Measure
 from promotion.judgement import sums
-from promotion.judgement.clusters import ClusterSums, coarser
 from promotion.judgement.metrics import Metric
-from promotion.judgement.resample import Sample, interval, replicates
-from promotion.judgement.sums import ALL, DAY, FLIPS, ROWS, Column, Slice, Source, Tally
+from promotion.judgement.resample import Sample, interval
+from promotion.judgement.statistic import Contrast, Slice, Statistic
+from promotion.judgement.sums import ALL, DAY, FLIPS, ROWS, Column, Source
 from promotion.judgement.support import Influences
-
-MOST_DRAWN = 1 << 12  # replicates are drawn of at most so many clusters; more are put together, by hash
-
-
-@dataclass(frozen=True)
-class Statistic:
-    """A metric on a slice, or on all rows."""
-
-    metric: Metric
-    slice: Slice = None
-
-    @property
-    def label(self) -> str | None:
-        """`weekend=1`, None for all rows."""
-        return None if self.slice is None else f"{self.slice[0]}={self.slice[1]}"
-
-
-@dataclass(frozen=True)
-class Contrast:
-    """candidate - factor * champion, or a level when one side is left out (None)."""
-
-    candidate: float | None = 1.0
-    champion: float | None = None
-
-    def weights(self) -> dict[str, float]:
-        """Side -> factor."""
-        both = {"candidate": self.candidate, "champion": self.champion}
-        return {side: factor for side, factor in both.items() if factor is not None}
-
-
-CANDIDATE, CHAMPION, DIFFERENCE = Contrast(1.0), Contrast(None, 1.0), Contrast(1.0, -1.0)
+from promotion.judgement.tables import Group, Table, summed_groups, wanted
 
 
 @dataclass(frozen=True)
@@ -78,50 +47,6 @@ class Finding:
         return max(low, self.limits[0]), min(high, self.limits[1])
 
 
-@dataclass(frozen=True)
-class Table:
-    """The sums of a tally by clusters of one way, and its replicates."""
-
-    sums: ClusterSums
-    columns: dict[Column, int]
-    seed: int
-    count: int
-
-    @cached_property
-    def values(self) -> np.ndarray:
-        """(G, C) float64 sums."""
-        return self.sums.values()
-
-    @cached_property
-    def draws(self) -> np.ndarray:
-        """(count, C) replicates of the totals."""
-        return replicates(coarser(self.sums, MOST_DRAWN).values(), self.seed, self.count)
-
-    def differ(self, pairs: Iterable[tuple[Column, Column]]) -> np.ndarray:
-        """(G,) whether the exact sums of any pair of columns differ."""
-        found = np.zeros(len(self.sums.ids), dtype=bool)
-        for one, two in pairs:
-            i, j = self.columns[one], self.columns[two]
-            found |= (self.sums.high[:, i] != self.sums.high[:, j]) | (self.sums.low[:, i] != self.sums.low[:, j])
-        return found
-
-    def filled(self, columns: Iterable[Column]) -> np.ndarray:
-        """(G,) whether any of the columns is not zero."""
-        found = np.zeros(len(self.sums.ids), dtype=bool)
-        for column in columns:
-            found |= self.values[:, self.columns[column]] != 0
-        return found
-
-
-@dataclass(frozen=True)
-class Group:
-    """One tally's tables by way, and the totals of its columns."""
-
-    tally: Tally
-    tables: dict[str, Table]
-    totals: dict[Column, float] = field(default_factory=dict)
-
-
 class Measured:
     """The sums of one source of rows, and everything that follows from them."""
 
@@ -139,16 +64,8 @@ class Measured:
         """Sum. trivial: statistics that models which always say the same are wanted for. days: a metric by day."""
         self._sides, self._task, self._mean, self._days = source.sides, source.task, source.mean, days
         self._ways = sums.ways_of(measure.cluster)
-        places = tuple(dict.fromkeys([None, *(one.slice for one in (*statistics, *trivial))]))
-        tallies = [_clustered(statistics, source, self._ways, sparse) for sparse in (True, False)]
-        tallies.append(Tally(_changed(source, bool(measure.dollars)), (ALL,), sparse=True))
-        tallies.append(Tally((*_counts(places, source), *_trivial(trivial, source)), (ALL,), sparse=False))
-        if days is not None:
-            tallies.append(Tally(tuple(sums.columns_of(days, source.sides)), (DAY,), days.sparse))
-            tallies.append(Tally((Column(ROWS, "n"),), (DAY,), sparse=False))
-        tallies = [tally for tally in tallies if tally.columns]
-        found = sums.summed(source, measure, tuple(tallies))
-        self._groups = [_group(tally, tables, seed, count) for tally, tables in zip(tallies, found, strict=True)]
+        tallies = wanted(source, measure, statistics, trivial=trivial, days=days)
+        self._groups = summed_groups(source, measure, tallies, seed=seed, count=count)
 
     def finding(self, statistic: Statistic, contrast: Contrast) -> Finding:
         """Return the contrast of one statistic, with what its interval and its claims need."""
@@ -292,48 +209,6 @@ class Measured:
             stake, lost, chance, won = (max(0.0, worth) * table.values[:, table.columns[column]] for column in catches)
             found.append(Influences(change, stake, lost, chance, won))
         return tuple(found)
-
-
-def _clustered(statistics: Sequence[Statistic], source: Source, ways: tuple[str, ...], sparse: bool) -> Tally:
-    """What is summed by cluster: the metrics' own sums, and what is at stake between two models."""
-    found: dict[Column, None] = {}
-    for one in statistics:
-        if one.metric.sparse == sparse and one.metric.sums:
-            found.update(dict.fromkeys(sums.columns_of(one.metric, source.sides, one.slice)))
-            if len(source.sides) == 2:
-                found.update(dict.fromkeys(sums.catches_of(one.metric, one.slice)))
-    return Tally(tuple(found), ways, sparse)
-
-
-def _counts(places: Iterable[Slice], source: Source) -> tuple[Column, ...]:
-    """Rows, and those with label 1, on every slice."""
-    names = ("n", "positives") if source.task == "classification" else ("n",)
-    return tuple(Column(ROWS, name, where) for where in places for name in names)
-
-
-def _trivial(statistics: Sequence[Statistic], source: Source) -> tuple[Column, ...]:
-    """The sums of models that always say the same, where they do not follow from the number of positives."""
-    found: dict[Column, None] = {}
-    for one in statistics:
-        for side in sums.trivial_sides(one.metric):
-            known = sums.trivial_counts(side, 1, 1, 0.5) if source.task == "classification" else {}
-            found.update(dict.fromkeys(Column(side, name, one.slice) for name in one.metric.sums if name not in known))
-    return tuple(found)
-
-
-def _changed(source: Source, money: bool) -> tuple[Column, ...]:
-    """Changed decisions, where there are two models that decide."""
-    if source.task != "classification" or len(source.sides) != 2:
-        return ()
-    return tuple(Column(kind, name) for kind in FLIPS for name in (("n", "dollars") if money else ("n",)))
-
-
-def _group(tally: Tally, found: dict[str, ClusterSums], seed: int, count: int) -> Group:
-    columns = {column: i for i, column in enumerate(tally.columns)}
-    salts = {way: seed + i + (10 if tally.sparse else 20) for i, way in enumerate(tally.ways)}
-    tables = {way: Table(table, columns, salts[way], count) for way, table in found.items()}
-    by_name = {} if tally.ways == (DAY,) else found[tally.ways[0]].totals()
-    return Group(tally, tables, {column: by_name[str(column)] for column in tally.columns} if by_name else {})
 
 
 def _influence(

@@ -2,8 +2,9 @@
 
 from promotion.judgement.claims import few
 from promotion.judgement.floors import undefined
-from promotion.judgement.measure import CANDIDATE, CHAMPION, DIFFERENCE, Contrast, Measured, Statistic
+from promotion.judgement.measure import Measured
 from promotion.judgement.rules import rounded
+from promotion.judgement.statistic import CANDIDATE, CHAMPION, DIFFERENCE, Contrast, Statistic
 from promotion.judgement.sums import FLIPS
 from promotion.judgement.targets import iso
 from promotion.judgement.work import Work

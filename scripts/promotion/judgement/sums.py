@@ -15,8 +15,8 @@ import numpy as np
 from promotion.config.policy import Measure
 from promotion.judgement.clusters import Accumulator, ClusterSums, empty, exponent, grouped
 from promotion.judgement.metrics import EPSILON, Metric, Task, dollars, row_sums
+from promotion.judgement.statistic import Slice
 
-Slice = tuple[str, str] | None  # (column, value); None: all rows
 ALL, DAY = "all", "day"  # ways that are no clusters: one sum over everything, one a day
 
 # Which rows a side that is no model stands for, and what it decides there.

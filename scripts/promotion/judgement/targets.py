@@ -8,8 +8,8 @@ from promotion.config.policy import Policy
 from promotion.config.rules import Target
 from promotion.config.strict import suggestion
 from promotion.errors import PromotionError
-from promotion.judgement.measure import Statistic
 from promotion.judgement.metrics import RANKED, Metric, metrics_of
+from promotion.judgement.statistic import Statistic
 from promotion.judgement.table import Scores
 from promotion.text.figures import plural
 

@@ -3,10 +3,12 @@
 from functools import cached_property
 
 from promotion.config.policy import ChallengeRule, Floor, Policy
-from promotion.judgement.measure import Measured, Statistic
+from promotion.judgement.measure import Measured
 from promotion.judgement.metrics import RANKED, Metric, check_policy
 from promotion.judgement.ranking import Ranked, rank
 from promotion.judgement.rules import tail
+from promotion.judgement.source import ScoresSource
+from promotion.judgement.statistic import Statistic
 from promotion.judgement.table import Scores, test_digest
 from promotion.judgement.targets import available, statistics
 
@@ -67,7 +69,7 @@ class Work:
         floors = [one for _, one in self.floors if one.metric.name not in RANKED]
         above = [one for floor, one in self.floors if floor.bound is None and one.metric.name not in RANKED]
         return Measured(
-            scores.source(self.policy),
+            ScoresSource(scores, self.policy),
             self.policy.measure,
             list(dict.fromkeys([*self.shown, *floors])),
             seed=int(test_digest(self.scores).removeprefix("sha256:")[:30], 16),  # the test set's own

@@ -14,10 +14,11 @@ from promotion.config.rules import ChallengeRule, Target
 from promotion.judgement import claims, support
 from promotion.judgement.challenge import contrast_of
 from promotion.judgement.claims import Level, claim
-from promotion.judgement.measure import Finding, Measured, Statistic
+from promotion.judgement.measure import Finding, Measured
 from promotion.judgement.metrics import BUILT_IN, Metric, Task
 from promotion.judgement.metrics import _net_benefit as net_benefit
 from promotion.judgement.rules import Outcome, bound_of, challenge_rule, fewest
+from promotion.judgement.statistic import Statistic
 from promotion.judgement.sums import Rows, Tally
 
 TAILS = (0.025, 0.005)  # one look, and one of five

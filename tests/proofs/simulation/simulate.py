@@ -20,8 +20,9 @@ import numpy as np
 ROOT = Path(__file__).resolve().parents[3]
 sys.path[:0] = [str(ROOT), str(ROOT / "scripts")]
 
-from promotion.judgement.measure import CANDIDATE, DIFFERENCE, Measured, Statistic  # noqa: E402
+from promotion.judgement.measure import Measured  # noqa: E402
 from promotion.judgement.resample import Sample, interval, normal, percentile, replicates  # noqa: E402
+from promotion.judgement.statistic import CANDIDATE, DIFFERENCE, Statistic  # noqa: E402
 
 from tests.proofs.simulation.harness import (  # noqa: E402
     GUARDS,
