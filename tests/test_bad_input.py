@@ -16,6 +16,7 @@ import score
 import train
 from promotion.errors import BAD_INPUT
 from promotion.pullrequest.workdir import Work
+from promotion.records import ScoresInfo
 
 from tests.support.tiny import MODEL, TinyProject
 
@@ -141,6 +142,29 @@ def test_data_that_cannot_be_learned_from(project: TinyProject, run: Run, old: s
 
     one_sentence(run(train.main), "models/tiny/", says)
     assert project.registry.runs(MODEL) == []
+
+
+CLOSED = 'tables = [one_day(day)[: 0 if str(day)[:10] == "2026-03-03" else None] for day in days]'
+
+
+def test_a_test_day_without_rows(project: TinyProject, run: Run) -> None:
+    """A hole in the test window is named with what to do, before anything is scored."""
+    project.edit("data.py", "tables = [one_day(day) for day in days]", CLOSED)
+    project.open("hole")
+    assert run(prepare.main)[0] == 0
+
+    one_sentence(run(train.main), "models/tiny", "the test day 2026-03-03 has no rows", "`def empty(day)`")
+
+
+def test_a_test_day_that_rightly_has_no_rows(project: TinyProject, run: Run) -> None:
+    """Where data.py declares the day, the window is whole without it, and the records say so."""
+    project.edit("data.py", "tables = [one_day(day) for day in days]", CLOSED)
+    project.edit("data.py", "ROWS_A_DAY = 200\n", "ROWS_A_DAY = 200\n\n\ndef empty(day):\n    return day.day == 3\n")
+    project.open("closed")
+    for verb in (prepare.main, train.main, score.main, gate.main):
+        assert run(verb)[0] == 0
+
+    assert ScoresInfo.read(Work(project.clone / ".work").model(MODEL).scores_record).empty_days == ("2026-03-03",)
 
 
 def test_a_train_py_that_raises(project: TinyProject, run: Run) -> None:

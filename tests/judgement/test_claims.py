@@ -137,6 +137,14 @@ def test_a_margin_on_a_rate_needs_positives_enough(positives: int, ok: bool | No
         assert f"{positives} clusters; 104 are needed" in rule.reason or rule.interval[0] < -0.05
 
 
+def test_power_knows_that_so_few_positives_show_nothing() -> None:
+    """With 52 of 104 positives nobody who is no better passes, and twice the days would do."""
+    found = judged(table(2000, 52, range(52)), MEASURE, recall={"not_worse_than": 0.05}).power[0]
+
+    assert (found.pass_zero, found.days_needed) == (0.0, 14)
+    assert "needs 104 clusters to rest on and there are 52, about 14 test days" in found.warning
+
+
 def test_equal_decisions_have_an_interval_of_what_could_have_gone_unseen() -> None:
     """[0, 0] is no interval: 300 positives that both catch allow a loss of 1 - 0.005^(1/300)."""
     rule = only(judged(table(2000, 300, range(300)), MEASURE, recall={"not_worse_than": 0.05}))

@@ -9,8 +9,8 @@ from promotion.judgement.claims import Level, claim
 from promotion.judgement.floors import undefined
 from promotion.judgement.measure import Measured
 from promotion.judgement.metrics import Metric
-from promotion.judgement.power import power_of
-from promotion.judgement.rules import Outcome, challenge_rule, rule_name, tail
+from promotion.judgement.power import power_of, too_few
+from promotion.judgement.rules import Outcome, challenge_rule, enough, rule_name, tail
 from promotion.judgement.statistic import CHAMPION, DIFFERENCE, Contrast, Statistic
 from promotion.judgement.table import Scores
 from promotion.judgement.targets import iso, one_class, wrong_days
@@ -107,16 +107,16 @@ class Duel:
             scale = self.scale(one.metric)
             margin = rule.margin * (self.measured.finding(one, CHAMPION).value if rule.relative else scale)
             worthwhile = self.policy.challenge.worthwhile if i == 0 else None
-            found.append(
-                power_of(
-                    replace(rule, margin=margin, relative=False),
-                    finding.error,
-                    share,
-                    days=len(self.scores.counted()),
-                    worthwhile=None if worthwhile is None else worthwhile * scale,
-                    name=rule_name(rule) + (f" ({one.label})" if one.label else ""),
-                )
+            power = power_of(
+                replace(rule, margin=margin, relative=False),
+                finding.error,
+                share,
+                days=len(self.scores.counted()),
+                worthwhile=None if worthwhile is None else worthwhile * scale,
+                name=rule_name(rule) + (f" ({one.label})" if one.label else ""),
             )
+            needed = enough(rule.margin, share) if rule.margin and one.metric.rate_over else 0
+            found.append(too_few(power, finding.counted, needed) if finding.counted < needed else power)
         return tuple(found)
 
 

@@ -45,6 +45,17 @@ def power_of(
     return found.model_copy(update={"warning": _warning(found, rule, margin, worthwhile)})
 
 
+def too_few(found: Power, counted: int, needed: int) -> Power:
+    """The same where a loss of the margin could go unseen: so few clusters never pass a candidate that is no better."""
+    days = None if found.days is None or not counted else math.ceil(found.days * needed / counted)
+    more = "" if days is None else f", about {days} test days"
+    warning = (
+        f"a candidate that is no worse at all cannot pass `{found.rule}` here: it needs {needed} clusters to "
+        f"rest on and there are {counted}{more}"
+    )
+    return found.model_copy(update={"pass_zero": 0.0, "days_needed": days, "warning": warning})
+
+
 def sentences(powers: tuple[Power, ...], worthwhile: float | None) -> tuple[str, ...]:
     """Return one sentence a rule: what candidates with no and with the worthwhile difference would get."""
     found = []
