@@ -78,10 +78,13 @@ class Duel:
             else Outcome(None, None, reason=undefined(self.measured, one), unit=one.metric.unit)
         )
         result = challenge_rule(rule, found, one.label, one.metric.sign, scale=level.scale)
-        if rule.min_clusters is None or finding.clusters >= rule.min_clusters:
+        thin = rule.min_clusters is not None and finding.clusters < rule.min_clusters
+        bare = rule.min_clusters is not None and self._alone(one) is not None
+        if not thin and not bare:
             return result
         there = plural(finding.clusters, "cluster")
-        why = f"not ruled: too little data, {there} of the {rule.min_clusters} that the policy asks for"
+        less = f"{there} of the {rule.min_clusters} that the policy asks for" if thin else self._alone(one)
+        why = f"not ruled: too little data, {less}"
         return result.model_copy(update={"ok": None, "reason": why, "ruled": False if rule.too_few == "skip" else None})
 
     def _objection(self, one: Statistic) -> Outcome | None:
@@ -89,8 +92,12 @@ class Duel:
         days = wrong_days(self.whole, self.policy, one.metric, floor=False)
         if days is not None:
             return Outcome(None, None, refused=days)
-        alone = one_class(self.measured.classes(one.slice)) if self.scores.task == "classification" else None
+        alone = self._alone(one)
         return None if alone is None else Outcome(None, None, reason=alone)
+
+    def _alone(self, one: Statistic) -> str | None:
+        """Why a place where every label is the same says nothing about a classifier."""
+        return one_class(self.measured.classes(one.slice)) if self.scores.task == "classification" else None
 
     def scale(self, metric: Metric) -> float:
         """The days that count over the declared ones, for what grows with the days; else 1."""

@@ -15,6 +15,7 @@ from promotion.records import Assumptions, finite
 from promotion.text.figures import figure, plural
 
 FEW = 10  # clusters below which no interval is given
+ALIKE = "the models do not differ in any cluster"
 
 
 @dataclass(frozen=True)
@@ -39,53 +40,67 @@ def few(finding: Finding) -> str | None:
     return f"only {there} with anything in it, too few for an interval ({FEW} are needed)"
 
 
-def claim(finding: Finding, statistic: Statistic, rule: ChallengeRule, level: Level) -> Outcome:
-    """Return what `rule` needs of a finding that has a value: at a claim in either direction, what can carry it."""
-    unit = statistic.metric.unit
+def claim(finding: Finding, statistic: Statistic, rule: ChallengeRule, level: Level, *, basis: bool = True) -> Outcome:
+    """Return what `rule` needs of a finding that has a value: at a claim in either direction, what can carry it.
+
+    basis: whether to say what the claim rests on, which takes most of the time.
+    """
+    unit, metric = statistic.metric.unit, statistic.metric
     reason = few(finding)
     if reason is not None:
         return Outcome(finding.value, None, reason=reason, unit=unit)
-    sign, bound = statistic.metric.sign, bound_of(rule, statistic.metric.sign, scale=level.scale)
-    up = _Direction(finding, sign, rule, level.tail, bound, unit)
-    down = _Direction(finding, -sign, rule, level.tail, bound, unit)
-    failing = _Direction(finding, -sign, rule, level.failing, bound, unit)
-    up_end, down_end, failing_end = up.end(), down.end(), failing.end()
+    bound = bound_of(rule, metric.sign, scale=level.scale)
+    better, worse = _Side(finding, turned=False), _Side(finding, turned=True)
+    up = _Direction(better, rule, level.tail, bound, unit)
+    down, failing = (_Direction(worse, rule, tail, bound, unit) for tail in (level.tail, level.failing))
+    up_end, down_end, failing_end = up.end, down.end, failing.end
     if up_end is None or down_end is None or failing_end is None:
-        reason = (
-            "in some replicates it cannot be computed"
-            if finding.differing
-            else "the models do not differ in any cluster"
-        )
+        reason = "in some replicates it cannot be computed" if finding.differing else ALIKE
         return Outcome(finding.value, None, reason=reason, unit=unit)
-    interval = finding.within(*sorted((sign * up_end, -sign * down_end)))
+    said = up if better.sign * (finding.value - bound) >= 0 else failing
     return Outcome(
         finding.value,
-        interval,
-        finding.within(*sorted((sign * up_end, -sign * failing_end))),
+        finding.within(*sorted((better.sign * up_end, worse.sign * down_end))),
+        finding.within(*sorted((better.sign * up_end, worse.sign * failing_end))),
         unit=unit,
         not_better=up.refusal(unseen=level.unseen),
         not_worse=failing.refusal(unseen=False),
-        assumptions=_assumptions(finding, up if sign * (finding.value - bound) >= 0 else failing),
+        assumptions=_assumptions(said) if basis else None,
     )
 
 
+class _Side:
+    """A finding seen so that more is better for the candidate, or, turned, for the champion. sign: of its values."""
+
+    def __init__(self, finding: Finding, *, turned: bool) -> None:
+        self.finding, self.turned = finding, turned
+        self.sign = -finding.sign if turned else finding.sign
+        self.ways = tuple(way.mirrored() for way in finding.ways) if turned else finding.ways
+
+    @cached_property
+    def seen(self) -> float:
+        """The skew that was seen; below 0 it speaks against the side."""
+        return support.skew_seen(self.ways)
+
+    @cached_property
+    def expected(self) -> float:
+        """The skew that must be expected."""
+        return support.skew_expected(self.ways)
+
+
 class _Direction:
-    """The claim that a contrast is past `bound`, seen so that more is better: sign -1 turns it over."""
+    """The claim that a contrast is past `bound` on one side, at `tail`."""
 
-    def __init__(
-        self, finding: Finding, sign: int, rule: ChallengeRule, tail: float, bound: float, unit: str | None
-    ) -> None:
-        self.finding, self.sign, self.rule, self.tail, self.unit = finding, sign, rule, tail, unit
-        self.value, self.bound = sign * finding.value, sign * bound
-        better = finding.value == finding.value and sign == finding.sign
-        self.ways = finding.ways if better else tuple(way.mirrored() for way in finding.ways)
-        self.skews = support.skew_seen(self.ways), support.skew_expected(self.ways)
-        self.rate = bool(finding.counted)
+    def __init__(self, side: _Side, rule: ChallengeRule, tail: float, bound: float, unit: str | None) -> None:
+        self.side, self.finding, self.rule, self.tail, self.unit = side, side.finding, rule, tail, unit
+        self.value, self.bound = side.sign * self.finding.value, side.sign * bound
+        self.rate = bool(self.finding.counted)
 
-    @property
+    @cached_property
     def normal(self) -> bool:
         """Whether the interval of the replicates can be taken at its word."""
-        return min(self.skews) > -support.LIMIT and self.finding.differing >= fewest(self.tail)
+        enough_differ = self.finding.differing >= fewest(self.tail)
+        return enough_differ and self.side.seen > -support.LIMIT and self.side.expected > -support.LIMIT
 
     @property
     def bounded(self) -> bool:
@@ -94,44 +109,44 @@ class _Direction:
         It takes the stakes as they are. Those of a rate are rows; those in dollars may themselves be of a kind whose
         largest were not there, so with them it has to be enough that nothing at all was lost.
         """
-        return self.rate or (self.skews[0] > -support.LIMIT and not any(way.lost.any() for way in self.ways))
+        nothing = not any(way.lost.any() for way in self.side.ways)
+        return self.rate or (nothing and self.side.seen > -support.LIMIT)
 
     @cached_property
     def bounds(self) -> tuple[tuple[support.Bound, ...], ...]:
         """What could have gone unseen."""
-        return support.bounds(self.ways, self.tail)
+        return support.bounds(self.side.ways, self.tail)
 
     @cached_property
     def exact(self) -> float | None:
-        """The end that needs no normality."""
-        return support.exact_end(self.value, self.ways, self.bounds, self.tail)
+        """The end that needs no normality; None where there is none, or it may not stand in."""
+        scale = 1.0 if self.finding.sample is None else self.finding.sample.scale
+        found = support.exact_end(self.value, self.side.ways, self.bounds, self.tail, scale) if self.bounded else None
+        return found
 
+    @cached_property
     def end(self) -> float | None:
         """The low end of the interval; None when it cannot be computed."""
         found = self.finding.interval(self.tail)
-        low = None if found is None else min(self.sign * end for end in found)
+        low = None if found is None else min(self.side.sign * end for end in found)
         if self.normal or low is None:
             return low
-        exact = self.exact if self.bounded else None
-        if exact is not None:
-            return min(low, exact)
+        if self.exact is not None:
+            return min(low, self.exact)
         return low if self.finding.differing else None
 
     def refusal(self, *, unseen: bool) -> str | None:
         """Why the claim is not carried; None where it is."""
         differing, least = self.finding.differing, fewest(self.tail)
+        too_few = f"differ in only {plural(differing, 'cluster')}; {least} are needed"
         margin = self.rule.margin if self.rule.kind == "not_worse_than" else 0.0
         if margin == 0 and differing < least:
-            return f"the models differ in only {plural(differing, 'cluster')}; {least} are needed"
+            return f"the models {too_few}"
         if self.rate and margin and self.finding.counted < enough(self._room(margin), self.tail):
             there, needed = plural(self.finding.counted, "cluster"), enough(margin, self.tail)
             return f"a loss of {margin:g} could go unseen in {there}; {needed} are needed"
-        if not self.normal and (not self.bounded or self.exact is None):
-            return (
-                self._skewed()
-                if differing >= least
-                else f"the models differ in only {plural(differing, 'cluster')}; {least} are needed"
-            )
+        if not self.normal and self.exact is None:
+            return self._skewed() if differing >= least else f"the models {too_few}"
         missed = support.unseen(self.bounds) if unseen else None
         if missed is not None and not self.value - missed.loss > self.bound:
             return f"losses of up to {figure(missed.loss, self.unit)} could have gone unseen"
@@ -139,37 +154,41 @@ class _Direction:
 
     def _room(self, margin: float) -> float:
         """How much of a rate must be lost unseen for the claim to be wrong: after a gain, more than the margin."""
-        low = self.end()
         unit = abs(self.finding.base) if self.rule.relative else 1.0
-        return margin if low is None or unit == 0 else max(margin, (low - self.bound) / unit)
+        return margin if self.end is None or unit == 0 else max(margin, (self.end - self.bound) / unit)
 
     def _skewed(self) -> str:
         """Cochran's rule in words, for the way of resampling with the worst skew."""
-        way = min(self.ways, key=lambda one: support.skew_seen((one,)))
-        count, needed = int(np.count_nonzero(way.change)), support.clusters_needed(way.change, min(self.skews))
+        way, what = (
+            min(self.side.ways, key=lambda one: support.skew_seen((one,))),
+            "gains" if self.side.turned else "losses",
+        )
+        count = int(np.count_nonzero(way.change))
+        needed = support.clusters_needed(way.change, min(self.side.seen, self.side.expected))
         there = plural(count, "cluster")
-        return f"few and large losses make up too much of it: {there} differ, {needed} such would be needed"
+        return f"few and large {what} make up too much of it: {there} differ, {needed} such would be needed"
 
 
-def _assumptions(finding: Finding, side: _Direction) -> Assumptions:
-    """What a claim rests on, of the way of resampling whose differences are most uneven."""
-    missed = support.unseen(side.bounds)
+def _assumptions(direction: _Direction) -> Assumptions:
+    """What a claim rests on; the largest cluster is that of the way of resampling in which it is largest."""
+    finding, side = direction.finding, direction.side
+    missed = support.unseen(direction.bounds)
     sizes = [np.abs(way.change) for way in side.ways]
     shares = [float(size.max() / size.sum()) if size.any() else 0.0 for size in sizes]
     worst = int(np.argmax(shares)) if shares else 0
-    sample = finding.sample
+    sample, turned = finding.sample, -1 if side.turned else 1
     return Assumptions(
         clusters=finding.clusters,
         differing=finding.differing,
         counted=finding.counted or None,
-        skew=finite(side.sign * finding.sign * side.skews[0], 4),
-        expected_skew=finite(side.sign * finding.sign * side.skews[1], 4),
+        skew=finite(turned * side.seen, 4),
+        expected_skew=finite(turned * side.expected, 4),
         largest_share=finite(shares[worst], 4) if shares else None,
         without_largest=finite(finding.without[worst]) if finding.without else None,
         unseen=None if missed is None else finite(missed.loss, 4),
         unseen_rate=None if missed is None else finite(missed.rate, 4),
         unseen_clusters=None if missed is None else missed.clusters,
-        exact=None if side.normal else (side.bounded and side.exact is not None) or None,
+        exact=True if not direction.normal and direction.exact is not None else None,
         replicates=0 if sample is None else len(sample.draws),
-        extreme=None if sample is None else is_extreme(len(sample.draws), side.tail) or None,
+        extreme=None if sample is None else is_extreme(len(sample.draws), direction.tail) or None,
     )

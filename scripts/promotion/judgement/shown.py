@@ -1,6 +1,6 @@
 """What a report shows beside the rules: every metric, the slices, the days, changed decisions, trivial models."""
 
-from promotion.judgement.claims import few
+from promotion.judgement.claims import ALIKE, few
 from promotion.judgement.floors import undefined
 from promotion.judgement.measure import Measured
 from promotion.judgement.rules import rounded
@@ -44,7 +44,7 @@ def _estimate(work: Work, one: Statistic, contrast: Contrast) -> Estimate:
         return Estimate(reason=undefined(work.measured, one))
     reason = few(finding)
     if reason is None and contrast is DIFFERENCE and not finding.differing:
-        reason = "the models do not differ in any cluster"
+        reason = ALIKE
     interval = None if reason else finding.interval(work.tail)
     if interval is None and reason is None:
         reason = "in some replicates it cannot be computed"

@@ -102,16 +102,21 @@ def unseen(found: tuple[tuple["Bound", ...], ...]) -> "Bound | None":
 
 
 def exact_end(
-    value: float, ways: tuple[Influences, ...], found: tuple[tuple["Bound", ...], ...], tail: float
+    value: float,
+    ways: tuple[Influences, ...],
+    found: tuple[tuple["Bound", ...], ...],
+    tail: float,
+    scale: float = 1.0,
 ) -> float | None:
     """Return the low end that needs no normality of the losses; None where the metric knows no stakes.
 
     That is the value, less the largest unseen loss of the champion's catches, less z deviations of all
-    other differences and of one more as large as the largest of them.
+    other differences and of one more as large as the largest of them. scale: how much wider than by one way of
+    resampling the deviation is (two-way clusters).
     """
     if not all(way.known for way in ways):
         return None
-    z, ends = NormalDist().inv_cdf(1 - tail), []
+    z, ends = NormalDist().inv_cdf(1 - tail) * scale, []
     for way, mine in zip(ways, found, strict=True):
         rest = way.change + way.lost
         largest = float(np.abs(rest).max()) if len(rest) else 0.0

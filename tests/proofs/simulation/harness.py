@@ -132,7 +132,7 @@ def judged(finding: Finding, statistic: Statistic, world: World, tail: float, gu
     if not finding.error >= 0:
         return None
     if guard in ("as shipped", "unseen loss decides"):
-        found = claim(finding, statistic, world.rule, level)
+        found = claim(finding, statistic, world.rule, level, basis=False)
     else:
         found = _bare(finding, statistic, world.rule, level, seen=guard == "skew seen")
     return challenge_rule(world.rule, found, None, statistic.metric.sign, scale=scale).ok

@@ -87,7 +87,7 @@ def test_a_guard_that_is_taken_out_is_missed(monkeypatch: pytest.MonkeyPatch, gu
         monkeypatch.setattr(support, "skew_expected", support.skew_seen)
     else:
         monkeypatch.setattr(claims, "enough", lambda margin, share: 1)
-        monkeypatch.setattr(claims._Direction, "normal", property(lambda self: True))
+        monkeypatch.setattr(claims._Direction, "normal", True)
     counts = run(WORLDS[name], DRAWS, replicates=600, guards=SHIPPED)
 
     assert wrong(WORLDS[name], counts, "as shipped", 0.005) > allowed(GOAL[0.005], DRAWS)
