@@ -26,6 +26,17 @@ def _or_null(schema: dict[str, Any]) -> None:
     schema["oneOf"] = [{"type": "null"}, inner]
 
 
+class Watch(Section):
+    """How a promotion is looked at after the merge: on the days since, is the predecessor better?"""
+
+    false_alarm: Annotated[float, Field(gt=0, le=0.5)] = 0.05
+    """The probability, over all looks together, that a champion which is no worse is called worse."""
+    looks: Annotated[int, Field(ge=1, le=100)] = 8
+    """How often a promotion is looked at; after that it is left alone."""
+    days: Annotated[int, Field(ge=1, le=3660)] = 7
+    """New days with known labels that a look waits for."""
+
+
 class Entry(Policy):
     """One model: what it is judged by, and who is champion."""
 
@@ -35,6 +46,8 @@ class Entry(Policy):
     """Why nothing may move; a rollback passes with a reason."""
     drift: Literal["repair", "report"] = "report"
     """What drift.yml does: dispatch promote, or keep an issue."""
+    watch: Watch = Watch()
+    """How a promotion is looked at after the merge."""
     renamed_from: ModelName | None = None
     """The model's old name: its champion is the one that its first candidate has to beat."""
     _for_all: dict[str, tuple[str, ...]] = PrivateAttr(default_factory=dict)

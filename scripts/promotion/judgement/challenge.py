@@ -10,10 +10,10 @@ from promotion.judgement.floors import undefined
 from promotion.judgement.measure import Measured
 from promotion.judgement.metrics import Metric
 from promotion.judgement.power import power_of, too_few
-from promotion.judgement.rules import Outcome, challenge_rule, enough, rule_name, tail
+from promotion.judgement.rules import Outcome, challenge_rule, enough, rule_name
 from promotion.judgement.statistic import CHAMPION, DIFFERENCE, Contrast, Statistic
 from promotion.judgement.table import Scores
-from promotion.judgement.targets import iso, one_class, wrong_days
+from promotion.judgement.targets import days_scale, iso, one_class, wrong_days
 from promotion.judgement.work import Work
 from promotion.records import Power, RuleResult
 from promotion.text.figures import plural
@@ -37,40 +37,44 @@ class Challenged:
 def challenge(work: Work, fresh_from: date | None) -> Challenged:
     """Judge every challenge rule, on fresh days only where the policy asks for `confirm: fresh`."""
     scores, policy = work.scores, work.policy
-    if policy.challenge.confirm != "fresh":
-        duel = Duel(scores, scores, policy, work.measured, work.rules)
+    if policy.challenge.confirm != "fresh" or work.watch_tail is not None:
+        duel = Duel(work, scores, work.measured)
         return Challenged(duel.results(), duel.power())
     kept, why = fresh_days(scores, policy, fresh_from)
     if kept is None:
         unsettled = Outcome(0.0, None, reason=why)
         rules = tuple(challenge_rule(rule, unsettled, one.label, one.metric.sign) for rule, one in work.rules)
         return Challenged(rules, notes=(why,), fresh=True)
-    duel = Duel(scores, kept, policy, work.measure(kept, days=False), work.rules)
+    duel = Duel(work, kept, work.measure(kept, days=False))
     return Challenged(duel.results(), duel.power(), (why,), fresh=True)
 
 
 @dataclass(frozen=True)
 class Duel:
-    """Both models' sums on the days that count, and the rules with what each looks at.
+    """Both models' sums on the days that count, `scores`, of the whole table that `work` is about."""
 
-    whole: the whole score table, of which `scores` are the days that count.
-    """
-
-    whole: Scores
+    work: Work
     scores: Scores
-    policy: Policy
     measured: Measured
-    wanted: tuple[tuple[ChallengeRule, Statistic], ...]
+
+    @property
+    def policy(self) -> Policy:
+        """What is judged by."""
+        return self.work.policy
+
+    @property
+    def wanted(self) -> tuple[tuple[ChallengeRule, Statistic], ...]:
+        """The rules with what each looks at."""
+        return self.work.rules
 
     def results(self) -> tuple[RuleResult, ...]:
         """Every challenge rule as it came out."""
         return tuple(self._result(rule, one) for rule, one in self.wanted)
 
     def _result(self, rule: ChallengeRule, one: Statistic) -> RuleResult:
-        share = tail(self.policy.challenge.confidence, self.policy.challenge.looks)
-        level = Level(
-            share, share / len(self.wanted), self.policy.challenge.unseen_loss == "decides", self.scale(one.metric)
-        )
+        share = self.work.tail
+        unseen, scale = self.policy.challenge.unseen_loss == "decides", days_scale(self.scores, self.policy, one.metric)
+        level = Level(share, share / len(self.wanted), unseen, scale)
         finding = self.measured.finding(one, contrast_of(rule, one.metric))
         found = self._objection(one) or (
             claim(finding, one, rule, level)
@@ -89,7 +93,8 @@ class Duel:
 
     def _objection(self, one: Statistic) -> Outcome | None:
         """Why a rule is not even compared."""
-        days = wrong_days(self.whole, self.policy, one.metric, floor=False)
+        any_number = self.work.watch_tail is not None
+        days = wrong_days(self.work.scores, self.policy, one.metric, floor=False, any_number=any_number)
         if days is not None:
             return Outcome(None, None, refused=days)
         alone = self._alone(one)
@@ -99,19 +104,15 @@ class Duel:
         """Why a place where every label is the same says nothing about a classifier."""
         return one_class(self.measured.classes(one.slice)) if self.scores.task == "classification" else None
 
-    def scale(self, metric: Metric) -> float:
-        """The days that count over the declared ones, for what grows with the days; else 1."""
-        return (len(self.scores.counted()) / self.policy.measure.test_days) ** metric.degree
-
     def power(self) -> tuple[Power, ...]:
         """What the days that count can show about every challenge rule."""
-        share = tail(self.policy.challenge.confidence, self.policy.challenge.looks)
+        share = self.work.tail
         found = []
         for i, (rule, one) in enumerate(self.wanted):
             finding = self.measured.finding(one, contrast_of(rule, one.metric))
             if not finding.error >= 0:
                 continue
-            scale = self.scale(one.metric)
+            scale = days_scale(self.scores, self.policy, one.metric)
             margin = rule.margin * (self.measured.finding(one, CHAMPION).value if rule.relative else scale)
             worthwhile = self.policy.challenge.worthwhile if i == 0 else None
             power = power_of(

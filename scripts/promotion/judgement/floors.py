@@ -8,9 +8,9 @@ from promotion.judgement.claims import few
 from promotion.judgement.measure import Measured
 from promotion.judgement.metrics import RANKED
 from promotion.judgement.rules import Outcome, TrivialBest, floor_rule, tail
-from promotion.judgement.statistic import CANDIDATE, Statistic
+from promotion.judgement.statistic import CANDIDATE, Contrast, Statistic
 from promotion.judgement.table import Scores
-from promotion.judgement.targets import one_class, wrong_days
+from promotion.judgement.targets import days_scale, one_class, wrong_days
 from promotion.judgement.work import REPLICATES, Work
 from promotion.records import RuleResult
 
@@ -26,21 +26,25 @@ def floors(
     return floors_of(Work(scores, policy, replicates=replicates, gate_only=True), looks_allowed)
 
 
-def floors_of(work: Work, looks_allowed: int | None = None) -> tuple[RuleResult, ...]:
-    """Compare the candidate's point values with every floor of a table that is worked on."""
+def floors_of(work: Work, looks_allowed: int | None = None, side: Contrast = CANDIDATE) -> tuple[RuleResult, ...]:
+    """Compare a side's point values, the candidate's, with every floor of a table that is worked on.
+
+    In a look after the merge, floors in dollars are scaled to the days that there are.
+    """
     challenge = work.policy.challenge
     share = tail(challenge.confidence, looks_allowed or challenge.looks)
     found = []
     for floor, one in work.floors:
-        outcome = _ranked(work, one) if one.metric.name in RANKED else level(work.measured, one, share)
+        outcome = _ranked(work, one, side) if one.metric.name in RANKED else level(work.measured, one, share, side)
         outcome = replace(outcome, reason=_objection(work, one) or outcome.reason)
-        found.append(floor_rule(floor, outcome, one.label, _trivial(floor, one, work.measured)))
+        scale = 1.0 if work.watch_tail is None else days_scale(work.scores, work.policy, one.metric)
+        found.append(floor_rule(floor, outcome, one.label, _trivial(floor, one, work.measured), scale=scale))
     return tuple(found)
 
 
-def level(measured: Measured, one: Statistic, share: float) -> Outcome:
-    """The candidate's own value; a floor needs no interval, so only a missing value has a reason."""
-    finding = measured.finding(one, CANDIDATE)
+def level(measured: Measured, one: Statistic, share: float, side: Contrast = CANDIDATE) -> Outcome:
+    """A side's own value; a floor needs no interval, so only a missing value has a reason."""
+    finding = measured.finding(one, side)
     if not finding.error >= 0:
         return Outcome(None, None, reason=undefined(measured, one), unit=one.metric.unit)
     return Outcome(finding.value, None if few(finding) else finding.interval(share), unit=one.metric.unit)
@@ -56,21 +60,25 @@ def undefined(measured: Measured, one: Statistic) -> str:
 
 
 def _objection(work: Work, one: Statistic) -> str | None:
-    days = wrong_days(work.scores, work.policy, one.metric, floor=True) if one.metric.sums else None
+    any_number = work.watch_tail is not None
+    days = None
+    if one.metric.sums:
+        days = wrong_days(work.scores, work.policy, one.metric, floor=True, any_number=any_number)
     if days is not None or work.scores.task == "regression":
         return days
     return one_class(work.measured.classes(None if one.metric.name in RANKED else one.slice))
 
 
-def _ranked(work: Work, one: Statistic) -> Outcome:
+def _ranked(work: Work, one: Statistic, side: Contrast) -> Outcome:
     name = one.metric.name
     if one.slice is not None:
         return Outcome(None, None, reason=f"{name} is computed on all rows only")
     found = work.ranked.get(name)
-    if found is None or found.candidate is None:
+    value = None if found is None else found.candidate if side is CANDIDATE else found.champion
+    if value is None:
         why = None if found is None else found.reason
         return Outcome(None, None, reason=why or "the score table has no scores")
-    return Outcome(found.candidate, None)
+    return Outcome(value, None)
 
 
 def _trivial(floor: Floor, one: Statistic, measured: Measured) -> TrivialBest | None:

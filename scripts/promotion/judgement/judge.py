@@ -29,12 +29,12 @@ __all__ = ["Case", "floors", "judge", "judge_table"]
 class Case:
     """What comes with a score table to a judgement.
 
-    gate: what `floors` gave. pair: rules about the pair that were made elsewhere (signature, windows); one that is
-    not ok means KEEP. looks: which look this is, None where none is used. fresh_from: with `confirm: fresh`, the
-    day on which the candidate's tree was committed.
+    gate: what `floors` gave; None where no floor is asked. pair: rules about the pair that were made elsewhere
+    (signature, windows); one that is not ok means KEEP. looks: which look this is, None where none is used.
+    fresh_from: with `confirm: fresh`, the day on which the candidate's tree was committed.
     """
 
-    gate: tuple[RuleResult, ...]
+    gate: tuple[RuleResult, ...] | None
     candidate: Side = field(default_factory=Side)
     champion: Side | None = None
     pair: tuple[RuleResult, ...] = ()
@@ -75,7 +75,7 @@ def judged(work: Work, case: Case) -> Evaluation:
         ),
         candidate=candidate,
         champion=champion,
-        gate=case.gate,
+        gate=case.gate or (),
         challenge=rules,
         comparisons=shown.comparisons(work, challenged.whole_rules),
         days=shown.days(work.measured),

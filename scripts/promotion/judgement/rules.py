@@ -83,15 +83,17 @@ class TrivialBest:
     op: str
 
 
-def floor_rule(floor: Floor, found: Outcome, label: str | None, trivial: TrivialBest | None = None) -> RuleResult:
+def floor_rule(
+    floor: Floor, found: Outcome, label: str | None, trivial: TrivialBest | None = None, *, scale: float = 1.0
+) -> RuleResult:
     """Compare a point value with a floor; not finite, or with a reason against it, fails with the reason.
 
-    trivial: the bound of `above_trivial`.
+    trivial: the bound of `above_trivial`. scale: of a bound that belongs to the declared days, see bound_of.
     """
     metric, reason = floor.target.metric, found.reason
     value = finite(found.value) if reason is None else None
     where = "" if label is None else f" on {label}"
-    bound, op = floor.bound, floor.op
+    bound, op = None if floor.bound is None else scale * floor.bound, floor.op
     if bound is None and trivial is not None:
         bound, op = finite(trivial.value), trivial.op
     elif bound is None:
@@ -189,7 +191,7 @@ def rounded(interval: Interval) -> Interval:
 
 
 def verdict(
-    gate: tuple[RuleResult, ...],
+    gate: tuple[RuleResult, ...] | None,
     challenge: tuple[RuleResult, ...],
     *,
     looks: Looks | None,
@@ -198,9 +200,10 @@ def verdict(
 ) -> Verdict:
     """Return the verdict; `challenge` are all rules against the champion, the signature's and windows' too.
 
+    gate: the floors; one at least must be there, except where None says that none is asked (after the merge).
     A rule that is not ruled (too little data on a slice, and the policy lets it pass) counts for nothing.
     """
-    if not gate or not all(rule.ok is True for rule in gate):
+    if gate is not None and (not gate or not all(rule.ok is True for rule in gate)):
         return "REJECTED"
     if looks is not None and looks.number > looks.allowed:
         return "INCONCLUSIVE"

@@ -23,7 +23,7 @@ def comparisons(work: Work, rules: tuple[RuleResult, ...]) -> tuple[Comparison, 
 
 
 def _comparison(work: Work, one: Statistic, rule: RuleResult | None) -> Comparison:
-    difference = _estimate(work, one, DIFFERENCE) if work.scores.has_champion else None
+    difference = estimate(work.measured, one, DIFFERENCE, work.tail) if work.scores.has_champion else None
     if rule is not None and difference is not None and rule.value == difference.value:
         difference = difference.model_copy(update={"interval": rule.interval, "reason": None})
     return Comparison(
@@ -32,23 +32,28 @@ def _comparison(work: Work, one: Statistic, rule: RuleResult | None) -> Comparis
         better=one.metric.better,
         slice=one.label,
         rows=work.measured.rows(one.slice),
-        candidate=_estimate(work, one, CANDIDATE),
-        champion=_estimate(work, one, CHAMPION) if work.scores.has_champion else None,
+        candidate=estimate(work.measured, one, CANDIDATE, work.tail),
+        champion=estimate(work.measured, one, CHAMPION, work.tail) if work.scores.has_champion else None,
         difference=difference,
     )
 
 
-def _estimate(work: Work, one: Statistic, contrast: Contrast) -> Estimate:
-    finding = work.measured.finding(one, contrast)
+def estimate(measured: Measured, one: Statistic, contrast: Contrast, share: float, *, scale: float = 1.0) -> Estimate:
+    """A metric, or its difference, with the interval that is missed with probability `share` at each end.
+
+    scale: what value and interval are multiplied by.
+    """
+    finding = measured.finding(one, contrast)
     if not finding.error >= 0:
-        return Estimate(reason=undefined(work.measured, one))
+        return Estimate(reason=undefined(measured, one))
     reason = few(finding)
-    if reason is None and contrast is DIFFERENCE and not finding.differing:
+    if reason is None and len(contrast.weights()) == 2 and not finding.differing:
         reason = ALIKE
-    interval = None if reason else finding.interval(work.tail)
+    interval = None if reason else finding.interval(share)
     if interval is None and reason is None:
         reason = "in some replicates it cannot be computed"
-    return Estimate(value=finite(finding.value), interval=rounded(interval), reason=reason)
+    ends = None if interval is None else (scale * interval[0], scale * interval[1])
+    return Estimate(value=finite(scale * finding.value), interval=rounded(ends), reason=reason)
 
 
 def days(measured: Measured) -> tuple[Day, ...]:

@@ -7,7 +7,7 @@ It is read and checked once; what was checked is what is judged: up to IN_MEMORY
 file of a larger table that changes while it is judged is refused.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -189,6 +189,14 @@ class Scores:
                 offset += part.rows
 
 
+def part_files(path: Path) -> tuple[Path, ...]:
+    """The files of a score table; raise PromotionError where there is none."""
+    found = tuple(sorted(path.glob("part-*.parquet"))) if path.is_dir() else (path,)
+    if not found or not found[0].is_file():
+        raise PromotionError("no scores here (a Parquet file, or a folder of part-*.parquet); run score.py", file=path)
+    return found
+
+
 def read_parts(path: Path, names: list[str] | None = None) -> Iterator[Part]:
     """Yield the rows of one Parquet file; raise PromotionError where it is none."""
     try:
@@ -221,11 +229,16 @@ def open_scores(path: Path, policy: Policy, *, empty: Iterable[str] = (), progre
 
     Raise PromotionError, one sentence with file, column and row, for the first thing that is wrong.
     """
+    return open_together((path,), policy, empty=empty, progress=progress)
+
+
+def open_together(
+    paths: Sequence[Path], policy: Policy, *, empty: Iterable[str] = (), progress: Progress | None = None
+) -> Scores:
+    """Open several tables of one kind as one; the last is where an error points. The rest is as in open_scores."""
     from promotion.judgement.checks import checked, declared_days, shape
 
-    files = tuple(sorted(path.glob("part-*.parquet"))) if path.is_dir() else (path,)
-    if not files or not files[0].is_file():
-        raise PromotionError("no scores here (a Parquet file, or a folder of part-*.parquet); run score.py", file=path)
+    files, path = tuple(file for one in paths for file in part_files(one)), paths[-1]
     names: list[str] | None = None
     rows, schemas = 0, []
     for file in files:

@@ -66,10 +66,11 @@ def statistics(
     return [Statistic(metric, (target.column, target.value))]
 
 
-def wrong_days(scores: Scores, policy: Policy, metric: Metric, *, floor: bool) -> str | None:
+def wrong_days(scores: Scores, policy: Policy, metric: Metric, *, floor: bool, any_number: bool = False) -> str | None:
     """Why a metric that grows with the days, such as dollars, does not belong to the declared `test_days`.
 
     A floor is about exactly that many days. A rule's margin is scaled to the days that count, so more are welcome.
+    any_number: fewer as well, as in a look after the merge, whose floors are scaled too.
     """
     declared, counted, gaps = policy.measure.test_days, len(scores.counted()), scores.gaps()
     if metric.degree == 0 or (counted == declared and not gaps):
@@ -80,10 +81,15 @@ def wrong_days(scores: Scores, policy: Policy, metric: Metric, *, floor: bool) -
             f"{metric.name} is {what} in {declared} test days, and there are no rows on {listed(gaps)}; "
             "wait for them, or declare days that rightly have none"
         )
-    if counted < declared or floor:
+    if (counted < declared or floor) and not any_number:
         span = "only " * (counted < declared) + plural(counted, "day")
         return f"{metric.name} is {what} in {declared} test days, but these scores span {span}"
     return None
+
+
+def days_scale(scores: Scores, policy: Policy, metric: Metric) -> float:
+    """The days that count over the declared ones, for what grows with the days; else 1."""
+    return float((len(scores.counted()) / policy.measure.test_days) ** metric.degree)
 
 
 def one_class(classes: tuple[int, int]) -> str | None:

@@ -1,5 +1,6 @@
 """One score table under one policy: what its rules look at, and the sums that they share."""
 
+from dataclasses import replace
 from functools import cached_property
 
 from promotion.config.policy import ChallengeRule, Floor, Policy
@@ -19,14 +20,23 @@ class Work:
     """What floors, challenge and report have in common, each part made once, when it is first asked for."""
 
     def __init__(
-        self, scores: Scores, policy: Policy, *, replicates: int = REPLICATES, gate_only: bool = False
+        self,
+        scores: Scores,
+        policy: Policy,
+        *,
+        replicates: int = REPLICATES,
+        gate_only: bool = False,
+        watch_tail: float | None = None,
     ) -> None:
         """Find what the rules look at; raise PromotionError for a rule that this table cannot answer.
 
-        gate_only: nothing but the floors will be asked for.
+        gate_only: nothing but the floors will be asked for. watch_tail: this is a look at a promotion after the
+        merge, judged at this tail, on whatever days there are, and the first rule asks for superiority.
         """
         check_policy(policy, scores.task)
+        self.watch_tail = watch_tail
         self.scores, self.policy, self.replicates = scores, policy, replicates
+        watching = watch_tail is not None
         self._metrics = available(scores, policy)
         self.floors: tuple[tuple[Floor, Statistic], ...] = tuple(
             (floor, one)
@@ -35,8 +45,8 @@ class Work:
         )
         self.rules: tuple[tuple[ChallengeRule, Statistic], ...] = (
             tuple(
-                (rule, one)
-                for rule in policy.challenge.rules
+                (replace(rule, kind="superior", margin=0.0, relative=False) if watching and i == 0 else rule, one)
+                for i, rule in enumerate(policy.challenge.rules)
                 for one in statistics(rule.target, self._metrics, scores, policy, policy.line_of(rule))
             )
             if not gate_only
@@ -47,6 +57,8 @@ class Work:
     @property
     def tail(self) -> float:
         """The probability in one tail of an interval."""
+        if self.watch_tail is not None:
+            return self.watch_tail
         return tail(self.policy.challenge.confidence, self.policy.challenge.looks)
 
     @property
