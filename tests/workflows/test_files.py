@@ -20,8 +20,26 @@ from promotion.github.secrets import read_names
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / ".github" / "workflows"
 TOOLS = (ROOT / ".tools" / "bin", ROOT / ".tools" / "checkers" / "bin", Path(sys.executable).parent)
-LOGIN = {f"MLFLOW_TRACKING_{part}" for part in ("USERNAME", "PASSWORD", "TOKEN")}
+LOGIN = {f"MLFLOW_TRACKING_{part}" for part in ("USERNAME", "PASSWORD", "TOKEN")} | {"DATABRICKS_TOKEN"}
+VARIABLES = {"MLFLOW_TRACKING_URI", "DATABRICKS_HOST"}
 CHECKOUT = "actions/checkout"
+# what other repositories call, and the jobs of it that check scripts out
+CALLED = {
+    "retrain": ("prepare", "judge"),
+    "promote": ("promote", "override"),
+    "drift": ("drift",),
+    "schedule": ("schedule",),
+}
+# whose scripts run: the called commit's, in the repository itself its production branch's; nothing else decides it
+SCRIPTS = {
+    "repository": "${{ inputs.scripts_repository || job.workflow_repository || github.repository }}",
+    "ref": "${{ inputs.scripts_ref || job.workflow_repository != github.repository && job.workflow_sha || "
+    "format('refs/heads/{0}', inputs.branch || 'main') }}",
+    "token": "${{ secrets.SCRIPTS_TOKEN || github.token }}",
+    "path": "trusted",
+    "persist-credentials": False,
+}
+FETCHING = {"SCRIPTS_TOKEN", "token"}
 
 # what each job may touch; a change of this table is a change of who is trusted
 PERMISSIONS = {
@@ -39,6 +57,7 @@ PERMISSIONS = {
 }
 # the only steps that see a secret or the workflow's token, by what they run
 CREDENTIALS = {
+    **{(name, key, "Check out the scripts"): FETCHING for name, keys in CALLED.items() for key in keys},
     ("retrain", "prepare", "prepare.py"): LOGIN | {"token"},
     ("retrain", "judge", "prepare.py"): LOGIN | {"token"},
     ("retrain", "judge", "gate.py"): LOGIN,
@@ -50,10 +69,10 @@ CREDENTIALS = {
     ("schedule", "schedule", "retrain.py"): {"token"},
 }
 TRIGGERS = {
-    "retrain": {"pull_request", "merge_group", "workflow_dispatch"},
-    "promote": {"push", "workflow_dispatch"},
-    "drift": {"schedule", "workflow_dispatch"},
-    "schedule": {"schedule", "workflow_dispatch"},
+    "retrain": {"pull_request", "merge_group", "workflow_dispatch", "workflow_call"},
+    "promote": {"push", "workflow_dispatch", "workflow_call"},
+    "drift": {"schedule", "workflow_dispatch", "workflow_call"},
+    "schedule": {"schedule", "workflow_dispatch", "workflow_call"},
     "ci": {"pull_request", "push"},
 }
 
@@ -88,7 +107,7 @@ def test_each_starts_on_what_the_design_says(name: str) -> None:
 def test_pushes_count_on_main_only() -> None:
     """promote.yml runs for main; whatever else starts it is stopped by the job's condition and its environment."""
     assert WORKFLOWS["promote"]["on"]["push"] == {"branches": ["main"]}
-    main = "github.ref == 'refs/heads/main'"
+    main = "github.ref == format('refs/heads/{0}', inputs.branch || 'main')"
     assert {(name, key): job["if"] for name, key, job in JOBS if name not in ("retrain", "ci")} == {
         ("promote", "promote"): f"{main} && !inputs.model",
         ("promote", "override"): f"{main} && inputs.model",
@@ -119,9 +138,9 @@ def test_only_these_steps_see_a_secret_or_the_token() -> None:
         text = json.dumps(step)
         used = set(re.findall(r"secrets\.(\w+)", text)) | ({"token"} if "github.token" in text else set())
         if used:
-            seen[name, key, re.findall(r"(\w+\.py)", step["run"])[0]] = used
+            seen[name, key, re.findall(r"(\w+\.py)", step["run"])[0] if "run" in step else step["name"]] = used
     outside = [{k: v for k, v in job.items() if k != "steps"} for _, _, job in JOBS]
-    outside += [{k: v for k, v in found.items() if k != "jobs"} for found in WORKFLOWS.values()]
+    outside += [{k: v for k, v in found.items() if k not in ("jobs", "on")} for found in WORKFLOWS.values()]
 
     assert seen == CREDENTIALS
     assert not re.search(r"secrets\b|github\.token", json.dumps(outside))
@@ -134,7 +153,7 @@ def test_model_code_runs_where_nothing_is_held() -> None:
 
     assert where == {("retrain", "train"), ("retrain", "answer"), ("retrain", "score")}
     assert all(job["permissions"] == {} and "environment" not in job for job in jobs.values())
-    assert not re.search(r"secrets|github\.token|vars\.", json.dumps(jobs))
+    assert not re.search(r"secrets|github\.token|vars\.(?!PROMOTION_(RUNS_ON|TIMEOUT)\b)", json.dumps(jobs))
 
 
 def test_the_candidates_code_reaches_neither_the_champions_job_nor_its_own_answers() -> None:
@@ -181,13 +200,28 @@ def test_nothing_is_pinned_unless_every_job_before_ended_well() -> None:
 
 
 def test_scripts_of_a_pull_request_never_run_beside_credentials() -> None:
-    """Whatever retrain.yml calls comes from the tip of main, whatever the pull request goes into."""
-    calls = [call for name, _, step in RUNS if name == "retrain" for call in re.findall(r"python (\S+)", step["run"])]
-    trusted = [step["run"] for name, _, step in RUNS if name == "retrain" and "worktree" in step["run"]]
+    """Whatever runs comes from `trusted`, which one rule fills: where it is decided, and the same in every job."""
+    calls = [call for _, _, step in RUNS for call in re.findall(r"python (\S+)", step["run"])]
+    jobs = {(name, key) for name, key, step in RUNS if "python " in step["run"]}
+    own = {(name, key): step["with"] for name, key, step in STEPS if step.get("with", {}).get("path") == "trusted"}
+    handed = {("retrain", "train"), ("retrain", "answer"), ("retrain", "score")}  # what prepare checked out, by its id
 
     assert calls and all(call.startswith("trusted/scripts/") for call in calls)
-    want = "git -C pull worktree add --quiet --detach ../trusted refs/remotes/origin/main"
-    assert trusted == [want, want]
+    assert own == dict.fromkeys(jobs - handed, SCRIPTS)
+
+
+@pytest.mark.parametrize("name", CALLED)
+def test_each_can_be_called_with_what_adopters_change(name: str) -> None:
+    """The inputs are the same everywhere; each secret that a step reads is declared, and none is required."""
+    call = WORKFLOWS[name]["on"]["workflow_call"]
+    dispatch = WORKFLOWS[name]["on"]["workflow_dispatch"] or {}
+    common = {"branch", "runs_on", "python", "scripts_repository", "scripts_ref", *dispatch.get("inputs", ())}
+    text = json.dumps(WORKFLOWS[name]["jobs"])
+
+    assert set(call["inputs"]) == common | ({"timeout"} if name == "retrain" else set())
+    assert all(item["type"] == "string" and not item.get("required") for item in call["inputs"].values())
+    assert set(call["secrets"]) == set(re.findall(r"secrets\.(\w+)", text))
+    assert not any(item["required"] for item in call["secrets"].values())
 
 
 def test_the_judge_plans_again() -> None:
@@ -209,7 +243,8 @@ def test_production_is_one_workflow_that_installs_little() -> None:
 
     assert environments == {("promote", "promote"): "production", ("promote", "override"): "production"}
     assert locks == {("retrain", "train"), ("promote", "promote"), ("drift", "promote"), ("schedule", "train")}
-    assert names["production"].secrets == LOGIN and names["production"].variables == {"MLFLOW_TRACKING_URI"}
+    assert names["production"].secrets == LOGIN | {"SCRIPTS_TOKEN"}
+    assert names["production"].variables == VARIABLES | {"PROMOTION_RUNS_ON"}
 
 
 @pytest.mark.parametrize("verb", ["promote", "drift"])
@@ -241,7 +276,11 @@ def test_runs_that_write_do_so_one_at_a_time_and_are_never_cut() -> None:
 
 def test_every_job_has_an_end() -> None:
     """A hung job does not hold a concurrency group for six hours."""
-    assert all(1 <= job["timeout-minutes"] <= 120 for _, _, job in JOBS)
+    long = "${{ fromJSON(inputs.timeout || vars.PROMOTION_TIMEOUT || '120') }}"
+    chosen = {(name, key) for name, key, job in JOBS if job["timeout-minutes"] == long}
+
+    assert chosen == {("retrain", "train"), ("retrain", "answer"), ("retrain", "score")}
+    assert all(1 <= job["timeout-minutes"] <= 60 for name, key, job in JOBS if (name, key) not in chosen)
 
 
 def test_actions_are_pinned_by_commit_and_named_by_version() -> None:
@@ -249,7 +288,7 @@ def test_actions_are_pinned_by_commit_and_named_by_version() -> None:
     for path in [*FOLDER.glob("*.yml"), *(ROOT / ".github/actions").rglob("action.yml")]:
         for line in re.findall(r"^ +(?:- )?uses: (.*)", path.read_text(), re.M):
             assert re.fullmatch(
-                r"(actions/[a-z-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+|\./(trusted/)?\.github/actions/setup)", line
+                r"(actions/[a-z-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+|\./trusted/\.github/actions/setup)", line
             )
 
 
@@ -295,7 +334,7 @@ def _calls(scratch: Path, value: str) -> Iterator[tuple[str, list[str]]]:
         if key == "promotion":
             continue
         env = {"PATH": f"{scratch / 'bin'}:/usr/bin:/bin", **dict.fromkeys(step.get("env", {}), value)}
-        env |= {"MODEL": "m", "VERSION": "7"}
+        env |= {"MODEL": "m", "VERSION": "7", "BRANCH": "main"}
         subprocess.run(["bash", "-e", "-c", step["run"]], env=env, check=True, cwd=scratch)
     for line in (scratch / "python").read_text().splitlines():
         script, *arguments = json.loads(line)
