@@ -11,8 +11,7 @@ from promotion.config.model_yaml import read_spec, windows
 from promotion.config.policy import Policy
 from promotion.errors import VERDICT_NO, PromotionError
 from promotion.pullrequest.incoming import Believed, check_incoming, overlaps
-from promotion.pullrequest.sides import base_side
-from promotion.pullrequest.workdir import ModelWork, Work
+from promotion.pullrequest.workdir import ModelWork, Work, base_side
 from promotion.records import (
     WINNING,
     Evaluation,

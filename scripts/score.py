@@ -13,8 +13,8 @@ from pathlib import Path
 from promotion.cli import command_line, handled
 from promotion.errors import BAD_INPUT, OK, PromotionError
 from promotion.pullrequest.incoming import allowed_by, take_in
-from promotion.pullrequest.sides import add_sums, base_side, join, make_features, window
-from promotion.pullrequest.workdir import ModelWork, Work
+from promotion.pullrequest.sides import add_sums, join, make_features, window
+from promotion.pullrequest.workdir import ModelWork, Work, base_side
 from promotion.records import Answered, ModelPlan, ScoresInfo, digest_files
 from promotion.sandbox.artifact import CONFIRMED, read_artifact
 from promotion.sandbox.run import run_model, run_model_code

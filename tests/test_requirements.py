@@ -52,6 +52,18 @@ def test_what_promote_installs_is_a_part_of_what_trains() -> None:
     assert declared("promote") - NOT_IMPORTED["promote"] <= declared("train")
 
 
+def test_what_judges_is_pinned_as_what_trains() -> None:
+    """A library that both locks have is the same in both: what is judged here is judged alike anywhere."""
+    pins = [
+        dict(re.findall(r"^([a-z0-9-]+)==(\S+)", (REQUIREMENTS / f"{name}.txt").read_text(encoding="utf-8"), re.M))
+        for name in ("judge", "train")
+    ]
+    both = pins[0].keys() & pins[1].keys()
+
+    assert len(both) > 40
+    assert {name: pins[0][name] for name in both} == {name: pins[1][name] for name in both}
+
+
 def test_what_tests_import_is_declared() -> None:
     """dev.in has what tests/ import beyond train.in, and what the other targets add for themselves."""
     there = {"mlflow" if name.startswith("mlflow") else name for name in imported("tests")}

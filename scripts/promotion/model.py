@@ -4,14 +4,17 @@ This is the only module of this project that code below `models/` imports, so it
 names stay put: the champion's folder of last year runs against it too.
 """
 
+from __future__ import annotations
+
 import os
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import pandas as pd
+if TYPE_CHECKING:  # verbs that plan and judge read it too, where no data frame is installed
+    import numpy as np
+    import pandas as pd
 
 
 @dataclass(frozen=True)

@@ -242,7 +242,13 @@ def test_production_is_one_workflow_that_installs_little() -> None:
     names = read_names(FOLDER)
 
     assert environments == {("promote", "promote"): "production", ("promote", "override"): "production"}
-    assert locks == {("retrain", "train"), ("promote", "promote"), ("drift", "promote"), ("schedule", "train")}
+    assert locks == {
+        ("retrain", "judge"),
+        ("retrain", "train"),
+        ("promote", "promote"),
+        ("drift", "promote"),
+        ("schedule", "judge"),
+    }
     assert names["production"].secrets == LOGIN | {"SCRIPTS_TOKEN"}
     assert names["production"].variables == VARIABLES | {"PROMOTION_RUNS_ON"}
 

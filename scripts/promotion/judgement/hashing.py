@@ -10,16 +10,22 @@ import pyarrow.compute as pc
 
 from promotion.errors import PromotionError
 
-HASH_KEY = "promotion-2026-1"  # 16 bytes: pandas' SipHash key
+KEY = b"promotion-2026-1"  # 16 bytes, for text
+START = np.frombuffer(b"uespemosmodnarodarenegylsetybdet", "<u8") ^ np.tile(np.frombuffer(KEY, "<u8"), 2)
+INSIDE = np.array([(1 << 8 * octets) - 1 for octets in range(9)], np.uint64)
 
 
 def mix(values: np.ndarray) -> np.ndarray:
     """Return splitmix64 of (n,) uint64 values (Steele, Lea and Flood 2014)."""
     with np.errstate(over="ignore"):
-        z = values.astype(np.uint64) + np.uint64(0x9E3779B97F4A7C15)
-        z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+        return _stirred(values.astype(np.uint64) + np.uint64(0x9E3779B97F4A7C15))
+
+
+def _stirred(values: np.ndarray) -> np.ndarray:
+    with np.errstate(over="ignore"):
+        z = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
         z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-        return z ^ (z >> np.uint64(31))
+        return np.asarray(z ^ (z >> np.uint64(31)))
 
 
 def combine(hashes: list[np.ndarray]) -> np.ndarray:
@@ -75,9 +81,51 @@ def hash_column(column: pa.ChunkedArray | pa.Array, name: str, seed: int = 0) ->
     salt = np.uint64(seed)
     if isinstance(values, np.ndarray):
         return mix(values.view(np.uint64) ^ mix(np.full(1, salt))[0])
-    import pandas as pd
-
     coded = values.dictionary_encode()
-    words = np.asarray(coded.dictionary.to_pylist(), dtype=object)
-    hashed = pd.util.hash_array(words, hash_key=HASH_KEY, categorize=False) if len(words) else np.empty(0, np.uint64)
+    hashed = hash_texts(coded.dictionary)
     return mix(hashed[coded.indices.to_numpy(zero_copy_only=False)] ^ mix(np.full(1, salt))[0])
+
+
+def hash_texts(texts: pa.Array) -> np.ndarray:
+    """Return (n,) uint64 hashes of an Arrow array of large strings: SipHash-2-4 of their UTF-8, mixed.
+
+    Aumasson and Bernstein (2012). The same bits as `pandas.util.hash_array` gives under this key, by which the
+    evidence of before was made; here without pandas, which the jobs around a training do not install.
+    """
+    size = len(texts)
+    _, offsets, data = texts.buffers()
+    ends = np.frombuffer(offsets, np.int64, size + 1, texts.offset * 8) if size else np.zeros(1, np.int64)
+    raw = b"" if data is None else data.to_pybytes()
+    words = np.ndarray(len(raw) + 1, "<u8", buffer=raw + bytes(8), strides=(1,))  # the eight bytes from each one on
+    lengths = np.diff(ends)
+    order = np.argsort(-lengths, kind="stable")  # those that have an n-th word are the first so many
+    starts, lengths = ends[:-1][order], lengths[order]
+    state = np.repeat(START[:, None], size, axis=1)
+    for at in range(0, int(lengths[0]) + 1 if size else 0, 8):
+        count = int(np.searchsorted(-lengths, -at, side="right"))
+        left = np.minimum(lengths[:count] - at, 8)
+        word = words[starts[:count] + at] & INSIDE[left]
+        word |= np.where(left < 8, lengths[:count].astype(np.uint64) << np.uint64(56), np.uint64(0))
+        state[3, :count] ^= word
+        _rounds(state[:, :count], 2)
+        state[0, :count] ^= word
+    state[2] ^= np.uint64(0xFF)
+    _rounds(state, 4)
+    found = np.empty(size, np.uint64)
+    found[order] = state[0] ^ state[1] ^ state[2] ^ state[3]
+    return _stirred(found)
+
+
+def _rounds(state: np.ndarray, count: int) -> None:
+    """SipRounds of a (4, n) state, in place."""
+    for _ in range(count):
+        for a, b, near, c, d, far in ((0, 1, 13, 2, 3, 16), (2, 1, 17, 0, 3, 21)):
+            state[a] += state[b]
+            state[c] += state[d]
+            state[b] = _turned(state[b], near) ^ state[a]
+            state[d] = _turned(state[d], far) ^ state[c]
+            state[a] = _turned(state[a], 32)
+
+
+def _turned(values: np.ndarray, bits: int) -> np.ndarray:
+    return np.asarray((values << np.uint64(bits)) | (values >> np.uint64(64 - bits)))

@@ -12,18 +12,13 @@ from typing import Any
 
 from promotion.config.model_yaml import read_spec
 from promotion.errors import PromotionError
-from promotion.pullrequest.workdir import ModelWork
+from promotion.pullrequest.workdir import ModelWork, base_side
 from promotion.records import ModelPlan
 from promotion.sandbox.run import run_model_code
 
 FIRST_ROWS = (
     "the base has no data.py of this model, so what is measured (keys, labels, money) is what this pull request's says"
 )
-
-
-def base_side(files: ModelWork) -> str:
-    """Whose tree says what is measured: the base's where it has this model, else the candidate's own."""
-    return "champion" if files.side("champion").source.is_dir() else "candidate"
 
 
 def window(plan: ModelPlan, files: ModelWork) -> tuple[date, int]:

@@ -70,6 +70,11 @@ class ModelWork:
             raise
 
 
+def base_side(files: ModelWork) -> str:
+    """Whose tree says what is measured: the base's where it has this model, else the candidate's own."""
+    return "champion" if files.side("champion").source.is_dir() else "candidate"
+
+
 @dataclass(frozen=True)
 class SideWork:
     """One model's own files: its source tree, its saved files, its test rows and its answers to them."""
