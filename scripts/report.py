@@ -30,7 +30,6 @@ from promotion.rendering.reported import NOWHERE, Links, Reported, every_label, 
 from promotion.rendering.terminal import terminal_text
 from promotion.text.escape import log_text
 
-LOG_TAIL = 8_000
 R = TypeVar("R", bound=Record)
 
 
@@ -55,8 +54,8 @@ def _reported(item: ModelPlan, work: Work, *, pinned: bool, answers: bool) -> Re
         answered = _read(Answered, files.answered)
         if answered is None or answered.model != item.model or answered.digest != (item.pin.digest or answered.digest):
             error = f"version {item.pin.version} was not seen to load and answer; see the log of its job"
-    log = files.side("candidate").root / "train.log"
-    tail = log.read_text(encoding="utf-8", errors="replace")[-LOG_TAIL:] if error and log.is_file() else None
+    log = files.error_log
+    tail = log.read_text(encoding="utf-8", errors="replace") if error and log.is_file() else None
     return Reported(
         plan=item,
         evaluation=evaluation,

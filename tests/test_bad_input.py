@@ -111,7 +111,11 @@ def test_a_model_folder_without_train_py(project: TinyProject, run: Run) -> None
         ("threshold: 0.5", "threshold: 0.5\nfoo: 1", "model.yaml:8: unknown key `foo`"),
         ("as_of: 2026-03-01", "as_of: yesterday", "model.yaml:1: `as_of` must be a date"),
         ("train_days: 20", "train_days: 0", "model.yaml:2: `train_days` must be a whole number between 1 and 36600"),
-        ("seed: 0\n", "", "lacks the key `seed`"),
+        (
+            "train_days: 20\nvalidation_days: 10\nseed: 0\n",
+            "",
+            "lacks the keys `train_days`, `validation_days`, `seed`",
+        ),
     ],
 )
 def test_a_broken_model_yaml(project: TinyProject, run: Run, old: str, new: str, says: str) -> None:
@@ -192,6 +196,17 @@ def test_a_registry_that_is_down(project: TinyProject, run: Run, monkeypatch: py
     for result in (run(prepare.main), run(promote.main, "plan")):
         one_sentence(result, f"127.0.0.1:{port}", "cannot be reached")
         assert "hunter2" not in result[1]
+
+
+def test_an_empty_local_registry(project: TinyProject, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where main pins a champion and the registry that is read knows no such model, the variable is named."""
+    champion = f"{{version: 3, source_tree: {'a' * 40}, digest: 'sha256:{'b' * 64}', evidence: 'sha256:{'c' * 64}'}}"
+    project.edit("promotion.yaml", "champion: null", f"champion: {champion}")
+    project.merge(project.open("pinned"))
+    a_change(project)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:///empty.db")
+
+    one_sentence(run(prepare.main), "empty.db has no model tiny", "set MLFLOW_TRACKING_URI to the server that holds it")
 
 
 def test_a_dirty_checkout(project: TinyProject, run: Run) -> None:

@@ -14,13 +14,17 @@ class PromotionError(Exception):
     """One sentence that says what is wrong and what to do, with `file:line` where a file is at fault.
 
     A file with several mistakes is one error: the first mistake's `message`, `file` and `line`, the rest in `more`.
+    log: what a process of its own printed, where one failed.
     """
 
-    def __init__(self, message: str, *, file: str | Path | None = None, line: int | None = None) -> None:
+    def __init__(
+        self, message: str, *, file: str | Path | None = None, line: int | None = None, log: Path | None = None
+    ) -> None:
         super().__init__(message)
         self.message = message
         self.file = None if file is None else str(file)
         self.line = line
+        self.log = log
         self.more: tuple[PromotionError, ...] = ()
 
     @classmethod

@@ -16,6 +16,7 @@ from promotion.pullrequest.incoming import check_incoming, take_in
 from promotion.pullrequest.workdir import ModelWork, Work
 from promotion.records import Plan
 from promotion.story.hosting import LocalPull
+from report import collect
 
 from tests.support.tiny import MODEL, TinyProject
 
@@ -205,6 +206,35 @@ def test_the_jobs_own_error_is_what_the_report_says(handed: Handed, monkeypatch:
     assert code == 1
     assert handed.files.error.read_text().startswith("train.py raised")
     assert len(handed.files.error.read_text()) < 5_000
+
+
+@pytest.mark.parametrize(("name", "job"), [("scores.json", "score"), ("candidate/candidate.json", "train")])
+def test_a_job_that_left_neither_result_nor_reason(handed: Handed, name: str, job: str) -> None:
+    """It was stopped, or ran out of memory: the sentence names the job whose log to look at."""
+    handed.path(name).unlink()
+
+    with pytest.raises(PromotionError, match=rf"its {job} job ended without {Path(name).name} and without a reason"):
+        handed.take()
+
+
+def test_the_log_that_the_comment_shows_is_the_failed_steps_own(handed: Handed, tmp_path: Path) -> None:
+    """The score job's sentence and the end of its log come in and are reported; no other step's log is."""
+    log = tmp_path / "answer.log"
+    log.write_text("x" * 20_000 + "\nOSError: the disk is full\n")
+    score_job = ModelWork(handed.incoming / "scored" / MODEL)
+    with pytest.raises(PromotionError), score_job.noted():
+        raise PromotionError("the answers step raised OSError", log=log)
+    with pytest.raises(PromotionError, match="answers step"), handed.files.noted():
+        take_in(handed.incoming, handed.files, "train")
+
+    _, (reported,) = collect(handed.work, pinned=False)
+
+    assert reported.error == "the answers step raised OSError"
+    assert reported.log_tail is not None and reported.log_tail.endswith("OSError: the disk is full\n")
+    assert len(reported.log_tail) <= 8_000
+    with handed.files.noted():
+        pass
+    assert not handed.files.error_log.exists()
 
 
 def test_a_refused_pull_request_is_not_judged(handed: Handed, monkeypatch: pytest.MonkeyPatch) -> None:

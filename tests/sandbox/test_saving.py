@@ -47,10 +47,18 @@ def test_a_module_that_needs_this_project_is_refused(source: Path) -> None:
         own_modules(["rules.Rule"], source)
 
 
-def test_what_has_no_predict_is_refused(tmp_path: Path) -> None:
-    """fit() that returns its figures, say."""
-    with pytest.raises(ValueError, match=r"fit\(\) returned a dict, which has no predict\(\)"):
-        save({"f1": 0.5}, tmp_path / "model")
+def test_what_is_no_fitted_estimator_is_refused(tmp_path: Path) -> None:
+    """fit() that returns its figures, nothing, a class, or what was never fitted."""
+    from sklearn.linear_model import Ridge
+
+    for model, says in (
+        ({"f1": 0.5}, r"fit\(\) returned a dict, which has no predict\(\)"),
+        (None, r"fit\(\) returned a NoneType, which has no predict\(\)"),
+        (Ridge, r"fit\(\) returned the class Ridge; return a fitted instance of it"),
+        (Ridge(), r"the Ridge that fit\(\) returned does not answer the validation rows \(NotFittedError"),
+    ):
+        with pytest.raises(ValueError, match=says):
+            save(model, tmp_path / "model")
 
 
 def test_what_skops_cannot_save_is_refused(tmp_path: Path) -> None:

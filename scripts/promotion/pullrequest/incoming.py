@@ -11,14 +11,14 @@ from promotion.errors import PromotionError
 from promotion.judgement.table import Scores, open_scores, predictions_digest, test_digest
 from promotion.judgement.targets import listed
 from promotion.model import Window
-from promotion.pullrequest.workdir import ModelWork
+from promotion.pullrequest.workdir import ModelWork, tail
 from promotion.records import Candidate, ModelPlan, Plan, ScoresInfo, digest_files
 from promotion.sandbox.artifact import Allowed, Artifact, read_artifact
 from promotion.sandbox.tables import take_tables
 
 # Who takes what of which job's folder, by what is planned; a tree that was trained before is not taken again.
 TRAINED, ANSWERED, SCORED = "trained-{model}", "answered-{model}", "scored/{model}"
-MADE = ("candidate/candidate.json", "candidate/model", "candidate/train.log")
+MADE = ("candidate/candidate.json", "candidate/model")
 FEATURES = ("candidate/features", "candidate/table")
 TAKEN: dict[tuple[str, str], dict[str, tuple[str, ...]]] = {
     ("answer", "train"): {TRAINED: ("candidate/model", *FEATURES)},
@@ -29,6 +29,8 @@ TAKEN: dict[tuple[str, str], dict[str, tuple[str, ...]]] = {
     ("judge", "verify"): {SCORED: ("answered.json",)},
 }
 TAKEN["score", "judge"] = TAKEN["score", "train"]
+JOBS = {TRAINED: "train", ANSWERED: "answer", SCORED: "score"}
+RESULTS = ("candidate/candidate.json", "candidate/table", "candidate/answered.json", "scores.json")
 TABLES = ("candidate/table", "candidate/answers", "scores")
 MAX_ERROR = 4_000
 MAX_FILES = 10_000
@@ -39,13 +41,13 @@ def take_in(incoming: Path, files: ModelWork, action: str, taker: str = "judge")
     """Copy what jobs without credentials may hand over to `taker` for this action, and only that, into the work folder.
 
     Raise PromotionError for a link, a special file, more than any honest job would send, a table that cannot be
-    read within its limits, or a job's own error where it left one.
+    read within its limits, a job's own error where it left one, or a job that left neither that nor its result.
     """
     count = size = 0
     for place, names in TAKEN.get((taker, action), {}).items():
         folder = incoming / place.format(model=files.root.name)
         _plain_folders(incoming, folder)
-        for name in (*names, "error.txt"):
+        for name in (*names, "error.txt", "error.log"):
             source, target = folder / name, files.root / name
             if not source.exists() and not source.is_symlink():
                 continue
@@ -62,6 +64,12 @@ def take_in(incoming: Path, files: ModelWork, action: str, taker: str = "judge")
         if files.error.is_file():
             with files.error.open(encoding="utf-8", errors="replace") as handle:
                 raise PromotionError(handle.read(MAX_ERROR).strip() or "its job failed without saying why")
+        for name in names:
+            if name in RESULTS and not (folder / name).exists():
+                raise PromotionError(
+                    f"its {JOBS[place]} job ended without {Path(name).name} and without a reason: it was stopped, or "
+                    "failed outside the model; see that job's log, then run it again"
+                )
 
 
 def _take(source: Path, target: Path, *, table: bool) -> None:
@@ -70,6 +78,8 @@ def _take(source: Path, target: Path, *, table: bool) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     if table and source.is_dir():
         take_tables(source, target)
+    elif target.name == "error.log" and source.is_file():
+        target.write_bytes(tail(source))
     elif source.is_dir():
         shutil.copytree(source, target)
     else:

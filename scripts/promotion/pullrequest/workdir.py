@@ -11,6 +11,14 @@ from promotion.records import ModelPlan, Plan
 from promotion.text.escape import clean
 
 MADE_BY = "made-by.txt"
+LOG_TAIL = 8_000  # bytes
+
+
+def tail(log: Path) -> bytes:
+    """The end of a file."""
+    with log.open("rb") as handle:
+        handle.seek(max(0, log.stat().st_size - LOG_TAIL))
+        return handle.read(LOG_TAIL)
 
 
 @dataclass(frozen=True)
@@ -58,15 +66,23 @@ class ModelWork:
         """Why a step of this model could not be done, in one sentence."""
         return self.root / "error.txt"
 
+    @property
+    def error_log(self) -> Path:
+        """The end of what the process printed that failed."""
+        return self.root / "error.log"
+
     @contextlib.contextmanager
     def noted(self) -> Iterator[None]:
-        """Leave a step's expected error for the report, and raise it."""
-        self.error.unlink(missing_ok=True)
+        """Leave a step's expected error for the report, with the end of its own log, and raise it."""
+        for path in (self.error, self.error_log):
+            path.unlink(missing_ok=True)
         try:
             yield
         except PromotionError as error:
             self.error.parent.mkdir(parents=True, exist_ok=True)
             self.error.write_text(f"{error}\n", encoding="utf-8")
+            if error.log is not None and error.log.is_file():
+                self.error_log.write_bytes(tail(error.log))
             raise
 
 

@@ -253,8 +253,8 @@ def _types(folder: Path, found: Described, allowed: Allowed) -> tuple[str, ...]:
         names = ", ".join(missing[:20])
         raise PromotionError(
             f"it contains types that are not known to be data only: {names}; if its code owners trust them, "
-            "promotion.yaml says so in a pull request of its own, at the top or under the model: "
-            f"`trusted_types: [{names}]`",
+            f"promotion.yaml says so under the model, `trusted_types: [{names}]`, or they join the list at its top: in "
+            "a pull request of its own, or in this one where it brings the model's entry",
             file=path,
         )
     return held.others

@@ -16,11 +16,11 @@ from typing import Any
 
 
 class Complaint(Exception):
-    """Something about the model folder that a person must mend: one sentence. file: the one to look at."""
+    """Something about the model folder that a person must mend: one sentence. file, line: where to look."""
 
-    def __init__(self, message: str, file: str = "data.py") -> None:
+    def __init__(self, message: str, file: str = "data.py", line: int | None = None) -> None:
         super().__init__(message)
-        self.file = file
+        self.file, self.line = file, line
 
 
 def enter(source: str) -> None:
@@ -41,7 +41,19 @@ def load_rows(window: Any, name: str) -> Any:
     import numpy as np
     import pandas as pd
 
-    rows = importlib.import_module("data").load(window)
+    rows = hook("data", "load", "load(window)")(window)
+    for part in ("X", "y", "keys", "columns"):
+        if not hasattr(rows, part):
+            raise Complaint(
+                f"load() returned a {type(rows).__name__}; it must return promotion.model.Rows(X=…, y=…, keys=…, "
+                "columns=…), as models/README.md shows"
+            )
+    for part in ("X", "keys", "columns"):
+        if isinstance(found := getattr(rows, part), pd.Series):
+            raise Complaint(
+                f'Rows.{part} is a Series; it must be a data frame, also of one column: table[["{found.name}"]] with '
+                "two brackets"
+            )
     n = len(rows.X)
     if not len(rows.y) == len(rows.keys) == len(rows.columns) == n:
         raise Complaint(f"the {name} window ({window}) has X, y, keys and columns of different lengths")
@@ -52,6 +64,12 @@ def load_rows(window: Any, name: str) -> Any:
         if not frame.columns.is_unique:
             raise Complaint(f"Rows.{part} has two columns of one name")
     labels = pd.Series(np.asarray(rows.y))
+    text = labels[labels.map(lambda label: isinstance(label, str))]
+    if len(text):
+        raise Complaint(
+            f"Rows.y holds text, such as {text.iloc[0]!r}; labels must be numbers, 0 and 1 where it is a "
+            f"classification: (table[COLUMN] == {text.iloc[0]!r}).astype(int)"
+        )
     if labels.isna().any():
         raise Complaint(f"the {name} window ({window}) has {int(labels.isna().sum())} missing targets (NaN in y)")
     doubled = rows.keys.duplicated()
@@ -61,6 +79,14 @@ def load_rows(window: Any, name: str) -> Any:
     if "day" not in rows.columns:
         raise Complaint("Rows.columns lacks the column `day`")
     return rows
+
+
+def hook(module: str, name: str, call: str) -> Any:
+    """Return a function of the model folder that this project calls."""
+    found = getattr(importlib.import_module(module), name, None)
+    if found is None:
+        raise Complaint(f"it has no function {call}, which is what is asked for (models/README.md)", f"{module}.py")
+    return found
 
 
 def train(job: dict[str, Any]) -> dict[str, Any]:
@@ -75,15 +101,15 @@ def train(job: dict[str, Any]) -> dict[str, Any]:
         if len(rows[name].X) == 0:
             raise Complaint(f"the {name} window ({job[name][0]}, {job[name][1]} days) has zero rows")
     need_two_values(rows["train"].y, "train")
-    code = importlib.import_module("train")
-    if hasattr(code, "decide"):
+    fit = hook("train", "fit", "fit(train, validation, spec)")
+    if hasattr(sys.modules["train"], "decide"):
         raise Complaint(
             "train.py defines decide(), which nobody asks any more: what is judged and served is the model's own "
             "`predict`. Put the threshold or the rule into the model that fit() returns (models/README.md shows how)",
             "train.py",
         )
     started = time.perf_counter()
-    model = code.fit(rows["train"], rows["validation"], spec)
+    model = fit(rows["train"], rows["validation"], spec)
     seconds = time.perf_counter() - started
     try:
         save(model, rows["validation"].X, Path(job["out"]), Path(job["source"]))
@@ -181,8 +207,16 @@ def _metric(name: str) -> Any:
 
 def raised_in(error: Exception, source: Path) -> tuple[str, int | None] | None:
     """Return (file, line) of the innermost call that lies in the model folder; None where none does."""
-    inside = [frame for frame in traceback.extract_tb(error.__traceback__) if Path(frame.filename).parent == source]
-    return (Path(inside[-1].filename).name, inside[-1].lineno) if inside else None
+    frames = [(Path(frame.filename), frame.lineno) for frame in traceback.extract_tb(error.__traceback__)]
+    if isinstance(error, SyntaxError) and error.filename:
+        frames.append((Path(error.filename), error.lineno))
+    inside = [(path.relative_to(source).as_posix(), line) for path, line in frames if path.is_relative_to(source)]
+    return inside[-1] if inside else None
+
+
+def told(complaint: Complaint) -> dict[str, Any]:
+    """A complaint as a result."""
+    return {"complaint": str(complaint), "file": complaint.file, "line": complaint.line}
 
 
 STEPS = {"train": train, "features": features, "sums": sums}
@@ -195,7 +229,7 @@ def main(argv: list[str]) -> int:
     try:
         result = STEPS[job["step"]](job)
     except Complaint as complaint:
-        result = {"complaint": str(complaint), "file": complaint.file}
+        result = told(complaint)
     except Exception as error:
         traceback.print_exc()
         result = {"raised_in": raised_in(error, Path(job["source"]))}

@@ -63,7 +63,10 @@ def _run(program: str, step: str, job: dict[str, Any], *, log: Path, blame: Path
         return result
     if result is not None and "complaint" in result:
         file = blame / str(result["file"]) if "file" in result else blame
-        raise PromotionError(f"{result['complaint']} (log: {log})", file=file)
+        line = result.get("line")
+        raise PromotionError(
+            f"{result['complaint']} (log: {log})", file=file, line=line if isinstance(line, int) else None, log=log
+        )
     tail = log.read_text(encoding="utf-8", errors="replace").splitlines()[-TAIL_LINES:]
     print("\n".join(tail), file=sys.stderr)
     last = next((line for line in reversed(tail) if line.strip()), "nothing was printed")
@@ -73,6 +76,7 @@ def _run(program: str, step: str, job: dict[str, Any], *, log: Path, blame: Path
         f"the {step} step {died}; its own output is above, the whole log is {log}",
         file=blame if place is None else blame / str(place),
         line=line if isinstance(line, int) else None,
+        log=log,
     )
 
 

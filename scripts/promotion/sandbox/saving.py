@@ -25,7 +25,7 @@ def save(model: Any, X: Any, out: Path, source: Path) -> None:
 
     sample = X.head(SAMPLE_ROWS)
     library = LIBRARIES.get(type(model).__module__.partition(".")[0])
-    answer = model.predict(_input(model, sample)) if hasattr(model, "predict") else None
+    answer = _answer(model, sample)
     common = {
         "pip_requirements": [f"{name}=={importlib.metadata.version(name)}" for name in _packages(library)],
         "signature": infer_signature(sample, answer),
@@ -41,6 +41,21 @@ def save(model: Any, X: Any, out: Path, source: Path) -> None:
         _save_estimator(model, out, source, common)
     else:
         getattr(mlflow, library).save_model(model, str(out), **common)
+
+
+def _answer(model: Any, sample: Any) -> Any:
+    """What the model says to its sample, for the signature; None where it has no predict()."""
+    if isinstance(model, type):
+        raise ValueError(f"fit() returned the class {model.__name__}; return a fitted instance of it")
+    if not hasattr(model, "predict"):
+        return None
+    try:
+        return model.predict(_input(model, sample))
+    except Exception as error:
+        reason = " ".join(f"{type(error).__name__}: {error}".split())[:300]
+        raise ValueError(
+            f"the {type(model).__name__} that fit() returned does not answer the validation rows ({reason})"
+        ) from error
 
 
 def _input(model: Any, sample: Any) -> Any:
