@@ -2,8 +2,10 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -137,3 +139,57 @@ def test_verbs_are_out_of_the_reach_of_model_code(tmp_path: Path) -> None:
 
     with pytest.raises(PromotionError, match="No module named 'score'"):
         run_model_code("train", job, log=tmp_path / "train.log", blame=Path("models/m/data.py"))
+
+
+def featured(folder: Path, code: str) -> list[str]:
+    """Run `features` on a data.py that does something odd first; return what the step printed."""
+    (folder / "data.py").write_text(f"import os, signal, numpy\n{code}\n", encoding="utf-8")
+    job = {"source": str(folder), "first": "2026-03-01", "days": 1, "features": str(folder), "table": str(folder)}
+
+    with pytest.raises(PromotionError) as failed:
+        run_model_code("features", job, log=folder / "features.log", blame=Path("models/m"))
+
+    return [*(folder / "features.log").read_text(encoding="utf-8").splitlines(), str(failed.value)]
+
+
+@pytest.mark.parametrize("victim", ["getpid", "getppid"])
+def test_step_that_is_killed_is_told_and_the_next_one_runs(tmp_path: Path, victim: str) -> None:
+    """A signal to the step, or to the process it was forked from, ends this step alone."""
+    killed = featured(tmp_path, f"os.kill(os.{victim}(), signal.SIGKILL)")
+
+    assert "the features step died by signal 9" in killed[-1]
+    assert "no attribute 'load'" in featured(tmp_path, "")[-1]
+
+
+def test_steps_share_nothing_but_what_is_imported(tmp_path: Path) -> None:
+    """Environment, folder, signals and random numbers of one step are not those of the one before it."""
+    odd = "os.environ['LEFT'] = 'behind'; os.chdir('/'); signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
+    show = "print(os.environ.get('LEFT'), os.getcwd(), signal.getsignal(signal.SIGTERM))\nprint(numpy.random.random())"
+    first = featured(tmp_path, odd + show)
+    second, third = featured(tmp_path, show), featured(tmp_path, show)
+
+    assert first[0].startswith("behind / ")
+    assert second[0] == third[0] == f"None {Path.cwd()} 0"
+    assert len({first[1], second[1], third[1]}) == 3
+
+
+def test_interrupted_wait_ends_the_step(tmp_path: Path) -> None:
+    """Who is interrupted while a step runs leaves no process behind, and the next step runs."""
+    told = tmp_path / "pid"
+    os.mkfifo(told)
+    pids: list[int] = []
+
+    def interrupt() -> None:
+        pids.append(int(told.read_text()))
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+
+    reader = threading.Thread(target=interrupt)
+    reader.start()
+
+    with pytest.raises(KeyboardInterrupt):
+        featured(tmp_path, f"open({str(told)!r}, 'w').write(str(os.getpid()))\nsignal.pause()")
+    reader.join()
+
+    with pytest.raises(ProcessLookupError):
+        os.kill(pids[0], 0)
+    assert "no attribute 'load'" in featured(tmp_path, "")[-1]

@@ -1,10 +1,12 @@
 """Run model code, or a model, in a process of its own, with an environment that holds no secret."""
 
+import atexit
 import json
 import os
 import subprocess
 import sys
 import tempfile
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -43,23 +45,77 @@ def run_model(step: str, job: dict[str, Any], *, log: Path, blame: Path) -> dict
     return _run("answer.py", step, job, log=log, blame=blame)
 
 
+class Forge:
+    """Forks a process for each step from one that has imported the libraries; that one ends with this process."""
+
+    def __init__(self) -> None:
+        self._process: subprocess.Popen[str] | None = None
+        self._environment: dict[str, str] = {}
+        self._one = threading.Lock()  # a step at a time
+        atexit.register(self.close)
+
+    def run(self, order: dict[str, Any]) -> int:
+        """Run one step; return its exit code, negative for a signal."""
+        with self._one:
+            process = self._started(order["environment"])
+            assert process.stdin is not None and process.stdout is not None
+            try:
+                process.stdin.write(json.dumps(order) + "\n")
+                process.stdin.flush()
+                line = process.stdout.readline()
+            except BrokenPipeError:
+                line = ""
+            except BaseException:  # the caller was interrupted or is overdue: nobody waits for this step any more
+                process.terminate()
+                process.wait()
+                raise
+            return int(json.loads(line)["code"]) if line else process.wait()
+
+    def close(self) -> None:
+        """End it, where it runs."""
+        if self._process is not None and self._process.stdin is not None and self._process.stdout is not None:
+            self._process.stdin.close()
+            self._process.wait()
+            self._process.stdout.close()
+        self._process = None
+
+    def _started(self, environment: dict[str, str]) -> "subprocess.Popen[str]":
+        """The process to fork from: another one where libraries would read another environment at their import."""
+        read = {name: value for name, value in environment.items() if name not in ("HOME", "PROMOTION_DATA_DIR")}
+        if self._process is None or self._process.poll() is not None or self._environment != read:
+            self.close()
+            self._environment = read
+            self._process = subprocess.Popen(
+                [sys.executable, "-I", "-B", "-u", str(HERE / "forge.py")],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                env=environment,
+                text=True,
+                encoding="utf-8",
+            )
+        return self._process
+
+
+FORGE = Forge()
+
+
 def _run(program: str, step: str, job: dict[str, Any], *, log: Path, blame: Path) -> dict[str, Any]:
     log.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as home:
         request, answer = Path(home) / "job.json", Path(home) / "result.json"
         request.write_text(json.dumps({**job, "step": step}), encoding="utf-8")
-        with log.open("w", encoding="utf-8") as output:
-            done = subprocess.run(
-                [sys.executable, "-I", "-B", "-u", str(HERE / program), str(request), str(answer)],
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                env=clean_environment(home),
-                cwd=home if program == "answer.py" else None,
-                check=False,
-            )
+        order = {
+            "step": step,
+            "program": str(HERE / program),
+            "arguments": [str(request), str(answer)],
+            "folder": home if program == "answer.py" else str(Path.cwd()),
+            "log": str(log.resolve()),
+            "environment": clean_environment(home),
+        }
+        returncode = FORGE.run(order)
         result = _answer(answer)
-    if done.returncode == 0 and result is not None and not {"complaint", "raised_in"} & set(result):
+    if returncode == 0 and result is not None and not {"complaint", "raised_in"} & set(result):
         return result
     if result is not None and "complaint" in result:
         file = blame / str(result["file"]) if "file" in result else blame
@@ -70,7 +126,7 @@ def _run(program: str, step: str, job: dict[str, Any], *, log: Path, blame: Path
     tail = log.read_text(encoding="utf-8", errors="replace").splitlines()[-TAIL_LINES:]
     print("\n".join(tail), file=sys.stderr)
     last = next((line for line in reversed(tail) if line.strip()), "nothing was printed")
-    died = f"died by signal {-done.returncode}" if done.returncode < 0 else f"raised {last.strip()[:200]}"
+    died = f"died by signal {-returncode}" if returncode < 0 else f"raised {last.strip()[:200]}"
     place, line = (result or {}).get("raised_in") or (None, None)
     raise PromotionError(
         f"the {step} step {died}; its own output is above, the whole log is {log}",

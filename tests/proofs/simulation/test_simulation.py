@@ -11,7 +11,7 @@ from promotion.judgement import claims, rules, support
 from tests.proofs.simulation import simulate
 from tests.proofs.simulation.harness import GUARDS, TAILS, Counts, World, run
 from tests.proofs.simulation.world import ROWS, week
-from tests.proofs.simulation.worlds import error_worlds, power_worlds
+from tests.proofs.simulation.worlds import BETTER, error_worlds, long_run, power_worlds
 
 TABLE = Path(__file__).with_name("table.md")
 SHIPPED = ("as shipped",)
@@ -99,6 +99,12 @@ def test_the_guards_cost_no_power_where_models_differ_alike(name: str) -> None:
     counts = judged(name)
     for tail in TAILS:
         assert counts.passed["interval alone", tail] - counts.passed["as shipped", tail] <= DRAWS / 50 + 1
+
+
+@pytest.mark.slow
+def test_edges_are_worth_what_their_worlds_names_say() -> None:
+    """The dollars a week in the names are those of a long run, which takes seconds that no test needs to wait for."""
+    assert {edge: round(long_run(edge, 2000)) for edge in BETTER} == BETTER
 
 
 def test_fewest_clusters_is_what_coins_allow() -> None:

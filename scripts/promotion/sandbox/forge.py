@@ -1,0 +1,88 @@
+"""Imports the libraries once and forks a process for each step of model code; started by run.py, without credentials.
+
+Run as a file: `python -I -B -u forge.py`. A line on stdin orders a step, a line on stdout says how it ended. What is
+imported here is what every step would import for itself, so a forked step differs from a fresh one in time alone.
+"""
+
+import atexit
+import contextlib
+import gc
+import importlib
+import json
+import os
+import runpy
+import signal
+import sys
+import threading
+import traceback
+from typing import Any
+
+TABLES = ("numpy", "pandas", "pyarrow.parquet")
+MODELS = (
+    *TABLES,
+    "sklearn.ensemble",
+    "sklearn.linear_model",
+    "skops.io",
+    "mlflow.sklearn",
+    "mlflow.pyfunc.scoring_server",
+)
+NEEDED = {"features": TABLES, "sums": TABLES}
+
+
+def main() -> None:
+    """Fork on request until nobody orders any more; SIGTERM ends the step that runs, and this process."""
+    child = 0
+
+    def end(_signal: int, _frame: object) -> None:
+        if child:
+            os.kill(child, signal.SIGKILL)
+            os.waitpid(child, 0)
+        os._exit(1)
+
+    signal.signal(signal.SIGTERM, end)
+    for line in sys.stdin:
+        order = json.loads(line)
+        for name in NEEDED.get(order["step"], MODELS):
+            with contextlib.suppress(Exception):  # the step that needs it says so in its own log
+                importlib.import_module(name)
+        gc.freeze()  # what is shared with the forks is not touched by them
+        child = os.fork()
+        if child == 0:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+            os._exit(run(order))
+        _, status = os.waitpid(child, 0)
+        child = 0
+        print(json.dumps({"code": os.waitstatus_to_exitcode(status)}), flush=True)
+
+
+def run(order: dict[str, Any]) -> int:
+    """Become the process that was ordered: its program, folder, environment and log; return its exit code."""
+    log = os.open(order["log"], os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    for source, target in ((nothing, 0), (log, 1), (log, 2)):
+        os.dup2(source, target)
+    os.close(log)
+    os.close(nothing)
+    os.environ.clear()
+    os.environ.update(order["environment"])
+    os.chdir(order["folder"])
+    sys.argv = [order["program"], *order["arguments"]]
+    if "numpy" in sys.modules:
+        sys.modules["numpy"].random.seed()  # else every fork would draw the same numbers
+    code = 0
+    try:
+        runpy.run_path(order["program"], run_name="__main__")
+    except SystemExit as ended:
+        code = ended.code if isinstance(ended.code, int) else int(ended.code is not None)
+    except BaseException:
+        traceback.print_exc()
+        code = 1
+    threading._shutdown()  # type: ignore[attr-defined]  # what a process does at its end, as multiprocessing's forks do
+    atexit._run_exitfuncs()
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+    return code
+
+
+if __name__ == "__main__":
+    main()
