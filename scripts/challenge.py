@@ -4,6 +4,7 @@ The record is deterministic, so the same judgement has the same digest; with a r
 with the candidate's run. Versions that do not win are tagged so and lose @candidate.
 """
 
+from collections.abc import Sequence
 from datetime import date
 
 from promotion.cli import NO_DRY_RUN, command_line, handled
@@ -27,6 +28,8 @@ from promotion.registry.evidence import read_evidence, store_evidence
 from promotion.registry.looks import fresh_since
 from promotion.sandbox.artifact import FORMATS_THAT_RUN_CODE
 from promotion.sandbox.mlmodel import Column, inputs_of
+
+NEW_INPUT = {True: "needed; promotion.yaml says that callers send it", False: "may be sent or not"}
 
 
 def challenge(plan: ModelPlan, whole: Plan, files: ModelWork, registry: Registry, *, record: bool = True) -> Evaluation:
@@ -75,7 +78,7 @@ def _champion(plan: ModelPlan, files: ModelWork, believed: Believed) -> tuple[Si
         labels_known_by=known,
     )
     accepted = inputs_of(files.side("champion").model)
-    return side, (signature_rule(accepted, believed.artifact.inputs), windows_rule(known, info.first))
+    return side, (signature_rule(accepted, believed.artifact.inputs, policy.inputs), windows_rule(known, info.first))
 
 
 def _fresh_from(plan: ModelPlan, info: ScoresInfo, policy: Policy, registry: Registry) -> date | None:
@@ -90,24 +93,51 @@ def _fresh_from(plan: ModelPlan, info: ScoresInfo, policy: Policy, registry: Reg
     )
 
 
-def signature_rule(champion: tuple[Column, ...] | None, candidate: tuple[Column, ...] | None) -> RuleResult:
-    """Whether the candidate accepts every input that the champion accepts; pure."""
+def signature_rule(
+    champion: tuple[Column, ...] | None, candidate: tuple[Column, ...] | None, declared: Sequence[str] = ()
+) -> RuleResult:
+    """Whether the candidate needs no more than callers send, and takes what they send as they send it; pure.
+
+    They send what the champion needs, and what promotion.yaml's `inputs` declares.
+    """
 
     def result(ok: bool, reason: str) -> RuleResult:
         return RuleResult(rule="signature", kind="signature", ok=ok, reason=reason)
 
-    if champion is None or candidate is None:
-        whose = "champion" if champion is None else "candidate"
-        return result(False, f"the {whose} has no signature to compare with")
-    sent = {column.name for column in champion if column.required}
-    kinds = {column.name: column.kind for column in champion}
-    missing = sorted(column.name for column in candidate if column.required and column.name not in sent)
-    changed = sorted(column.name for column in candidate if kinds.get(column.name, column.kind) != column.kind)
-    if missing:
-        return result(False, f"callers of the champion do not send {', '.join(missing)}")
+    if candidate is None:
+        return result(False, "the candidate has no signature, so nobody knows what it needs")
+    if champion is None and not declared:
+        return result(False, "the champion has no signature; promotion.yaml can say what callers send: `inputs: [...]`")
+    known = {column.name: column for column in champion or ()}
+    sent = {*(column.name for column in known.values() if column.required), *declared}
+    lacking = sorted(column.name for column in candidate if column.required and column.name not in sent)
+    if lacking:
+        return result(
+            False,
+            f"callers do not send {', '.join(lacking)}; once they do, promotion.yaml says so under the model, in a "
+            f"pull request of its own: `inputs: [{', '.join(lacking)}]`",
+        )
+    changed = sorted(one.name for one in candidate if one.name in known and known[one.name].kind != one.kind)
     if changed:
         return result(False, f"the type of {', '.join(changed)} differs from what callers send")
-    return result(True, "accepts every input that the champion accepts")
+    return result(True, "needs no more than callers send")
+
+
+def new_inputs(
+    champion: tuple[Column, ...] | None, candidate: tuple[Column, ...] | None, declared: Sequence[str]
+) -> str:
+    """Say which columns the candidate takes that the champion does not know; empty where there is none; pure.
+
+    Those that it needs and nobody declares are signature_rule's to refuse.
+    """
+    known = {column.name for column in champion or ()}
+    new = [one for one in candidate or () if one.name not in known and (not one.required or one.name in declared)]
+    said = [
+        f"{', '.join(names)} ({what})"
+        for need, what in NEW_INPUT.items()
+        if (names := [f"{column.name}: {column.kind}" for column in new if column.required is need])
+    ]
+    return f"New columns, which the champion does not know: {'; '.join(said)}." if said else ""
 
 
 def windows_rule(known_by: str | None, first: str) -> RuleResult:
@@ -144,6 +174,8 @@ def _notes(plan: ModelPlan, files: ModelWork, believed: Believed, registry: Regi
     if pin.source_tree is None:
         whose = "base" if base_side(files) == "champion" else "candidate"
         notes.append(f"The champion was adopted without its source: it was scored with the features of the {whose}.")
+    if new := new_inputs(inputs_of(files.side("champion").model), artifact.inputs, believed.policy.inputs):
+        notes.append(new)
     if plan.champion_model is not None:
         notes.append(f"The model was renamed: its champion is version {pin.version} of {plan.champion_model}.")
     version = registry.version(plan.champion_model or plan.model, pin.version)

@@ -121,6 +121,9 @@ class FilesPolicy(Section):
     """Types that saved models may contain beyond those that are known to hold data only."""
 
 
+InputName = Annotated[str, Field(pattern=r"\S", max_length=500, title="the name of a column")]
+
+
 class Place(Frozen):
     """Where a policy was written: whose it is, in which file, and the line of `gate.f1` and the like."""
 
@@ -140,6 +143,8 @@ class Policy(FilesPolicy):
     warn: Gate = ()
     """Floors that only warn: judged like the gate's, shown in the report, and blocking nothing."""
     challenge: Challenge
+    inputs: Annotated[tuple[InputName, ...], Listed("a list of column names", most=1000)] = ()
+    """Columns that callers send beside those that the champion needs; a candidate may need no others."""
     _raw: dict[str, Any] = PrivateAttr(default_factory=dict)
     _place: Place | None = PrivateAttr(default=None)
 
@@ -148,7 +153,7 @@ class Policy(FilesPolicy):
     def _written(cls, data: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
         made = handler(data)
         if isinstance(data, dict):
-            made._raw = {part: data[part] for part in (*PARTS, *FILES_KEYS) if part in data}
+            made._raw = {part: data[part] for part in (*PARTS, "inputs", *FILES_KEYS) if part in data}
         return made
 
     @model_serializer

@@ -62,10 +62,11 @@ class Entry(Policy):
             gate=self.gate,
             warn=self.warn,
             challenge=self.challenge,
+            inputs=self.inputs,
             formats=formats,
             trusted_types=types,
         )
-        made._raw = {part: self._raw[part] for part in PARTS if part in self._raw}
+        made._raw = {part: self._raw[part] for part in (*PARTS, "inputs") if part in self._raw}
         made._raw |= {key: list(found) for key, found in files.items() if found}
         made._place = self._place
         return made
