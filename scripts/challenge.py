@@ -26,6 +26,7 @@ from promotion.records import (
 from promotion.registry.client import CANDIDATE, Registry
 from promotion.registry.evidence import read_evidence, store_evidence
 from promotion.registry.looks import fresh_since
+from promotion.registry.outcome import description, outcome_tags
 from promotion.sandbox.artifact import FORMATS_THAT_RUN_CODE
 from promotion.sandbox.mlmodel import Column, inputs_of
 
@@ -57,7 +58,7 @@ def challenge(plan: ModelPlan, whole: Plan, files: ModelWork, registry: Registry
     result = judge(believed.scores, policy, case)
     result.write(files.evaluation)
     if record and gated.run_id is not None:
-        _keep(plan, result, gated, registry)
+        _keep(plan, whole, result, gated, registry)
     return result
 
 
@@ -199,8 +200,8 @@ def _scored_otherwise(won: Evaluation, info: ScoresInfo) -> bool:
     return won.test.digest == info.test_digest and won.candidate.predictions != info.champion_predictions
 
 
-def _keep(plan: ModelPlan, result: Evaluation, gated: Gate, registry: Registry) -> None:
-    """Keep the evidence, log the figures, and tag the version with the verdict."""
+def _keep(plan: ModelPlan, whole: Plan, result: Evaluation, gated: Gate, registry: Registry) -> None:
+    """Keep the evidence, log the figures, and let run and version say the verdict."""
     assert gated.run_id is not None
     digest = store_evidence(registry, gated.run_id, result)
     metrics = {}
@@ -210,10 +211,11 @@ def _keep(plan: ModelPlan, result: Evaluation, gated: Gate, registry: Registry) 
         if row.slice is None and row.difference is not None and row.difference.value is not None:
             metrics[f"difference.{row.metric}"] = row.difference.value
     registry.log_run(gated.run_id, {}, metrics)
-    registry.tag_run(gated.run_id, {"verdict": result.verdict, "evidence": digest})
+    registry.tag_run(gated.run_id, outcome_tags(result, whole, digest))
     if gated.version is None:
         return
     registry.tag_version(plan.model, gated.version, {"verdict": result.verdict, "evidence": digest})
+    registry.describe_version(plan.model, gated.version, description(result, whole, digest))
     if result.verdict not in WINNING:
         listed = registry.model(plan.model)
         if listed is not None and listed.aliases.get(CANDIDATE) == gated.version:

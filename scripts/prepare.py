@@ -17,7 +17,7 @@ from promotion.errors import VERDICT_NO, PromotionError
 from promotion.git.promotion_at import promotion_at
 from promotion.git.repo import Repo
 from promotion.git.tree import export, folder_at
-from promotion.github.actions import write_output
+from promotion.github.actions import pull_url, write_output
 from promotion.github.client import GitHub
 from promotion.github.event import read_event
 from promotion.judgement.metrics import check_policy
@@ -43,13 +43,16 @@ def prepare(
     trial: str | None = None,
     adapt: Callable[[Plan], Plan] = lambda plan: plan,
     author: str | None = None,
+    pull: str | None = None,
 ) -> Plan:
     """Plan the pull request whose merge result is `merge`, fetch files of each model, and write plan.json.
 
     trial: judge this model alone, even where nothing differs from the base, and have nothing registered.
-    adapt: what the event makes of the plan (a draft trains nothing). author: of the pull request.
+    adapt: what the event makes of the plan (a draft trains nothing). author, pull: of the pull request, whose
+    address it is.
     """
     plan = adapt(classify(repo, registry, base=base, merge=merge, head=head, only=trial, author=author))
+    plan = plan.model_copy(update={"pull": pull, "begun": repo.first_time(base, head)})
     if trial is not None:
         plan = as_trial(plan, trial)
     check_policies(repo, plan)
@@ -191,6 +194,7 @@ def main(argv: list[str] | None = None) -> int:
         help="in Actions: apply the event's limits (a fork has no credentials, a draft trains nothing), "
         "and write the job's outputs",
     )
+    parser.add_argument("--pull", metavar="URL", help="the pull request's address (default: the event's)")
     args = parser.parse_args(argv)
     try:
         plan = run(args)
@@ -219,7 +223,8 @@ def run(args: argparse.Namespace) -> Plan:
     if not args.github:
         registry = Registry()
         print(f"{reading} {registry.where}", flush=True)
-        return prepare(repo, registry, Work(args.work), base=base, merge=merge, head=head, trial=args.trial)
+        work, trial = Work(args.work), args.trial
+        return prepare(repo, registry, work, base=base, merge=merge, head=head, trial=trial, pull=args.pull)
     where = situation(read_event(), GitHub.from_environment, production=args.branch)
     if where.credentials and tracking_uri().startswith("sqlite:"):
         raise PromotionError("MLFLOW_TRACKING_URI is not set; give the repository this variable (see .github/SETUP.md)")
@@ -234,7 +239,15 @@ def run(args: argparse.Namespace) -> Plan:
         return plan if late is None else plan.model_copy(update={"refusals": (*plan.refusals, late)})
 
     plan = prepare(
-        repo, registry, Work(args.work), base=base, merge=merge, head=head, adapt=adapted, author=where.author
+        repo,
+        registry,
+        Work(args.work),
+        base=base,
+        merge=merge,
+        head=head,
+        adapt=adapted,
+        author=where.author,
+        pull=args.pull or pull_url(where.number),
     )
     wanted = [] if plan.refusals else [m.model for m in plan.models if m.action in ("train", "judge", "verify")]
     write_output({"models": json.dumps(wanted), "tracker": "" if where.credentials else THROWAWAY})

@@ -10,22 +10,24 @@ after a crash is harmless, and a rollback is just another desired state.
 import argparse
 import json
 import sys
-from dataclasses import asdict
 from pathlib import Path
 
 from promotion.champion.adopt import POLICY, adopt
 from promotion.champion.apply import Planned, apply, plan_moves
+from promotion.champion.audit import audit
 from promotion.champion.checks import Permissions
-from promotion.champion.history import as_dicts, as_text, history, in_production, parse_time
+from promotion.champion.desired import Main
+from promotion.champion.history import as_dicts, as_text, histories, history, in_production, parse_time
 from promotion.champion.landing import Mandate, land
 from promotion.champion.override import body_of, prepare_override
 from promotion.cli import command_line, deadline, handled, subcommand, who
 from promotion.config.policy import FILE
-from promotion.errors import VERDICT_NO
+from promotion.errors import VERDICT_NO, PromotionError
 from promotion.git.commits import Tip, commit_to_apply, hosted_tip, person
 from promotion.git.repo import Repo
 from promotion.github.pulls import Proposal, host_of, merged_by, propose
 from promotion.registry.client import CHAMPION, Registry
+from promotion.text.figures import plural
 from promotion.text.progress import progress
 
 SECONDS = 300.0  # a whole command; a 50 MB model takes under five
@@ -73,8 +75,12 @@ def run_apply(args: argparse.Namespace) -> int:
 
 
 def run_history(args: argparse.Namespace) -> int:
-    """Print a model's history, or which version was champion at a time."""
+    """Print a model's history, or which version was champion at a time; with --html write the page of all models."""
     repo, registry = Repo(args.repo), Registry()
+    if args.html is not None:
+        return write_page(repo, registry, args)
+    if args.model is None:
+        raise PromotionError("which model? give its name, or write the page of all models with --html FILE")
     when = None if args.at is None else parse_time(args.at)
     tip = commit_to_apply(repo, args.branch, None)
     _reading(tip, registry, json=args.json)
@@ -82,7 +88,7 @@ def run_history(args: argparse.Namespace) -> int:
     if when is not None:
         found = in_production(args.model, rows, when)
         if args.json:
-            print(json.dumps(asdict(found), indent=2))
+            print(json.dumps(found.as_dict(), indent=2))
         else:
             what = "no champion" if found.version is None else f"version {found.version}"
             move = found.event
@@ -94,6 +100,34 @@ def run_history(args: argparse.Namespace) -> int:
         return 0
     registered = registry.model(args.model)
     print(as_text(args.model, rows, None if registered is None else registered.aliases.get(CHAMPION)))
+    return 0
+
+
+def write_page(repo: Repo, registry: Registry, args: argparse.Namespace) -> int:
+    """Write the page of all models."""
+    from promotion.rendering.history import history_html  # the promote job does without what pages are made with
+
+    if args.model is not None or args.at is not None or args.json:
+        raise PromotionError("--html writes one page of all models; leave out MODEL, --at and --json")
+    tip = commit_to_apply(repo, args.branch, None)
+    _reading(tip, registry)
+    main = Main(repo, tip.commit, args.branch)
+    found = histories(main, registry)
+    page = history_html(found, commit=main.tip, when=repo.describe(main.tip).when, web=host_of(repo).web)
+    args.html.parent.mkdir(parents=True, exist_ok=True)
+    args.html.write_text(page, encoding="utf-8")
+    print(f"wrote {args.html}: {plural(len(found), 'model')}")
+    return 0
+
+
+def run_audit(args: argparse.Namespace) -> int:
+    """Print, for every move between two times, all that is known of it, as JSON."""
+    repo, registry = Repo(args.repo), Registry()
+    tip = commit_to_apply(repo, args.branch, None)
+    _reading(tip, registry, json=True)
+    main, github = Main(repo, tip.commit, args.branch), host_of(repo).github
+    found = audit(main, registry, github, args.model, since=args.since, until=args.until)
+    print(json.dumps([record.model_dump(mode="json") for record in found], indent=2, ensure_ascii=False))
     return 0
 
 
@@ -156,8 +190,15 @@ def _parser() -> argparse.ArgumentParser:
     command = subcommand(
         commands, run_history, "say who moved @champion when, from what to what, and why", *READS, "json"
     )
-    command.add_argument("model", help="the model's name")
+    command.add_argument("model", nargs="?", help="the model's name")
     command.add_argument("--at", metavar="TIME", help="only the version in production then: 2026-08-03T12:00Z")
+    command.add_argument("--html", type=Path, metavar="FILE", help="write one page of all models: promised, realized")
+
+    text = "for an auditor, as JSON: every move with its evidence, approvals, policy, digests, and who"
+    command = subcommand(commands, run_audit, text, *READS)
+    command.add_argument("model", help="the model's name")
+    command.add_argument("--from", dest="since", metavar="TIME", help="the first time: 2026-08-01 or 2026-08-03T12:00Z")
+    command.add_argument("--to", dest="until", metavar="TIME", help="the last one; a day counts whole")
 
     text = "write entries for champions that the registry had before; without names: list them"
     command = subcommand(commands, run_adopt, text, "repo")

@@ -14,7 +14,7 @@ from typing import TypeVar
 
 from promotion.cli import command_line, handled
 from promotion.errors import VERDICT_NO
-from promotion.github.actions import Annotation, command, write_output, write_summary
+from promotion.github.actions import Annotation, command, pull_url, run_url, write_output, write_summary
 from promotion.github.client import GitHub
 from promotion.github.comments import REPORT_MARKER, upsert_comment
 from promotion.github.errors import GitHubError
@@ -155,13 +155,13 @@ def publish(github: GitHub, where: Situation, told: Told) -> None:
 
 def links_of(run: str | None, report: str | None, env: Mapping[str, str] = os.environ) -> Links:
     """Return where readers can go on: what is given, and in Actions this run and the pull request that it is about."""
-    server, repo, number = (env.get(f"GITHUB_{name}") for name in ("SERVER_URL", "REPOSITORY", "RUN_ID"))
-    if not (server and repo and number):
+    here = run_url(env)
+    if here is None:
         return Links(run=run or None, report=report or None)
-    web, event = f"{server}/{repo}", read_event(env)
+    event = read_event(env)
     about = str(event.number or "") or event.inputs.get("pull_request", "")
-    pull = f"{web}/pull/{about}" if re.fullmatch(r"[1-9][0-9]{0,9}", about) else None
-    return Links(run=run or f"{web}/actions/runs/{number}", report=report or None, pull=pull)
+    pull = pull_url(int(about), env) if re.fullmatch(r"[1-9][0-9]{0,9}", about) else None
+    return Links(run=run or here, report=report or None, pull=pull)
 
 
 @handled

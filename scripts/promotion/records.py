@@ -330,6 +330,16 @@ class Evaluation(Record):
     curve: Curve | None = added()
     trivial: tuple[Trivial, ...] | None = added()
 
+    @property
+    def lead(self) -> Comparison | None:
+        """The comparison of the first challenge rule, else of the first floor, else the first there is."""
+        overall = [row for row in self.comparisons if row.slice is None]
+        for rule in (*self.challenge, *self.gate):
+            for row in overall:
+                if rule.metric == row.metric and rule.slice is None:
+                    return row
+        return overall[0] if overall else None
+
 
 class Realized(Frozen):
     """What a promotion has brought on the days from `first` to `last`: the lead metric, the first challenge rule's.
@@ -508,7 +518,8 @@ class ModelPlan(Frozen):
 class Plan(Record):
     """What must happen to a pull request. Written as plan.json by prepare.py.
 
-    trial: it is one person's question on a laptop, so nothing is logged, registered or pinned.
+    trial: it is one person's question on a laptop, so nothing is logged, registered or pinned. pull: the pull
+    request's address. begun: ISO 8601, when its first commit was made.
     """
 
     base: str
@@ -518,3 +529,5 @@ class Plan(Record):
     models: tuple[ModelPlan, ...]
     refusals: tuple[str, ...] = ()
     trial: bool = False
+    pull: str | None = added()
+    begun: str | None = added()

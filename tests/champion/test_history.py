@@ -4,8 +4,9 @@ import json
 from datetime import UTC, datetime
 
 import pytest
-from promotion.champion.history import HistoryRow, in_production, parse_time
+from promotion.champion.history import in_production, parse_time
 from promotion.config.pin import Override
+from promotion.timeline import Move
 
 from tests.support.worlds import World
 
@@ -29,6 +30,12 @@ def at(world: World, capsys: Out, time: str) -> dict[str, object]:
 def tell(monkeypatch: pytest.MonkeyPatch, time: str) -> None:
     """Let promote.py believe that it is this time."""
     monkeypatch.setattr("promotion.champion.apply.now", lambda: time)
+
+
+def applied(at: str, before: int | None, version: int, commit: str) -> Move:
+    """A merge that was applied, without what nobody asks for."""
+    nothing = dict.fromkeys(("pr", "author", "subject", "by", "note"))
+    return Move(at=at, before=before, version=version, reason="merge", commit=commit, **nothing)
 
 
 @pytest.fixture
@@ -145,8 +152,8 @@ def test_not_a_time(first_champion: World, capsys: Out) -> None:
 
 def test_late_entry_never_served() -> None:
     """An entry below a newer one that was reached later does not win by its time: order is main's."""
-    early = HistoryRow("2026-08-03T12:00:00Z", None, 4, "merge", "a", None, None, None, None, None)
-    newer = HistoryRow("2026-08-03T10:00:00Z", 4, 5, "merge", "b", None, None, None, None, None)
+    early = applied("2026-08-03T12:00:00Z", None, 4, "a")
+    newer = applied("2026-08-03T10:00:00Z", 4, 5, "b")
 
     assert in_production("tiny", [early, newer], datetime(2026, 8, 4, tzinfo=UTC)).version == 5
     assert parse_time("2026-08-03T12:00Z") == datetime(2026, 8, 3, 12, tzinfo=UTC)

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 from promotion.rendering import report_html
+from promotion.rendering.history import history_html
 
 from tests.rendering import golden
-from tests.support import github_page, samples
+from tests.support import github_page, sample_history, samples
 from tests.support.browser import Browser
 from tests.support.hostile import EVERYTHING, hostile_model
 
@@ -42,12 +43,15 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture(scope="module")
 def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """report.html of every sample."""
+    """report.html of every sample, and history.html of every history."""
     folder = tmp_path_factory.mktemp("pages")
     for name, (models, refusals) in PAGES.items():
         page = report_html(models, plan=samples.PLAN, refusals=refusals, links=golden.LINKS)
         (folder / f"{name}.html").write_text(page, encoding="utf-8")
-    return {name: folder / f"{name}.html" for name in PAGES}
+    for name, histories in sample_history.every().items():
+        page = history_html(histories, commit=sample_history.COMMIT, when=sample_history.WHEN, web=sample_history.WEB)
+        (folder / f"history {name}.html").write_text(page, encoding="utf-8")
+    return {path.stem: path for path in sorted(folder.iterdir())}
 
 
 @pytest.mark.parametrize(("width", "scheme", "media"), LOOKS)
@@ -95,10 +99,12 @@ def test_axe_finds_nothing_serious(browser: Browser, pages: dict[str, Path], wid
         assert (name, serious) == (name, [])
 
 
-def test_the_keyboard_reaches_every_fold_link_and_head(browser: Browser, pages: dict[str, Path]) -> None:
+@pytest.mark.parametrize("name", ["promote", "history many"])
+def test_the_keyboard_reaches_every_fold_link_and_head(browser: Browser, pages: dict[str, Path], name: str) -> None:
     """Tab visits all of them, and Enter opens a fold."""
-    browser.open(pages["promote"])
-    wanted = browser.run("return [...document.querySelectorAll('summary, a[href], th button, pre, input')].length")
+    browser.open(pages[name])
+    reached = "[...document.querySelectorAll('summary, a[href], th button, pre, input')]"
+    wanted = browser.run(f"return {reached}.filter(one => one.checkVisibility()).length")
     visited = set()
     for _ in range(wanted + 2):
         browser.press("\ue004")
@@ -125,6 +131,18 @@ def test_slices_sort_by_any_figure_both_ways(browser: Browser, pages: dict[str, 
     assert browser.run(read, True) == ["ascending", sorted(values)]
 
 
+def test_models_of_the_history_sort_by_what_they_realized(browser: Browser, pages: dict[str, Path]) -> None:
+    """The table of all models sorts like any other; a model without a figure stands last."""
+    browser.open(pages["history many"])
+    read = """
+      const table = document.querySelector("table.sortable");
+      [...table.querySelectorAll("th button")].find(button => button.textContent.trim() === arguments[0]).click();
+      return [...table.tBodies[0].rows].map(row => row.cells[0].textContent.trim());"""
+
+    assert browser.run(read, "promised")[0] == "fraud-detector"
+    assert browser.run(read, "model") == ["fraud-detector", "diabetes-progression", "churn"]
+
+
 def test_the_curves_are_read_at_any_number_of_flagged_rows(browser: Browser, pages: dict[str, Path]) -> None:
     """The slider starts at the candidate's own decisions, and an arrow key moves it and both figures."""
     browser.open(pages["promote"])
@@ -139,13 +157,14 @@ def test_the_curves_are_read_at_any_number_of_flagged_rows(browser: Browser, pag
     assert browser.run("return document.activeElement.getAttribute('aria-valuetext')") == "589 rows"
 
 
-def test_a_page_asks_nobody_for_anything(browser: Browser, pages: dict[str, Path]) -> None:
+@pytest.mark.parametrize("name", ["promote", "history one"])
+def test_a_page_asks_nobody_for_anything(browser: Browser, pages: dict[str, Path], name: str) -> None:
     """Nothing is loaded but the file itself, so it works without a network, and from an artifact's folder."""
     network = {"offline": True, "latency": 0, "downloadThroughput": 0, "uploadThroughput": 0}
     browser.driver.execute_cdp_cmd("Network.enable", {})
     browser.driver.execute_cdp_cmd("Network.emulateNetworkConditions", network)
     try:
-        browser.open(pages["promote"])
+        browser.open(pages[name])
 
         assert browser.run("return performance.getEntriesByType('resource').length") == 0
         assert "PROMOTE" in browser.run("return document.body.innerText")

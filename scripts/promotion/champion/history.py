@@ -4,36 +4,20 @@ import datetime
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from promotion.champion.desired import Current, Desired, Main, current_state, desired_states
 from promotion.champion.pins import PinChange, PinHistory
 from promotion.errors import PromotionError
 from promotion.git.repo import Commit, Repo, pull_request
-from promotion.registry.client import CHAMPION, RegisteredModel, Registry
-from promotion.registry.ledger import LedgerEntry, Repair, read_ledger, read_repairs
+from promotion.records import Looks
+from promotion.registry.client import CHAMPION, RegisteredModel, Registry, Run
+from promotion.registry.ledger import LedgerEntry, Repair, has_ledger, place, read_ledger, read_repairs
+from promotion.registry.looks import newest_looks
+from promotion.registry.outcome import tried_of
+from promotion.registry.watched import read_looks
+from promotion.timeline import History, Move
 
 
-@dataclass(frozen=True)
-class HistoryRow:
-    """One row of a model's history, oldest first.
-
-    at: ISO 8601 UTC when @champion was seen on `version`; None where that never happened (`reason` is
-    then `not applied`). before, version: champion before and after (None: none). reason: merge,
-    rollback, override, adopt, retire, repair, not applied. by: who applied it. author: who wrote the
-    commit on main. note: the reason that was given, or what had moved the alias.
-    """
-
-    at: str | None
-    before: int | None
-    version: int | None
-    reason: str
-    commit: str
-    pr: int | None
-    author: str | None
-    subject: str | None
-    by: str | None
-    note: str | None
-
-
-def history(repo: Repo, tip: str, registry: Registry, model: str) -> list[HistoryRow]:
+def history(repo: Repo, tip: str, registry: Registry, model: str) -> list[Move]:
     """Return what happened to a model's champion, oldest first: pin changes, repairs, and pins never applied."""
     registered = registry.model(model)
     if registered is None:
@@ -42,15 +26,50 @@ def history(repo: Repo, tip: str, registry: Registry, model: str) -> list[Histor
     return rows_of(registered, list(pins.changes(model)), pins)
 
 
-def rows_of(registered: RegisteredModel, changes: list[PinChange], pins: PinHistory) -> list[HistoryRow]:
+def histories(main: Main, registry: Registry) -> list[History]:
+    """Return the history of every model that main names or named, in three listings however many there are.
+
+    Of a pin that was replaced before anybody applied it only `history` of one model tells, which reads every
+    revision of promotion.yaml.
+    """
+    registered = registry.models()
+    states = {name: current_state(registered.get(name)) for name in main.promotion.models}
+    states |= {name: current_state(model) for name, model in registered.items() if has_ledger(model.tags)}
+    desired = desired_states(main, states)
+    for name, state in states.items():
+        if name not in desired and any(entry.commit in main.history.chain for entry in state.ledger):
+            desired[name] = Desired(name, None, None, None, 0)  # retired
+    runs = registry.runs_of(set(desired))
+    return [_history(main, desired[name], states[name], registered.get(name), runs[name]) for name in sorted(desired)]
+
+
+def _history(
+    main: Main, desired: Desired, state: Current, registered: RegisteredModel | None, runs: list[Run]
+) -> History:
+    change, entry = desired.change, desired.entry
+    late = [] if change is None or change.before == change.after == desired.pin else [change]
+    moves = [] if registered is None or state.trouble is not None else rows_of(registered, late, main.history)
+    number = newest_looks(runs)
+    return History(
+        model=desired.model,
+        champion=state.champion,
+        moves=tuple(moves),
+        tried=tuple(tried_of(run) for run in runs),
+        looks=read_looks(state.tags),
+        left=None if entry is None else Looks(number=number, allowed=entry.policy.challenge.looks),
+        watch_looks=None if entry is None else entry.watch.looks,
+        trouble=state.trouble,
+    )
+
+
+def rows_of(registered: RegisteredModel, changes: list[PinChange], pins: PinHistory) -> list[Move]:
     """Join the ledger with the pin changes on main; `changes` newest first."""
     ledger, repairs = read_ledger(registered.tags), read_repairs(registered.tags)
-    by_sha = {change.commit.sha: change.commit for change in changes}
-    rows: list[tuple[tuple[int, int, int], HistoryRow]] = []
+    rows: list[tuple[tuple[int, int, int], Move]] = []
     standing: int | None = None
     eras = {entry.commit: entry.era for entry in ledger}
     for entry in ledger:
-        rows.append(((*entry.order, 0), _entry_row(entry, standing, by_sha.get(entry.commit))))
+        rows.append(((*entry.order, 0), _entry_row(entry, standing, pins.by_sha.get(entry.commit))))
         standing = entry.version if entry.stands else standing
     for repair in repairs:
         commit = next((entry.commit for entry in ledger if entry.order == (repair.era, repair.height)), "")
@@ -63,8 +82,8 @@ def rows_of(registered: RegisteredModel, changes: list[PinChange], pins: PinHist
     return [row for _, row in sorted(rows, key=lambda row: row[0])]
 
 
-def _entry_row(entry: LedgerEntry, standing: int | None, commit: Commit | None) -> HistoryRow:
-    return HistoryRow(
+def _entry_row(entry: LedgerEntry, standing: int | None, commit: Commit | None) -> Move:
+    return Move(
         at=entry.since if entry.stands else None,
         before=standing,
         version=entry.version,
@@ -75,11 +94,13 @@ def _entry_row(entry: LedgerEntry, standing: int | None, commit: Commit | None) 
         subject=None if commit is None else commit.subject,
         by=entry.by,
         note=entry.note,
+        digest=entry.digest,
+        place=place(entry.era, entry.height),
     )
 
 
-def _repair_row(repair: Repair, commit: str) -> HistoryRow:
-    return HistoryRow(
+def _repair_row(repair: Repair, commit: str) -> Move:
+    return Move(
         at=repair.at,
         before=repair.before,
         version=repair.version,
@@ -93,8 +114,8 @@ def _repair_row(repair: Repair, commit: str) -> HistoryRow:
     )
 
 
-def _missed_row(change: PinChange) -> HistoryRow:
-    return HistoryRow(
+def _missed_row(change: PinChange) -> Move:
+    return Move(
         at=None,
         before=None if change.before is None else change.before.version,
         version=None if change.after is None else change.after.version,
@@ -115,11 +136,15 @@ class InProduction:
     model: str
     at: str
     version: int | None
-    event: HistoryRow | None
+    event: Move | None
     note: str | None = None
 
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return {**asdict(self), "event": None if self.event is None else as_dicts([self.event])[0]}
 
-def in_production(model: str, rows: list[HistoryRow], when: datetime.datetime) -> InProduction:
+
+def in_production(model: str, rows: list[Move], when: datetime.datetime) -> InProduction:
     """Return which version was champion at `when` (aware); pure.
 
     Pins count in the order of main, so an entry that came late below a newer one never served. A repair
@@ -149,12 +174,12 @@ def parse_time(text: str) -> datetime.datetime:
     return when if when.tzinfo is not None else when.replace(tzinfo=datetime.UTC)
 
 
-def as_dicts(rows: list[HistoryRow]) -> list[dict[str, Any]]:
+def as_dicts(rows: list[Move]) -> list[dict[str, Any]]:
     """The rows as plain values for JSON."""
-    return [asdict(row) for row in rows]
+    return [row.model_dump(exclude={"place"}) for row in rows]
 
 
-def as_text(model: str, rows: list[HistoryRow], champion: int | None) -> str:
+def as_text(model: str, rows: list[Move], champion: int | None) -> str:
     """The rows as text, newest first, and where @champion is now."""
     head = ("when", "from", "to", "reason", "commit", "PR", "author", "applied by")
     body = [

@@ -5,6 +5,7 @@ import re
 import subprocess
 import tempfile
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 from promotion.errors import PromotionError
@@ -210,6 +211,11 @@ class Repo:
             if self.object_at(sha, path) == tree:
                 return self.describe(sha)
         return None
+
+    def first_time(self, base: str, tip: str) -> str | None:
+        """When the oldest commit of `base`..`tip` was committed, as ISO 8601; None where there is none."""
+        times = self.git("log", "--format=%cI", f"{base}..{tip}").split()
+        return min(times, key=datetime.fromisoformat, default=None)
 
     def changed_paths(self, old: str, new: str) -> tuple[str, ...]:
         """Return the paths that differ between two commits, renames as both names."""

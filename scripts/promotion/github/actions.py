@@ -33,6 +33,23 @@ def command(annotation: Annotation) -> str:
     return f"::{annotation.level}{' ' + text if text else ''}::{_data(annotation.message)}"
 
 
+def _web(env: Mapping[str, str]) -> str | None:
+    server, repo = env.get("GITHUB_SERVER_URL"), env.get("GITHUB_REPOSITORY")
+    return f"{server}/{repo}" if server and repo else None
+
+
+def run_url(env: Mapping[str, str] = os.environ) -> str | None:
+    """The address of this workflow run; None outside Actions."""
+    web, number = _web(env), env.get("GITHUB_RUN_ID")
+    return f"{web}/actions/runs/{number}" if web and number else None
+
+
+def pull_url(number: int | None, env: Mapping[str, str] = os.environ) -> str | None:
+    """The address of a pull request of this workflow's repository; None outside Actions."""
+    web = _web(env)
+    return f"{web}/pull/{number}" if web and number is not None else None
+
+
 def write_output(values: Mapping[str, str], env: Mapping[str, str] = os.environ) -> None:
     """Append step outputs to GITHUB_OUTPUT; a value can hold any text, also one that looks like an output."""
     path = env.get("GITHUB_OUTPUT")

@@ -8,7 +8,7 @@ from promotion.github.errors import GitHubError
 
 @dataclass(frozen=True)
 class PullRequest:
-    """A pull request; head_repo is None where the fork was deleted."""
+    """A pull request; head_repo is None where the fork was deleted, merged_by where lists do not say it."""
 
     number: int
     title: str
@@ -23,6 +23,17 @@ class PullRequest:
     url: str
     labels: tuple[str, ...] = ()
     merged: bool = False
+    merged_by: str | None = None
+
+
+@dataclass(frozen=True)
+class Review:
+    """A review of a pull request; state: APPROVED, CHANGES_REQUESTED, COMMENTED, DISMISSED, PENDING."""
+
+    author: str
+    state: str
+    at: str
+    commit: str | None
 
 
 @dataclass(frozen=True)
@@ -108,7 +119,13 @@ def pull(item: Any, doing: str) -> PullRequest:
         url=url,
         labels=_labels(item),
         merged=bool(text(item, "merged_at")),
+        merged_by=text(item, "merged_by.login") or None,
     )
+
+
+def review(item: Any, doing: str) -> Review:
+    """Read a review."""
+    return Review(_author(item), get(item, doing, "state"), text(item, "submitted_at"), text(item, "commit_id") or None)
 
 
 def comment(item: Any, doing: str) -> Comment:

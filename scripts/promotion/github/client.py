@@ -9,7 +9,7 @@ from urllib.parse import quote
 from promotion.errors import PromotionError
 from promotion.frozen import OBJECT_ID
 from promotion.github import answers
-from promotion.github.answers import Comment, Issue, PullRequest, WorkflowRun
+from promotion.github.answers import Comment, Issue, PullRequest, Review, WorkflowRun
 from promotion.github.errors import GitHubError
 from promotion.github.http import Transport
 from promotion.text.escape import clean
@@ -76,6 +76,12 @@ class GitHub(Transport):
         doing = f"find the pull request of commit {_sha(sha)[:12]}"
         found = self.pages(f"{self._base}/commits/{sha}/pulls", doing=doing, needs="pull-requests: read")
         return [answers.pull(item, doing) for item in found]
+
+    def reviews(self, number: int) -> list[Review]:
+        """Return the reviews of a pull request, oldest first."""
+        doing = f"read the reviews of #{number}"
+        found = self.pages(f"{self._base}/pulls/{number}/reviews", doing=doing, needs="pull-requests: read")
+        return [answers.review(item, doing) for item in found]
 
     def create_pull(self, *, title: str, head: str, base: str, body: str, draft: bool = False) -> PullRequest:
         """Open a pull request, or return the one that is open already for the same branches."""

@@ -4,7 +4,7 @@ import contextlib
 import logging
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -137,16 +137,11 @@ class Registry:
     def models(self) -> dict[str, RegisteredModel]:
         """Return every registered model with its aliases and tags, 1,000 to a request."""
         found: dict[str, RegisteredModel] = {}
-        token = None
-        while True:
-            with self._talking("list the registered models"):
-                page = self.client.search_registered_models(max_results=1000, page_token=token)
-            for item in page:
+        with self._talking("list the registered models"):
+            for item in _pages(self.client.search_registered_models, max_results=1000):
                 aliases = {name: int(version) for name, version in dict(item.aliases).items()}
                 found[item.name] = RegisteredModel(item.name, aliases, dict(item.tags))
-            token = page.token
-            if not token:
-                return found
+        return found
 
     def model(self, name: str) -> RegisteredModel | None:
         """Return one registered model, or None."""
@@ -205,6 +200,11 @@ class Registry:
             for key, value in tags.items():
                 self.client.set_model_version_tag(name, str(version), PREFIX + key, value)
 
+    def describe_version(self, name: str, version: int, text: str) -> None:
+        """Write a version's description, which MLflow's pages show as Markdown."""
+        with self._talking(f"describe {name} version {version}"):
+            self.client.update_model_version(name, str(version), text)
+
     # Runs
 
     def experiment(self, model: str) -> str:
@@ -228,15 +228,22 @@ class Registry:
             if experiment is None:
                 return []
             query = " and ".join(f"tags.`{PREFIX}{key}` = '{value}'" for key, value in tags.items())
-            found, token = [], None
-            while True:
-                page = self.client.search_runs(
-                    [experiment.experiment_id], query, max_results=1000, order_by=["start_time ASC"], page_token=token
-                )
-                found += [_run(item) for item in page]
-                token = page.token
-                if not token:
-                    return sorted(found, key=lambda run: (run.started_ms, run.run_id))
+            pages = _pages(self.client.search_runs, [experiment.experiment_id], query, max_results=1000)
+            return sorted((_run(item) for item in pages), key=lambda run: (run.started_ms, run.run_id))
+
+    def runs_of(self, models: Collection[str]) -> dict[str, list[Run]]:
+        """Return the judged runs of many models, each model's oldest first, in as many requests as of one: by pages."""
+        with self._talking("search the runs of all models"):
+            names = {}
+            for item in _pages(self.client.search_experiments, max_results=1000):
+                if item.name in models:
+                    names[item.experiment_id] = item.name
+            found: dict[str, list[Run]] = {name: [] for name in models}
+            if names:
+                query = f"tags.`{PREFIX}gate` LIKE '%'"
+                for item in _pages(self.client.search_runs, list(names), query, max_results=10_000):
+                    found[names[item.info.experiment_id]].append(_run(item))
+        return {name: sorted(runs, key=lambda run: (run.started_ms, run.run_id)) for name, runs in found.items()}
 
     def create_run(self, model: str, name: str, tags: dict[str, str]) -> Run:
         """Start a run in the model's experiment."""
@@ -312,6 +319,17 @@ class Registry:
                 artifacts.download_artifacts(artifact_uri=version.source, dst_path=str(folder), tracking_uri=self.uri)
             )
         return path, digest_files(path)
+
+
+def _pages(search: Any, *args: Any, **more: Any) -> Iterator[Any]:
+    """Every item of a search, page by page."""
+    token = None
+    while True:
+        page = search(*args, page_token=token, **more)
+        yield from page
+        token = page.token
+        if not token:
+            return
 
 
 def _ours(tags: Any) -> dict[str, str]:

@@ -37,6 +37,15 @@ def count_looks(runs: list[Run], *, predictions: str, first: str, last: str, all
     return Looks(number=number, allowed=allowed)
 
 
+def newest_looks(runs: list[Run]) -> int:
+    """How many candidates were judged on days that overlap the newest ones; 0 where none was."""
+    spans = [(first, last, digest) for run in runs for first, last, digest in looks_of(run)]
+    if not spans:
+        return 0
+    newest = max(spans, key=lambda span: span[1])
+    return len({digest for first, last, digest in spans if first <= newest[1] and newest[0] <= last})
+
+
 def fresh_since(runs: list[Run], *, predictions: str, committed_on: date, delay_days: int) -> date:
     """Return the day after which a label must have become known to count with `confirm: fresh`.
 

@@ -26,10 +26,28 @@ def report_html(
     return _environment().get_template("report.html.j2").render(view=view)
 
 
+def style(name: str) -> Markup:
+    """A style sheet of the templates' folder."""
+    return Markup((media.TEMPLATES / name).read_text(encoding="utf-8"))
+
+
 @cache
-def _environment() -> Environment:
+def page_environment() -> Environment:
+    """The environment of a whole page: its style sheet, and the one script with its hash."""
     environment = media.html().overlay()
     script = (media.TEMPLATES / "report.js").read_text(encoding="utf-8")
+    environment.globals = {
+        **environment.globals,
+        "script": Markup(script),
+        "script_hash": Markup("sha256-" + base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()),
+        "css": style("report.css"),
+    }
+    return environment
+
+
+@cache
+def _environment() -> Environment:
+    environment = page_environment().overlay()
     environment.globals = {
         **environment.globals,
         "rule_strip": rule_strip,
@@ -39,9 +57,6 @@ def _environment() -> Environment:
         "chance": charts.chance,
         "flip_bars": flip_bars,
         "drawn": curves.drawn,
-        "script": Markup(script),
-        "script_hash": Markup("sha256-" + base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()),
-        "css": Markup((media.TEMPLATES / "report.css").read_text(encoding="utf-8")),
     }
     return environment
 

@@ -188,16 +188,6 @@ def _estimate(estimate: Estimate | None, unit: str | None, digits: int, *, signe
     return text.figure(estimate.value, unit, signed=signed, digits=digits)
 
 
-def lead_comparison(evaluation: Evaluation) -> Comparison | None:
-    """The comparison of the first challenge rule, else of the first floor, else the first there is."""
-    overall = [c for c in evaluation.comparisons if c.slice is None]
-    for rule in (*evaluation.challenge, *evaluation.gate):
-        for comparison in overall:
-            if rule.metric == comparison.metric and rule.slice is None:
-                return comparison
-    return overall[0] if overall else None
-
-
 def hero(evaluation: Evaluation, lead: Comparison | None, terms: Terms) -> Hero | None:
     """The lead comparison and the test window in one line."""
     if lead is None:

@@ -127,7 +127,7 @@ def build(
 def _model(reported: Reported, shown: Status, losers: Sequence[str], links: Links, *, blocked: bool) -> ModelView:
     evaluation, plan, agreed = reported.evaluation, reported.plan, terms(reported)
     rules = rows.all_rules(reported, agreed)
-    lead = None if evaluation is None else rows.lead_comparison(evaluation)
+    lead = None if evaluation is None else evaluation.lead
     hero = None if evaluation is None else rows.hero(evaluation, lead, agreed)
     power = () if evaluation is None else tuple(rows.power_row(p, evaluation, agreed) for p in evaluation.power)
     old, new = versions(reported)

@@ -49,6 +49,12 @@ def get_pull(hub: Hub, *, number: str, **_: Any) -> Answer:
     return 200, hub.pull_shape(hub.find("pulls", int(number))), {}
 
 
+@route("GET", "/pulls/{number}/reviews", "pull-requests: read or public: read")
+def list_reviews(hub: Hub, *, number: str, query: dict[str, str], path: str, **_: Any) -> Answer:
+    pull = hub.find("pulls", int(number))
+    return hub.page([shapes.review(entry) for entry in pull.get("reviews", [])], query, path)
+
+
 @route("PATCH", "/pulls/{number}", "pull-requests: write")
 def update_pull(hub: Hub, *, number: str, body: Any, **_: Any) -> Answer:
     pull = hub.find("pulls", int(number))

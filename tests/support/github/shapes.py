@@ -42,10 +42,23 @@ def pull(entry: dict[str, Any], repo: str) -> dict[str, Any]:
         "closed_at": WHEN if closed else None,
         "merged_at": WHEN if entry["merged"] else None,
         "merge_commit_sha": entry.get("merge_commit_sha"),
+        "merged_by": user(entry.get("merged_by") or "alice") if entry["merged"] else None,
         "html_url": f"{WEB}/{repo}/pull/{entry['number']}",
         "head": _side(entry["head_ref"], entry["head_sha"], entry["head_repo"]),
         "base": _side(entry["base_ref"], entry["base_sha"], repo),
         "author_association": "CONTRIBUTOR",
+    }
+
+
+def review(entry: dict[str, Any]) -> dict[str, Any]:
+    """A review of a pull request."""
+    return {
+        "id": entry["id"],
+        "user": user(entry["user"]),
+        "body": "",
+        "state": entry["state"],
+        "submitted_at": WHEN,
+        "commit_id": entry["commit"],
     }
 
 

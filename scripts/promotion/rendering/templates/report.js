@@ -5,9 +5,9 @@ for (const table of document.querySelectorAll("table.sortable")) {
     const cell = row.cells[i];
     return cell.dataset.value === undefined ? cell.textContent.trim() : parseFloat(cell.dataset.value);
   };
-  const order = (a, b) => {
-    if (typeof a === "string") return a.localeCompare(b, "en", {numeric: true});
-    return Number.isNaN(a) - Number.isNaN(b) || a - b;
+  const order = (a, b, sign) => { // what has no figure stands last both ways
+    if (typeof a === "string") return sign * a.localeCompare(b, "en", {numeric: true});
+    return Number.isNaN(a) - Number.isNaN(b) || sign * (a - b);
   };
   [...table.tHead.rows[0].cells].forEach((head, i) => {
     if (i && body.rows[0].cells[i].dataset.value === undefined) return;
@@ -19,7 +19,7 @@ for (const table of document.querySelectorAll("table.sortable")) {
       const sign = head.getAttribute("aria-sort") === "descending" ? 1 : -1;
       for (const other of table.tHead.rows[0].cells) if (other.ariaSort) other.setAttribute("aria-sort", "none");
       head.setAttribute("aria-sort", sign > 0 ? "ascending" : "descending");
-      body.append(...[...body.rows].sort((a, b) => sign * order(value(a, i), value(b, i))));
+      body.append(...[...body.rows].sort((a, b) => order(value(a, i), value(b, i), sign)));
     });
   });
 }
