@@ -2,8 +2,7 @@
 
 import argparse
 import datetime
-import subprocess
-import sys
+import importlib
 from pathlib import Path
 
 from promotion.cli import command_line, handled, subcommand
@@ -18,14 +17,14 @@ from promotion.text.escape import log_text, markdown
 
 TRY_WORK = Path(".work-try")
 STEPS = ("prepare", "train", "score", "gate", "challenge", "report")
-SCRIPTS = Path(__file__).resolve().parent
 
 
 def attempt(repo: Path, model: str, *, base: str | None, branch: str, work: Path) -> int:
     """Run the steps of retrain.yml on the model folder as it lies on disk; return challenge.py's exit code.
 
     Nothing is logged, registered or pinned. A step that cannot do its work, or a pull request that would be
-    refused, ends the trial with that step's exit code.
+    refused, ends the trial with that step's exit code. A step is the verb's own command, carried out in this
+    process, so that all of them import once.
     """
     name, against = base_of(Repo(repo), branch) if base is None else (base, Repo(repo).resolve(base))
     merge = as_merged(Repo(repo), against, model, base_name=name)
@@ -34,10 +33,10 @@ def attempt(repo: Path, model: str, *, base: str | None, branch: str, work: Path
     verdict = OK
     for step in STEPS:
         own = ["--repo", str(repo), "--trial", model, *commits] if step == "prepare" else []
-        done = subprocess.run([sys.executable, str(SCRIPTS / f"{step}.py"), "--work", str(work), *own], check=False)
-        if done.returncode > VERDICT_NO or (done.returncode and step not in ("gate", "challenge", "report")):
-            return done.returncode
-        verdict = done.returncode if step == "challenge" else verdict
+        code: int = importlib.import_module(step).main(["--work", str(work), *own])
+        if code > VERDICT_NO or (code and step not in ("gate", "challenge", "report")):
+            return code
+        verdict = code if step == "challenge" else verdict
     return verdict
 
 

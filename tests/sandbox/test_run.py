@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import threading
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -18,17 +19,19 @@ SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
 SPY = """
 import atexit, json, os, sys
 FOLDERS = ("models", "source")
-seen = {"modules": [], "code": []}
+VERBS = ("prepare", "train", "score", "gate", "challenge", "pin", "report", "promote")
+code = []
 def hook(event, args):
     if event == "exec":
         name = getattr(args[0], "co_filename", "")
         if any(part in FOLDERS for part in name.split(os.sep)[:-1]) and name.endswith(("data.py", "train.py")):
-            seen["code"].append(name)
+            code.append(name)
 sys.addaudithook(hook)
 def done():
-    seen["modules"] = [n for n in ("skops", "sklearn", "mlflow.sklearn") if n in sys.modules]
-    with open(os.environ["SPY_OUT"], "a") as out:
-        out.write(json.dumps({"argv": sys.argv, **seen}) + "\\n")
+    modules = [name for name in ("skops", "sklearn", "mlflow.sklearn") if name in sys.modules]
+    verbs = [name for name in VERBS if name in sys.modules]
+    with open(os.environ["SPY_OUT"], "w") as out:
+        json.dump({"verbs": verbs, "code": code, "modules": modules}, out)
 atexit.register(done)
 """
 SECRETS = {
@@ -40,58 +43,62 @@ SECRETS = {
 }
 
 
+STEPS = """
+import importlib, sys
+for verb in ("prepare", "train", "score", "gate", "challenge", "pin", "report", "promote"):
+    argv = ["plan", "--commit", "origin/main"] if verb == "promote" else ["--work", sys.argv[1]]
+    assert importlib.import_module(verb).main(argv) in (0, 1), verb
+"""
+
+
+@dataclass
+class Spied:
+    """A pull request judged by the verbs in one process, with secrets in its environment and a spy in it."""
+
+    work: Path
+    verbs: list[str]
+    modules: list[str]
+    code: list[str]
+
+
 @pytest.fixture(scope="module")
-def judged_by_processes(tmp_path_factory: pytest.TempPathFactory) -> tuple[TinyProject, Path, list[dict[str, object]]]:
-    """A pull request judged by the verbs as processes, with secrets in their environment and a spy in each."""
+def spied(tmp_path_factory: pytest.TempPathFactory) -> Spied:
+    """Every step of a pull request, and a plan, as the workflows call them."""
     project = TinyProject(tmp_path_factory.mktemp("spied"))
     noisy = "import os\nprint('ENVIRONMENT', sorted(os.environ.items()))\n"
     train = project.clone / "models" / MODEL / "train.py"
     train.write_text(train.read_text(encoding="utf-8").replace('"""\n\n', f'"""\n\n{noisy}', 1), encoding="utf-8")
     request = project.open("noisy")
-    merge = project.hosting.merge_result(request)
     spy = project.root / "spy"
     spy.mkdir()
     (spy / "sitecustomize.py").write_text(SPY, encoding="utf-8")
-    report = project.root / "spy.jsonl"
-    env = {**os.environ, **project.env, **SECRETS, "PYTHONPATH": str(spy), "SPY_OUT": str(report)}
-    work = project.root / "work"
-    for verb in ("prepare", "train", "score", "gate", "challenge", "pin", "report"):
-        done = subprocess.run(
-            [sys.executable, str(SCRIPTS / f"{verb}.py"), "--work", str(work)],
-            cwd=merge,
-            env=env,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode in (0, 1), done.stderr
-    subprocess.run(
-        [sys.executable, str(SCRIPTS / "promote.py"), "plan", "--commit", "HEAD"], cwd=merge, env=env, check=False
+    report, work = project.root / "spy.json", project.root / "work"
+    env = {**os.environ, **project.env, **SECRETS, "PYTHONPATH": f"{spy}:{SCRIPTS}", "SPY_OUT": str(report)}
+    done = subprocess.run(
+        [sys.executable, "-c", STEPS, str(work)],
+        cwd=project.hosting.merge_result(request),
+        env=env,
+        capture_output=True,
+        text=True,
+        check=False,
     )
-    lines = report.read_text(encoding="utf-8").splitlines()
-    return project, work, [json.loads(line) for line in lines]
+    assert done.returncode == 0, done.stderr
+    return Spied(work, **json.loads(report.read_text(encoding="utf-8")))
 
 
-def test_the_spy_sees_every_verb(judged_by_processes: tuple[TinyProject, Path, list[dict[str, object]]]) -> None:
-    """The spy ran in each verb's own process, so that its silence means something."""
-    _, _, seen = judged_by_processes
-
-    names = {Path(str(entry["argv"][0])).stem for entry in seen}  # type: ignore[index]
-    assert names >= {"prepare", "train", "score", "gate", "challenge", "pin", "report", "promote"}
+def test_the_spy_sees_every_verb(spied: Spied) -> None:
+    """The spy was there while each verb ran, so that its silence means something."""
+    assert set(spied.verbs) == {"prepare", "train", "score", "gate", "challenge", "pin", "report", "promote"}
 
 
-def test_no_verb_runs_model_code_or_loads_a_model(
-    judged_by_processes: tuple[TinyProject, Path, list[dict[str, object]]],
-) -> None:
+def test_no_verb_runs_model_code_or_loads_a_model(spied: Spied) -> None:
     """Not one of the verbs executes a file of a model folder or imports what unpickles models."""
-    _, _, seen = judged_by_processes
-
-    assert [entry for entry in seen if entry["code"] or entry["modules"]] == []
+    assert (spied.code, spied.modules) == ([], [])
 
 
-def test_model_code_sees_no_secret(judged_by_processes: tuple[TinyProject, Path, list[dict[str, object]]]) -> None:
+def test_model_code_sees_no_secret(spied: Spied) -> None:
     """A train.py that prints its whole environment finds none of the caller's secrets."""
-    _, work, _ = judged_by_processes
+    work = spied.work
 
     log = (work / MODEL / "candidate" / "train.log").read_text(encoding="utf-8")
     assert "ENVIRONMENT" in log
@@ -158,7 +165,7 @@ def test_step_that_is_killed_is_told_and_the_next_one_runs(tmp_path: Path, victi
     killed = featured(tmp_path, f"os.kill(os.{victim}(), signal.SIGKILL)")
 
     assert "the features step died by signal 9" in killed[-1]
-    assert "no attribute 'load'" in featured(tmp_path, "")[-1]
+    assert "no function load(window)" in featured(tmp_path, "")[-1]
 
 
 def test_steps_share_nothing_but_what_is_imported(tmp_path: Path) -> None:
@@ -192,4 +199,4 @@ def test_interrupted_wait_ends_the_step(tmp_path: Path) -> None:
 
     with pytest.raises(ProcessLookupError):
         os.kill(pids[0], 0)
-    assert "no attribute 'load'" in featured(tmp_path, "")[-1]
+    assert "no function load(window)" in featured(tmp_path, "")[-1]

@@ -4,12 +4,15 @@ The steps of a pull request run in this process (their model code runs in its ow
 a whole judgement takes seconds.
 """
 
+import contextlib
+import io
+import os
 import shutil
-import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
+from unittest import mock
 
+import retrain
 from challenge import challenge
 from gate import gate
 from pin import winners, write_pins
@@ -26,7 +29,6 @@ from score import score
 from train import train
 
 HERE = Path(__file__).resolve().parent
-SCRIPTS = HERE.parents[1] / "scripts"
 MODEL = "tiny"
 
 
@@ -48,7 +50,7 @@ class Judged:
 
 @dataclass(frozen=True)
 class Tried:
-    """What `retrain.py try` did as a process of its own; evaluation: None where it was not judged."""
+    """What `retrain.py try` did; evaluation: None where it was not judged."""
 
     code: int
     out: str
@@ -123,12 +125,15 @@ class TinyProject:
 
     def attempt(self, *args: str, where: Path | None = None) -> Tried:
         """Run `retrain.py try` in the clone (or another checkout), as a person does."""
-        folder = where or self.clone
-        command = [sys.executable, str(SCRIPTS / "retrain.py"), "try", self.model, *args]
-        done = subprocess.run(command, cwd=folder, env=self.env, capture_output=True, text=True, check=False)
+        folder, out, err = where or self.clone, io.StringIO(), io.StringIO()
+        with (
+            contextlib.chdir(folder), mock.patch.dict(os.environ, self.env, clear=True),
+            contextlib.redirect_stdout(out), contextlib.redirect_stderr(err),
+        ):  # fmt: skip
+            code = retrain.main(["try", self.model, *args])
         record = folder / ".work-try" / self.model / "evaluation.json"
-        evaluation = Evaluation.read(record) if record.is_file() and done.returncode in (0, 1) else None
-        return Tried(done.returncode, done.stdout, done.stderr, evaluation)
+        evaluation = Evaluation.read(record) if record.is_file() and code in (0, 1) else None
+        return Tried(code, out.getvalue(), err.getvalue(), evaluation)
 
     def merge(self, request: LocalPull) -> str:
         """Merge a pull request by squash."""

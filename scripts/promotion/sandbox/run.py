@@ -114,8 +114,8 @@ def _run(program: str, step: str, job: dict[str, Any], *, log: Path, blame: Path
             "environment": clean_environment(home),
         }
         returncode = FORGE.run(order)
-        result = _answer(answer)
-    if returncode == 0 and result is not None and not {"complaint", "raised_in"} & set(result):
+        result = _answer(answer) if returncode == 0 else None  # a step that was killed may have left one
+    if result is not None and not {"complaint", "raised_in"} & set(result):
         return result
     if result is not None and "complaint" in result:
         file = blame / str(result["file"]) if "file" in result else blame
