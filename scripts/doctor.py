@@ -162,7 +162,6 @@ def main(argv: list[str] | None = None) -> int:
         "json",
         epilog="Reads promotion.yaml, .github, MLFLOW_TRACKING_URI and, with GITHUB_TOKEN, GitHub's API. "
         "Exit 0: nothing missing (`unknown` could not be seen); 1: something is missing; 2: bad input.",
-        moved={"--root": "`--repo FOLDER` names the checkout"},
     )
     parser.add_argument(
         "--hosted", metavar="OWNER/NAME", help="the repository on GitHub (default: GITHUB_REPOSITORY, else origin's)"

@@ -18,7 +18,7 @@ from promotion.cli import command_line, deadline, handled
 from promotion.errors import VERDICT_NO
 from promotion.git.commits import commit_to_apply
 from promotion.git.repo import Repo
-from promotion.github.actions import write_summary
+from promotion.github.actions import beside, write_summary
 from promotion.github.answers import WorkflowRun
 from promotion.github.client import GitHub
 from promotion.github.comments import close_issue, upsert_issue
@@ -28,7 +28,6 @@ from promotion.text.escape import code, log_text, markdown
 
 MARKER = "<!-- promotion-drift -->"
 LABEL = "drift"
-WORKFLOW = "promote.yml"
 FAILURES = 3
 MOST_LISTED = 50
 SECONDS = 900.0
@@ -83,16 +82,16 @@ def act(github: GitHub, findings: Sequence[ModelDrift], *, branch: str) -> list[
     """Start promote.yml for what can be repaired and keep the one issue; return lines that say what was done."""
     done = []
     repairs = [item for item in findings if item.repair]
-    stuck = None
+    stuck, workflow = None, beside("promote.yml")
     if repairs:
-        runs = github.runs(WORKFLOW, most=FAILURES, branch=branch)
+        runs = github.runs(workflow, most=FAILURES, branch=branch)
         under_way = next((run for run in runs if run.status != "completed"), None)
         stuck = _stuck(runs)
         if under_way is not None:
-            done.append(f"{WORKFLOW} is under way: {under_way.url}")
+            done.append(f"{workflow} is under way: {under_way.url}")
         else:
-            github.dispatch(WORKFLOW, branch)
-            done.append(f"started {WORKFLOW} for {', '.join(item.model for item in repairs)}")
+            github.dispatch(workflow, branch)
+            done.append(f"started {workflow} for {', '.join(item.model for item in repairs)}")
     if stuck is not None or any(item.reported for item in findings):
         body = issue_body(findings, stuck)
         issue = upsert_issue(github, MARKER, title=title_of(findings), body=body, label=LABEL)
@@ -108,7 +107,7 @@ def _stuck(runs: Sequence[WorkflowRun]) -> str | None:
     finished = [run for run in runs if run.status == "completed"]
     if len(finished) < FAILURES or any(run.conclusion == "success" for run in finished):
         return None
-    return f"the last {len(finished)} runs of {WORKFLOW} did not succeed, so repairs do not succeed"
+    return f"the last {len(finished)} runs of {beside('promote.yml')} did not succeed, so repairs do not succeed"
 
 
 def summary_of(findings: Sequence[ModelDrift], done: Sequence[str]) -> str:
@@ -148,7 +147,7 @@ def main(argv: list[str] | None = None) -> int:
     """Parse arguments, look, act; exit 1 where something drifted."""
     args = _parser().parse_args(argv)
     with deadline(args.deadline, "drift.py"):
-        repo, registry = Repo(args.repo), Registry()
+        repo, registry = Repo(args.repo, args.root), Registry()
         tip = commit_to_apply(repo, args.branch, None)
         print(f"reading {tip} and {registry.where}", file=sys.stderr if args.json else sys.stdout)
         allowed = Permissions(authors=merged_by(host_of(repo), args.branch))

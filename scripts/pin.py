@@ -104,10 +104,10 @@ def main(argv: list[str] | None = None) -> int:
         print("nothing is pinned: " + "; ".join(losers))
         return VERDICT_NO
     if args.push:
-        pushed = push_winners(Repo(args.repo), work, pins, branch=args.branch)
+        pushed = push_winners(Repo(args.repo, args.root), work, pins, branch=args.branch)
         print(pushed.blocked or (f"pushed {pushed.commit}" if pushed.commit else "nothing to pin"))
         return VERDICT_NO if pushed.blocked else 0
-    write_pins(args.repo / FILE, dict(pins))
+    write_pins(Repo(args.repo, args.root).here / FILE, dict(pins))
     for model, pin in pins.items():
         print(f"{model}: pinned version {pin.version}")
     if not pins:

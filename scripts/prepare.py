@@ -11,12 +11,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 from promotion.cli import command_line, handled
+from promotion.config.model_yaml import LOCK
 from promotion.config.pin import PinRecord
 from promotion.config.policy import FILE
 from promotion.errors import VERDICT_NO, PromotionError
 from promotion.git.promotion_at import promotion_at
 from promotion.git.repo import Repo
 from promotion.git.tree import export, folder_at
+from promotion.git.whose import Scripts, scripts_of
 from promotion.github.actions import pull_url, write_output
 from promotion.github.client import GitHub
 from promotion.github.event import read_event
@@ -44,14 +46,17 @@ def prepare(
     adapt: Callable[[Plan], Plan] = lambda plan: plan,
     author: str | None = None,
     pull: str | None = None,
+    scripts: Scripts | None = None,
 ) -> Plan:
     """Plan the pull request whose merge result is `merge`, fetch files of each model, and write plan.json.
 
     trial: judge this model alone, even where nothing differs from the base, and have nothing registered.
     adapt: what the event makes of the plan (a draft trains nothing). author, pull: of the pull request, whose
-    address it is.
+    address it is. scripts: whose they are (default: the repository's own).
     """
-    plan = adapt(classify(repo, registry, base=base, merge=merge, head=head, only=trial, author=author))
+    plan = adapt(
+        classify(repo, registry, base=base, merge=merge, head=head, only=trial, author=author, scripts=scripts)
+    )
     plan = plan.model_copy(update={"pull": pull, "begun": repo.first_time(base, head)})
     if trial is not None:
         plan = as_trial(plan, trial)
@@ -207,7 +212,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def run(args: argparse.Namespace) -> Plan:
     """Find the commits, plan, and write the outputs `merge`, `models` and `tracker` for the jobs that follow."""
-    repo = Repo(args.repo)
+    repo = Repo(args.repo, args.root)
     repo.need_full_history()
     merge = repo.resolve(args.merge)
     if args.merge == "HEAD" and not args.github:  # there the work tree is not looked at: it could start a filter
@@ -219,12 +224,14 @@ def run(args: argparse.Namespace) -> Plan:
     base = repo.resolve(args.base) if args.base else parents[0]
     head = repo.resolve(args.head) if args.head else (parents[-1] if len(parents) > 1 else merge)
     what = f"{merge[:12]} against {base[:12]}" if head == merge else f"the merge of {head[:12]} into {base[:12]}"
-    reading = f"reading {what} and"
+    reading, scripts = f"reading {what} and", scripts_of(repo, LOCK)
+    print(f"judged by the scripts of {scripts.name}")
     if not args.github:
         registry = Registry()
         print(f"{reading} {registry.where}", flush=True)
         work, trial = Work(args.work), args.trial
-        return prepare(repo, registry, work, base=base, merge=merge, head=head, trial=trial, pull=args.pull)
+        known = {"trial": trial, "pull": args.pull, "scripts": scripts}
+        return prepare(repo, registry, work, base=base, merge=merge, head=head, **known)
     where = situation(read_event(), GitHub.from_environment, production=args.branch)
     if where.credentials and tracking_uri().startswith("sqlite:"):
         raise PromotionError("MLFLOW_TRACKING_URI is not set; give the repository this variable (see .github/SETUP.md)")
@@ -248,6 +255,7 @@ def run(args: argparse.Namespace) -> Plan:
         adapt=adapted,
         author=where.author,
         pull=args.pull or pull_url(where.number),
+        scripts=scripts,
     )
     wanted = [] if plan.refusals else [m.model for m in plan.models if m.action in ("train", "judge", "verify")]
     write_output({"models": json.dumps(wanted), "tracker": "" if where.credentials else THROWAWAY})

@@ -36,7 +36,7 @@ READS = ("repo", "branch")
 
 def _planned(args: argparse.Namespace, registry: Registry) -> list[Planned]:
     """Say what is read, compare it, and check every model that differs."""
-    repo = Repo(args.repo)
+    repo = Repo(args.repo, args.root)
     tip = commit_to_apply(repo, args.branch, args.commit, rewritten_history=args.rewritten_history)
     _reading(tip, registry, json=getattr(args, "json", False))
     authors = merged_by(host_of(repo), args.branch)
@@ -76,7 +76,7 @@ def run_apply(args: argparse.Namespace) -> int:
 
 def run_history(args: argparse.Namespace) -> int:
     """Print a model's history, or which version was champion at a time; with --html write the page of all models."""
-    repo, registry = Repo(args.repo), Registry()
+    repo, registry = Repo(args.repo, args.root), Registry()
     if args.html is not None:
         return write_page(repo, registry, args)
     if args.model is None:
@@ -122,7 +122,7 @@ def write_page(repo: Repo, registry: Registry, args: argparse.Namespace) -> int:
 
 def run_audit(args: argparse.Namespace) -> int:
     """Print, for every move between two times, all that is known of it, as JSON."""
-    repo, registry = Repo(args.repo), Registry()
+    repo, registry = Repo(args.repo, args.root), Registry()
     tip = commit_to_apply(repo, args.branch, None)
     _reading(tip, registry, json=True)
     main, github = Main(repo, tip.commit, args.branch), host_of(repo).github
@@ -133,16 +133,17 @@ def run_audit(args: argparse.Namespace) -> int:
 
 def run_adopt(args: argparse.Namespace) -> int:
     """Write promotion.yaml entries for champions that the registry had before this project."""
-    registry, path = Registry(), Path(args.repo) / FILE
+    registry, repo = Registry(), Repo(args.repo, args.root)
+    path = repo.here / FILE
     print(f"reading {path} and {registry.where}")
-    found = adopt(path, Repo(args.repo), registry, args.models, everything=args.all, task=args.task)
+    found = adopt(path, repo, registry, args.models, everything=args.all, task=args.task)
     print("\n".join(found))
     return 0
 
 
 def run_override(args: argparse.Namespace) -> int:
     """Commit a version's tree and its pin with who and why, then apply; exit 1 where main has it, the registry not."""
-    repo, registry = Repo(args.repo), Registry()
+    repo, registry = Repo(args.repo, args.root), Registry()
     mandate = Mandate(person(repo), args.reason, proposed=args.pull_request)
     tip = hosted_tip(repo, args.branch)
     _reading(tip, registry)

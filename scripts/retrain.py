@@ -19,21 +19,21 @@ TRY_WORK = Path(".work-try")
 STEPS = ("prepare", "train", "score", "gate", "challenge", "report")
 
 
-def attempt(repo: Path, model: str, *, base: str | None, branch: str, work: Path) -> int:
+def attempt(repo: Repo, model: str, *, base: str | None, branch: str, work: Path) -> int:
     """Run the steps of retrain.yml on the model folder as it lies on disk; return challenge.py's exit code.
 
     Nothing is logged, registered or pinned. A step that cannot do its work, or a pull request that would be
     refused, ends the trial with that step's exit code. A step is the verb's own command, carried out in this
     process, so that all of them import once.
     """
-    name, against = base_of(Repo(repo), branch) if base is None else (base, Repo(repo).resolve(base))
-    merge = as_merged(Repo(repo), against, model, base_name=name)
+    name, against = base_of(repo, branch) if base is None else (base, repo.resolve(base))
+    merge = as_merged(repo, against, model, base_name=name)
     print(f"{model}: tried against {name} at {against[:12]}", flush=True)
     commits = ["--merge", merge, "--base", against, "--head", merge]
     verdict = OK
     for step in STEPS:
-        own = ["--repo", str(repo), "--trial", model, *commits] if step == "prepare" else []
-        code: int = importlib.import_module(step).main(["--work", str(work), *own])
+        own = ["--repo", str(repo.top.path), "--root", repo.prefix or ".", "--trial", model, *commits]
+        code: int = importlib.import_module(step).main(["--work", str(work), *(own if step == "prepare" else [])])
         if code > VERDICT_NO or (code and step not in ("gate", "challenge", "report")):
             return code
         verdict = code if step == "challenge" else verdict
@@ -44,7 +44,7 @@ def run_open(args: argparse.Namespace) -> int:
     """Open the model's retrain pull request, or move the open one on."""
     from promotion.retrain.open import open_retrain, plan_retrain
 
-    repo = Repo(args.repo)
+    repo = Repo(args.repo, args.root)
     tip = hosted_tip(repo, args.branch)
     print(f"reading {tip}")
     found = plan_retrain(repo, tip.commit, args.model, as_of=args.as_of, today=today())
@@ -57,7 +57,7 @@ def run_update(args: argparse.Namespace) -> int:
     """Merge the base into the pull request's branch, taking the base's pin where they conflict."""
     from promotion.retrain.update import branch_to_update, follow, update_branch
 
-    repo = Repo(args.repo)
+    repo = Repo(args.repo, args.root)
     tip = hosted_tip(repo, args.branch)
     print(f"reading {tip}")
     head = args.head or branch_to_update(repo, host_of(repo), args.model, args.branch)
@@ -77,7 +77,7 @@ def run_schedule(args: argparse.Namespace) -> int:
     """Open a retrain pull request for every model that is due; exit 1 when one failed."""
     from promotion.retrain.schedule import run_schedule
 
-    repo = Repo(args.repo)
+    repo = Repo(args.repo, args.root)
     tip = hosted_tip(repo, args.branch)
     lines = [f"reading {tip}"]
     print(lines[0], flush=True)
@@ -94,7 +94,7 @@ def run_schedule(args: argparse.Namespace) -> int:
 
 def run_try(args: argparse.Namespace) -> int:
     """Judge models/MODEL/ as it lies on disk; exit 1 when it would not win."""
-    return attempt(args.repo, args.model, base=args.base, branch=args.branch, work=args.work)
+    return attempt(Repo(args.repo, args.root), args.model, base=args.base, branch=args.branch, work=args.work)
 
 
 def _day(text: str) -> datetime.date:

@@ -118,7 +118,7 @@ def finish(
 def main(argv: list[str] | None = None) -> int:
     """Parse arguments and roll back; exit 0 when it is on its way, 1 when main has it but the registry does not."""
     args = _parser().parse_args(argv)
-    repo, registry = Repo(args.repo), Registry()
+    repo, registry = Repo(args.repo, args.root), Registry()
     if args.reason is not None and not args.reason.strip():
         raise PromotionError("--reason is empty; say in a few words why")
     mandate = Mandate(person(repo), args.reason, proposed=not args.now)

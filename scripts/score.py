@@ -99,7 +99,7 @@ def sum_metrics(plan: ModelPlan, files: ModelWork, sides: list[str]) -> None:
         "metrics": metrics,
         "out": str(out.resolve()),
     }
-    run_model_code("sums", job, log=files.root / "sums.log", blame=Path("models") / plan.model)
+    run_model_code("sums", job, log=files.root / "sums.log", blame=plan.shown)
     add_sums(files, out)
 
 

@@ -5,7 +5,6 @@ trained again: prepare.py has put its files in place, and only the features of t
 """
 
 import shutil
-from pathlib import Path
 
 from promotion.cli import command_line, handled
 from promotion.config.model_yaml import read_spec, windows
@@ -22,7 +21,7 @@ def train(plan: ModelPlan, work: Work, lock: str) -> Candidate:
     """Train one model from its exported tree; raise PromotionError when its code or data fail."""
     files = work.model(plan.model)
     side = files.side("candidate")
-    spec = read_spec(side.source, shown=Path("models") / plan.model)
+    spec = read_spec(side.source, shown=plan.shown)
     measure = plan.judged_by.measure
     spans = windows(spec, test_days=measure.test_days, delay_days=measure.delay_days)
     shutil.rmtree(side.model, ignore_errors=True)
@@ -42,7 +41,7 @@ def train(plan: ModelPlan, work: Work, lock: str) -> Candidate:
             "validation": [str(spans.validation.first), spans.validation.days],
         },
         log=side.root / "train.log",
-        blame=Path("models") / plan.model,
+        blame=plan.shown,
     )
     read_artifact(side.model, allowed_by(plan), source=side.source)
     record = Candidate(

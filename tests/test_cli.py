@@ -23,7 +23,6 @@ MOVED = [
     ("retrain", ["schedule", "--base=main"], "--branch NAME"),
     ("rollback", ["m", "--base", "main"], "--branch NAME"),
     ("challenge", ["--scores", "t.parquet"], "judge.py TABLE"),
-    ("doctor", ["--root", "."], "--repo FOLDER"),
     ("pin", ["--file", "promotion.yaml"], "--repo FOLDER"),
     ("drift", ["--grace", "5"], "15 minutes"),
     ("drift", ["--again", "5"], "3 repairs in 7 days"),

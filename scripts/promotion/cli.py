@@ -32,6 +32,10 @@ SHARED: dict[str, dict[str, Any]] = {
         "metavar": "FOLDER",
         "help": "the checkout of your repository (default: this folder)",
     },
+    "root": {
+        "metavar": "FOLDER",
+        "help": "the folder of promotion.yaml and models/ in it (default: the one that --repo is in, else the top)",
+    },
     "branch": {"default": "main", "metavar": "NAME", "help": "the production branch (default: %(default)s)"},
     "work": {
         "type": Path,
@@ -97,6 +101,8 @@ def _parent(shared: tuple[str, ...], moved: Mapping[str, str]) -> argparse.Argum
     )
     for name in shared:
         parent.add_argument(f"--{name}", **SHARED[name])
+    if "repo" in shared:
+        parent.add_argument("--root", **SHARED["root"])
     for spelling, sentence in moved.items():
         parent.add_argument(spelling, nargs="?", action=_Moved, const=sentence, help=argparse.SUPPRESS)
     return parent

@@ -485,7 +485,8 @@ class ModelPlan(Frozen):
     challenge in force (the base's; a new model brings its own). champion_model: the name under which a
     renamed model's champion is registered. committed_on: the day (UTC) on which
     the tree of a model to judge was first committed. changed: how that tree differs from the base's.
-    gate_alone: the run has no credentials (a fork), so that the candidate meets the gate and no champion.
+    gate_alone: the run has no credentials (a fork), so that the candidate meets the gate and no champion. folder: the
+    model's, from the repository's top (older records: "").
     """
 
     model: str
@@ -506,6 +507,12 @@ class ModelPlan(Frozen):
     champion_model: str | None = None
     changed: Changed | None = None
     gate_alone: bool = False
+    folder: str = ""
+
+    @property
+    def shown(self) -> Path:
+        """The model's folder, as messages name it."""
+        return Path(self.folder or f"models/{self.model}")
 
     @property
     def judged_by(self) -> Policy:
@@ -519,13 +526,15 @@ class Plan(Record):
     """What must happen to a pull request. Written as plan.json by prepare.py.
 
     trial: it is one person's question on a laptop, so nothing is logged, registered or pinned. pull: the pull
-    request's address. begun: ISO 8601, when its first commit was made.
+    request's address. begun: ISO 8601, when its first commit was made. scripts: whose they are that judge, and of
+    which commit.
     """
 
     base: str
     head: str
     merge: str
     lock: str
+    scripts: str = ""
     models: tuple[ModelPlan, ...]
     refusals: tuple[str, ...] = ()
     trial: bool = False

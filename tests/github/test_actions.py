@@ -10,6 +10,7 @@ from promotion.errors import PromotionError
 from promotion.github.actions import (
     MAX_SUMMARY_BYTES,
     Annotation,
+    beside,
     command,
     cut,
     write_output,
@@ -168,3 +169,18 @@ def test_summary_that_cannot_be_written_is_a_sentence(tmp_path: Path) -> None:
     """A path that is a folder ends in one line."""
     with pytest.raises(PromotionError, match="cannot be written"):
         write_output({"a": "b"}, {"GITHUB_OUTPUT": str(tmp_path)})
+
+
+@pytest.mark.parametrize(
+    ("running", "wanted"),
+    [
+        ("o/r/.github/workflows/drift.yml@refs/heads/main", "promote.yml"),
+        ("o/r/.github/workflows/promotion-drift.yml@refs/heads/main", "promotion-promote.yml"),
+        ("o/r/.github/workflows/ml.schedule.yaml@refs/heads/a@b", "ml.promote.yaml"),
+        ("o/r/.github/workflows/nightly.yml@refs/heads/main", "promote.yml"),
+        ("", "promote.yml"),
+    ],
+)
+def test_another_workflow_is_the_one_beside_the_one_that_runs(running: str, wanted: str) -> None:
+    """A repository that calls ours names its callers as it likes; what drift starts stands beside drift's caller."""
+    assert beside("promote.yml", {"GITHUB_WORKFLOW_REF": running}) == wanted

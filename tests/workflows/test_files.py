@@ -215,7 +215,7 @@ def test_each_can_be_called_with_what_adopters_change(name: str) -> None:
     """The inputs are the same everywhere; each secret that a step reads is declared, and none is required."""
     call = WORKFLOWS[name]["on"]["workflow_call"]
     dispatch = WORKFLOWS[name]["on"]["workflow_dispatch"] or {}
-    common = {"branch", "runs_on", "python", "scripts_repository", "scripts_ref", *dispatch.get("inputs", ())}
+    common = {"root", "branch", "runs_on", "python", "scripts_repository", "scripts_ref", *dispatch.get("inputs", ())}
     text = json.dumps(WORKFLOWS[name]["jobs"])
 
     assert set(call["inputs"]) == common | ({"timeout"} if name == "retrain" else set())
@@ -340,7 +340,7 @@ def _calls(scratch: Path, value: str) -> Iterator[tuple[str, list[str]]]:
         if key == "promotion":
             continue
         env = {"PATH": f"{scratch / 'bin'}:/usr/bin:/bin", **dict.fromkeys(step.get("env", {}), value)}
-        env |= {"MODEL": "m", "VERSION": "7", "BRANCH": "main"}
+        env |= {"MODEL": "m", "VERSION": "7", "BRANCH": "main", "ROOT": "."}
         subprocess.run(["bash", "-e", "-c", step["run"]], env=env, check=True, cwd=scratch)
     for line in (scratch / "python").read_text().splitlines():
         script, *arguments = json.loads(line)

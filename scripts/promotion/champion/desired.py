@@ -67,7 +67,7 @@ class Main:
 
     def _entry(self, commit: str, model: str) -> Entry | None:
         text = self.repo.file_at(commit, FILE)
-        return None if text is None else model_entry(text, model, file=f"{FILE} at {commit[:12]}")
+        return None if text is None else model_entry(text, model, file=f"{self.repo.at(FILE)} at {commit[:12]}")
 
 
 @dataclass(frozen=True)

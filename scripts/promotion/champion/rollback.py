@@ -152,7 +152,7 @@ def entry_at(repo: Repo, commit: str, model: str) -> Entry:
     models = promotion_at(repo, commit).models
     if model not in models:
         known = ", ".join(sorted(models)) or "none"
-        raise PromotionError(f"no entry for the model `{clean(model, 100)}`; known: {known}", file=FILE)
+        raise PromotionError(f"no entry for the model `{clean(model, 100)}`; known: {known}", file=repo.at(FILE))
     return models[model]
 
 

@@ -21,7 +21,10 @@ BOT = ("github-actions[bot]", "41898282+github-actions[bot]@users.noreply.github
 
 @dataclass(frozen=True)
 class Change:
-    """What a commit changes. trees: folder -> git tree that it becomes; files: path -> text, None removes it."""
+    """What a commit changes. trees: folder -> git tree that it becomes; files: path -> text, None removes it.
+
+    Paths count from the folder of the repository that is promoted.
+    """
 
     trees: dict[str, str] = field(default_factory=dict)
     files: dict[str, str | None] = field(default_factory=dict)
@@ -135,17 +138,17 @@ def commit_on(
 
     parents: others than `base`. author: in Actions, the person that the bot commits for; elsewhere git knows.
     """
-    top = Repo(repo.root)
+    top = repo.top
     who = identity(top)
     if author is not None and os.environ.get("GITHUB_ACTIONS"):
         who |= {"GIT_AUTHOR_NAME": author, "GIT_AUTHOR_EMAIL": f"{author}@users.noreply.github.com"}
     with tempfile.TemporaryDirectory() as scratch:
         env = {"GIT_INDEX_FILE": str(Path(scratch) / "index")}
         top.git("read-tree", base, env=env)
-        for path, tree in change.trees.items():
+        for path, tree in ((repo.at(path), tree) for path, tree in change.trees.items()):
             top.git("rm", "-r", "-f", "--cached", "--quiet", "--ignore-unmatch", "--", path, env=env)
             top.git("read-tree", f"--prefix={path}/", tree, env=env)
-        for path, text in change.files.items():
+        for path, text in ((repo.at(path), text) for path, text in change.files.items()):
             if text is None:
                 top.git("rm", "-f", "--cached", "--quiet", "--ignore-unmatch", "--", path, env=env)
                 continue
@@ -196,7 +199,9 @@ def push_branch(repo: Repo, commit: str, branch: str) -> bool:
     if there is None:
         push(repo, commit, branch)
         return True
-    same = (repo.object_at(there, "") == repo.object_at(commit, "")) and repo.parents(there) == repo.parents(commit)
+    same = (repo.top.object_at(there, "") == repo.top.object_at(commit, "")) and repo.parents(there) == repo.parents(
+        commit
+    )
     if not same:
         raise PromotionError(
             f"{REMOTE} has a branch {branch} with other content; "

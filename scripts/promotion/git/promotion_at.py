@@ -10,7 +10,9 @@ def promotion_text(repo: Repo, commit: str) -> str:
     """Return the text at a commit (or in a tree); raise PromotionError where there is none."""
     text = repo.file_at(commit, FILE)
     if text is None:
-        raise PromotionError(f"missing at {commit[:12]}; every commit of a promoted model needs one", file=FILE)
+        raise PromotionError(
+            f"missing at {commit[:12]}; every commit of a promoted model needs one", file=repo.at(FILE)
+        )
     return text
 
 
@@ -23,4 +25,5 @@ def promotion_at(repo: Repo, commit: str, *, base: bool = False) -> Promotion:
     if base and repo.file_at(commit, FILE) is None:
         return Promotion(models={})
     text = promotion_text(repo, commit)
-    return parse(text, file=f"{FILE} of the base ({commit[:12]})", past=True) if base else parse(text)
+    file = repo.at(FILE)
+    return parse(text, file=f"{file} of the base ({commit[:12]})", past=True) if base else parse(text, file=file)

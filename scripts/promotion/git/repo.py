@@ -1,13 +1,15 @@
 """The only module that runs git: trees, first-parent history, files at a commit."""
 
+import functools
 import os
 import re
 import subprocess
 import tempfile
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
+from promotion.config.policy import FILE
 from promotion.errors import PromotionError
 
 # What a checkout's configuration could change in what we read, or run beside our credentials, is switched off:
@@ -47,11 +49,51 @@ class Commit:
     subject: str
 
 
-class Repo:
-    """A git checkout or bare repository at `path`."""
+FOLDER = re.compile(r"[A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)*")
 
-    def __init__(self, path: Path) -> None:
+
+class Repo:
+    """A git checkout or bare repository at `path`. What is promoted lies in one folder of it, from which the paths
+    that methods take are counted.
+
+    folder: `services/churn`, "" or "." for the top. None: the folder with a promotion.yaml that `path` lies in, else
+    the top; a pull request's checkout has no say in that (a name may be a link), so there it is given.
+    """
+
+    def __init__(self, path: Path, folder: str | None = None) -> None:
         self.path = Path(path)
+        self._folder = None if folder is None else "" if folder == "." else folder.rstrip("/")
+        if self._folder and (not FOLDER.fullmatch(self._folder) or {".", ".."} & set(self._folder.split("/"))):
+            raise PromotionError(f"`{self._folder}` is no folder of a repository; use a name like services/churn")
+
+    @functools.cached_property
+    def _inside(self) -> str:
+        """Where `path` lies in its checkout: "" or `services/churn/`."""
+        code, out, _ = self.attempt("rev-parse", "--show-prefix")
+        return out.rstrip("\n") if code == 0 else ""
+
+    @functools.cached_property
+    def prefix(self) -> str:
+        """The folder, from the repository's top: "" or `services/churn/`."""
+        if self._folder is not None:
+            return f"{self._folder}/" if self._folder else ""
+        parts = PurePosixPath(self._inside).parts
+        above = ["/".join(parts[:count]) for count in range(len(parts), 0, -1)]
+        return next((f"{folder}/" for folder in above if (self.root / folder / FILE).is_file()), "")
+
+    def at(self, path: str) -> str:
+        """A path below the folder, from the repository's top; also how a message names it."""
+        return f"{self.prefix}{path}"
+
+    @property
+    def here(self) -> Path:
+        """The folder in the work tree."""
+        return self.top.path / self.prefix
+
+    @property
+    def top(self) -> "Repo":
+        """The whole repository: paths count from its top."""
+        return Repo(self.root if self._inside else self.path, "") if self._inside or self.prefix else self
 
     def git(self, *args: str, stdin: str | None = None, env: dict[str, str] | None = None) -> str:
         """Run git and return its stdout; raise PromotionError with git's own first line when it fails."""
@@ -133,7 +175,8 @@ class Repo:
 
     def need_clean(self, path: str) -> None:
         """Raise PromotionError when files below `path` differ from HEAD."""
-        changed = self.git("status", "--porcelain", "--untracked-files=all", "--", path).splitlines()
+        status = ("status", "--porcelain", "--untracked-files=all", "--")
+        changed = self.top.git(*status, self.at(path)).splitlines()
         if changed:
             raise PromotionError(
                 f"uncommitted changes below {path} (first: {changed[0][3:]}); commit or stash them, "
@@ -142,15 +185,15 @@ class Repo:
 
     def object_at(self, commit: str, path: str) -> str | None:
         """Return the id of the tree or blob at `path` of a commit, or None where there is none."""
-        done = self._run(("rev-parse", "--verify", "--quiet", "--end-of-options", f"{commit}:{path}"))
-        if done.returncode == 0:
-            return done.stdout.strip()
+        found = self.object_at_tree(commit, self.at(path))
+        if found is not None:
+            return found
         self.resolve(commit)
         return None
 
     def entry_at(self, commit: str, path: str) -> tuple[str, str] | None:
         """Return (mode in six octal digits, object id) of a path at a commit or in a tree, or None."""
-        done = self._run(("ls-tree", "-z", "--full-tree", "--end-of-options", commit, "--", path))
+        done = self._run(("ls-tree", "-z", "--full-tree", "--end-of-options", commit, "--", self.at(path)))
         if done.returncode != 0:
             self.resolve(commit)
             raise PromotionError(f"git ls-tree failed in {self.path}: {done.stderr.strip()[:200]}")
@@ -166,7 +209,9 @@ class Repo:
         if found is None:
             return None
         if found[0] not in REGULAR:
-            raise NotAFile(f"not a plain file at {commit[:12]}, its mode is {found[0]}; make it one", file=path)
+            raise NotAFile(
+                f"not a plain file at {commit[:12]}, its mode is {found[0]}; make it one", file=self.at(path)
+            )
         return self.git("cat-file", "blob", found[1])
 
     def has_object(self, name: str) -> bool:
@@ -193,7 +238,7 @@ class Repo:
 
     def first_parent_log(self, tip: str, path: str | None = None) -> list[Commit]:
         """Return the first-parent commits of `tip`, newest first; with `path`, those that changed it."""
-        return self._log("--first-parent", tip, *([] if path is None else ["--", path]))
+        return self.top._log("--first-parent", tip, *([] if path is None else ["--", self.at(path)]))
 
     def describe(self, commit: str) -> Commit:
         """Return one commit's author, time and subject."""
@@ -218,7 +263,7 @@ class Repo:
         return min(times, key=datetime.fromisoformat, default=None)
 
     def changed_paths(self, old: str, new: str) -> tuple[str, ...]:
-        """Return the paths that differ between two commits, renames as both names."""
+        """Return the paths that differ between two commits, from the top, renames as both names."""
         text = self.git("diff-tree", "-r", "--name-only", "--no-renames", "-z", old, new, "--")
         return tuple(path for path in text.split("\0") if path)
 
@@ -260,12 +305,12 @@ class Repo:
         with tempfile.TemporaryDirectory() as scratch:
             env = {"GIT_INDEX_FILE": str(Path(scratch) / "index")}
             self.git("read-tree", "HEAD", env=env)
-            self.git("add", "--all", "--", path, env=env)
+            self.top.git("add", "--all", "--", self.at(path), env=env)
             root = self.git("write-tree", env=env).strip()
-        return self.object_at_tree(root, path)
+        return self.object_at_tree(root, self.at(path))
 
     def object_at_tree(self, tree: str, path: str) -> str | None:
-        """Return the id of the object at `path` of a tree, or None."""
+        """Return the id of the object at `path` of a tree, from its top, or None."""
         done = self._run(("rev-parse", "--verify", "--quiet", "--end-of-options", f"{tree}:{path}"))
         return done.stdout.strip() if done.returncode == 0 else None
 

@@ -24,6 +24,18 @@ class Annotation:
     title: str | None = None
 
 
+def beside(workflow: str, env: Mapping[str, str] = os.environ) -> str:
+    """Return the file name of another workflow of ours (`promote.yml`) in this repository.
+
+    Where ours are called, it stands beside the caller that runs and is named as that is: `promotion-promote.yml`.
+    """
+    running = re.fullmatch(
+        r"[^@]*/\.github/workflows/([^/@]*?)(?:retrain|promote|drift|watch|schedule)(\.ya?ml)@.*",
+        env.get("GITHUB_WORKFLOW_REF", ""),
+    )
+    return workflow if running is None else f"{running[1]}{workflow.removesuffix('.yml')}{running[2]}"
+
+
 def command(annotation: Annotation) -> str:
     """Return `::error file=F,line=N::message` with everything escaped as the runner decodes it."""
     if annotation.level not in ("error", "warning", "notice"):

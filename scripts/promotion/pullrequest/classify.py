@@ -12,8 +12,9 @@ from promotion.config.promotion_yaml import Promotion
 from promotion.git.promotion_at import promotion_at
 from promotion.git.repo import Repo
 from promotion.git.tree import folder_at, folders_in
+from promotion.git.whose import Scripts
 from promotion.pullrequest.changed import changed
-from promotion.pullrequest.refusals import State, odd_elsewhere, odd_paths, own, refusals
+from promotion.pullrequest.refusals import CALLED, OWN, State, odd_elsewhere, odd_paths, own, refusals
 from promotion.records import Action, ModelPlan, Plan
 from promotion.registry.client import CHAMPION, RegisteredModel, Registry
 from promotion.registry.ledger import has_ledger, read_ledger
@@ -31,14 +32,17 @@ def classify(
     head: str,
     only: str | None = None,
     author: str | None = None,
+    scripts: Scripts | None = None,
 ) -> Plan:
     """Return what must happen to every model that the merge result or its base knows.
 
     only: plan this model alone, and judge it even where nothing differs from the base. author: of the pull
-    request, whose name alone an override may give; None where there is no pull request.
+    request, whose name alone an override may give; None where there is no pull request. scripts: whose they are
+    (default: the repository's own).
     """
+    scripts = scripts or Scripts(own=True, name="")
     after, before = promotion_at(repo, merge), promotion_at(repo, base, base=True)
-    lock = lock_digest(repo.file_at(merge, LOCK))
+    lock = lock_digest(repo.top.file_at(merge, LOCK) if scripts.own else scripts.lock)
     history = PinHistory(repo, base)
     odd = odd_paths(repo, base, merge)
     states = [replace(state, odd=own(odd, state.model)) for state in _states(repo, base, merge, before, after)]
@@ -48,13 +52,19 @@ def classify(
         _of_the_branch(_plan(state, registry, history, lock, author, insist=only is not None), state, repo, base, merge)
         for state in states
     )
+    if repo.prefix:
+        plans = tuple(plan.model_copy(update={"folder": repo.at(f"models/{plan.model}")}) for plan in plans)
     return Plan(
         base=base,
         head=head,
         merge=merge,
         lock=lock,
+        scripts=scripts.name,
         models=plans,
-        refusals=(*odd_elsewhere(odd, states), *refusals(repo, base, merge, before, after, states, plans)),
+        refusals=(
+            *odd_elsewhere(odd, states),
+            *refusals(repo, base, merge, before, after, states, plans, OWN if scripts.own else CALLED),
+        ),
     )
 
 

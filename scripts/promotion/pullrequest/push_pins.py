@@ -47,7 +47,7 @@ def push_pins(
             if now == plan.head:
                 raise
     # A second run of the same judgement finds the first one's commit: the same tree on the same parent.
-    if repo.parents(now) == (plan.head,) and repo.object_at(now, "") == repo.object_at(commit, ""):
+    if repo.parents(now) == (plan.head,) and repo.top.object_at(now, "") == repo.top.object_at(commit, ""):
         return Pushed(commit=now)
     return Pushed(
         blocked=f"the branch moved from {plan.head[:12]} to {now[:12]} while it was judged, so nothing was pushed; "

@@ -9,8 +9,9 @@ from promotion.git.repo import Repo
 from promotion.git.tree import FOLDER, entries_of, problems, sentence, wrong
 from promotion.records import ModelPlan
 
-GUARDED = ("scripts", ".github", "requirements")
-OURS = {name: name for name in ("models", FILE, "scripts", ".github", "requirements")}
+OWN = ("scripts", ".github", "requirements")  # what judges, at the top of a repository that has it
+CALLED = (".github",)  # ... and of one that only calls it
+HERE = ("models", FILE)  # what is judged
 
 
 @dataclass(frozen=True)
@@ -45,12 +46,8 @@ def odd_paths(repo: Repo, base: str, merge: str) -> list[tuple[str, str]]:
     That is, everything in a model folder that it changes, whatever it adds directly below models/, and names
     beside models/ that some systems take for ours.
     """
-    root, before = (entries_of(repo, commit) for commit in (merge, base))
-    odd = [
-        (entry.shown, f"{entry.shown} is refused: some systems take it for {OURS[entry.folded]}; give it another name")
-        for entry in root
-        if entry.folded in OURS and entry.name.decode() != OURS[entry.folded] and entry not in before
-    ]
+    root = entries_of(repo, merge)
+    odd = [*_alike(repo, base, merge, HERE), *_alike(repo.top, base, merge, OWN)]
     models = next((entry for entry in root if entry.name == b"models"), None)
     if models is None:
         return odd
@@ -62,6 +59,16 @@ def odd_paths(repo: Repo, base: str, merge: str) -> list[tuple[str, str]]:
         if entry.mode == FOLDER and entry not in old:
             found += problems(repo, entry.id, f"models/{entry.shown}")
     return [*odd, *((one[0], sentence(one)) for one in found)]
+
+
+def _alike(repo: Repo, base: str, merge: str, names: tuple[str, ...]) -> list[tuple[str, str]]:
+    """(path, sentence) of what a pull request brings beside `names` that some systems take for them."""
+    new, old = (entries_of(repo, commit) for commit in (merge, base))
+    return [
+        (entry.shown, f"{entry.shown} is refused: some systems take it for {entry.folded}; give it another name")
+        for entry in new
+        if entry.folded in names and entry.name.decode() != entry.folded and entry not in old
+    ]
 
 
 def own(odd: list[tuple[str, str]], model: str) -> str | None:
@@ -86,15 +93,19 @@ def refusals(
     after: Promotion,
     states: list[State],
     plans: tuple[ModelPlan, ...],
+    guarded: tuple[str, ...] = OWN,
 ) -> list[str]:
-    """Return why the pull request is red whatever its models do: one sentence each."""
+    """Return why the pull request is red whatever its models do: one sentence each.
+
+    guarded: what at the repository's top judges, so that no model may come with it.
+    """
     found = [f"{plan.model}: {plan.reason}" for plan in plans if plan.action == "refuse"]
     judged = [plan.model for plan in plans if plan.action in ("train", "judge")]
     found += _unnamed(before, after, judged)
     if not judged:
         return found
-    root, old_root = (set(entries_of(repo, commit)) for commit in (merge, base))  # all paths could be billions
-    mixed = sorted({f"{entry.shown}/" for entry in root ^ old_root if entry.folded in GUARDED})
+    root, old_root = (set(entries_of(repo.top, commit)) for commit in (merge, base))  # all paths could be billions
+    mixed = sorted({f"{entry.shown}/" for entry in root ^ old_root if entry.folded in guarded})
     if mixed:
         found.append(
             f"it changes {', '.join(judged)} together with {', '.join(mixed)}; split it into two pull requests"
@@ -106,10 +117,10 @@ def refusals(
             if not same:
                 found.append(
                     f"it changes {', '.join(judged)} together with the policy of {state.model} "
-                    f"({FILE}:{new.line}); nobody lowers the bar and jumps it in one pull request: split it"
+                    f"({repo.at(FILE)}:{new.line}); nobody lowers the bar and jumps it in one pull request: split it"
                 )
     if before.models and before.guard_moves != after.guard_moves:
-        found.append(f"it changes {', '.join(judged)} together with `guard` in {FILE}; split it")
+        found.append(f"it changes {', '.join(judged)} together with `guard` in {repo.at(FILE)}; split it")
     return found
 
 

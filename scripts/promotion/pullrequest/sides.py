@@ -23,7 +23,7 @@ FIRST_ROWS = (
 
 def window(plan: ModelPlan, files: ModelWork) -> tuple[date, int]:
     """The first test day, which is the candidate's as_of, and how many there are."""
-    spec = read_spec(files.side("candidate").source, shown=Path("models") / plan.model)
+    spec = read_spec(files.side("candidate").source, shown=plan.shown)
     return spec.as_of, plan.judged_by.measure.test_days
 
 
@@ -41,7 +41,7 @@ def make_features(plan: ModelPlan, files: ModelWork, side: str) -> None:
         "table": str(own.table.resolve()),
         "declares": side == base_side(files),
     }
-    run_model_code("features", job, log=own.root / "features.log", blame=Path("models") / plan.model)
+    run_model_code("features", job, log=own.root / "features.log", blame=plan.shown)
 
 
 def join(files: ModelWork, sides: Sequence[str], first: date, days: int) -> tuple[str, ...]:

@@ -57,7 +57,7 @@ def changes(reported: Reported, links: Links) -> Changes | None:
     settings = [
         Setting(key.removeprefix("parameters."), *ends) for key, *ends in found.settings if key not in DATA_KEYS
     ]
-    folder = f"models/{reported.plan.model}/"
+    folder = f"{reported.plan.shown.as_posix()}/"
     files = [File(f.path, _lines(f.added, f.removed), links.diff(folder + f.path)) for f in found.files]
     return Changes(
         settings=() if found.new else tuple(settings[:MOST_SETTINGS]),

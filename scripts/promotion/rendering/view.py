@@ -94,6 +94,7 @@ class View:
     green: bool
     links: Links = NOWHERE
     commits: tuple[tuple[str, str], ...] = ()
+    scripts: str = ""
 
     @property
     def releases(self) -> tuple[str, ...]:
@@ -121,6 +122,7 @@ def build(
         green=not named and all(is_green(m) for m in models),
         links=links,
         commits=commits,
+        scripts="" if plan is None else plan.scripts,
     )
 
 

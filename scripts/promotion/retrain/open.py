@@ -4,7 +4,6 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, timedelta
-from pathlib import Path
 
 from promotion.champion.pins import PinHistory
 from promotion.champion.rollback import last_change_is_rollback
@@ -73,9 +72,10 @@ def plan_retrain(
     was made on an older folder than main's.
     """
     edit = _edit(repo, base, model) if take_edit else None
-    path = f"models/{model}/model.yaml"
+    file = f"models/{model}/model.yaml"
+    path = repo.at(file)
     entry, entry_text = _entry(repo, base, model, edited=edit is not None)
-    on_main = repo.file_at(base, path)
+    on_main = repo.file_at(base, file)
     source = on_main if edit is None else _file_of(repo, edit, "model.yaml")
     if source is None:
         raise PromotionError("missing; every model folder needs one (see models/README.md)", file=path)
@@ -92,7 +92,7 @@ def plan_retrain(
         )
     files: dict[str, str | None] = {} if entry_text is None else {FILE: entry_text}
     if read_as_of(source, path) != wanted:
-        files[path] = move_as_of(source, wanted, path)
+        files[file] = move_as_of(source, wanted, path)
     return Retrain(
         model=model,
         base=base,
@@ -101,7 +101,7 @@ def plan_retrain(
         as_of=wanted,
         edited=edit is not None,
         entry=entry,
-        windows=_windows(files.get(path) or source, entry, path),
+        windows=_windows(files.get(file) or source, entry, path),
         champion_since=_champion_line(repo, base, model, entry),
     )
 
@@ -113,17 +113,16 @@ def _file_of(repo: Repo, tree: str, name: str) -> str | None:
 
 def _edit(repo: Repo, base: str, model: str) -> str | None:
     """Return the tree of the caller's uncommitted edit of the model folder, or None where there is none."""
-    top = Repo(repo.root)
+    repo.check()
     folder = f"models/{model}"
-    there = (top.root / folder).is_dir()
-    now = top.working_tree(folder) if there else None
-    committed = top.object_at("HEAD", folder)
+    now = repo.working_tree(folder) if (repo.here / folder).is_dir() else None
+    committed = repo.object_at("HEAD", folder)
     if now is None or now == committed:
-        if committed is None and top.object_at(base, folder) is None:
-            names = ", ".join(sorted(folders_in(top, base, "models"))) or "none"
-            raise PromotionError(f"no model `{clean(model, 100)}`: there is no {folder}/; known: {names}")
+        if committed is None and repo.object_at(base, folder) is None:
+            names = ", ".join(sorted(folders_in(repo, base, "models"))) or "none"
+            raise PromotionError(f"no model `{clean(model, 100)}`: there is no {repo.at(folder)}/; known: {names}")
         return None
-    if committed != top.object_at(base, folder):
+    if committed != repo.object_at(base, folder):
         raise PromotionError(
             f"your edit of {folder}/ was made on another folder than main's, so a pull request would undo the "
             "difference; bring your checkout up to date (`git pull`) and run this again"
@@ -136,11 +135,11 @@ def _entry(repo: Repo, base: str, model: str, *, edited: bool) -> tuple[Entry, s
     models = promotion_at(repo, base, base=True).models
     if model in models:
         return models[model], None
-    path = Path(repo.root) / FILE
+    path = repo.here / FILE
     text = read_text(path, missing="every repository needs one") if edited and path.is_file() else None
     own = {} if text is None else parse(text, file=str(path)).models
     if model not in own:
-        raise PromotionError(f"no entry for the model `{model}`; add one (see models/README.md)", file=FILE)
+        raise PromotionError(f"no entry for the model `{model}`; add one (see models/README.md)", file=repo.at(FILE))
     return own[model], text
 
 
@@ -210,7 +209,7 @@ def open_retrain(
     The open one is the same model's, by hidden marker: its branch gets one more commit, and its title and
     body are brought up to date.
     """
-    body = body_of(found, repo.file_at(found.base, TEMPLATE))
+    body = body_of(found, repo.top.file_at(found.base, TEMPLATE))
     own = None if host.github is None else own_pull(host.github, found.model, into)
     if own is not None and host.github is not None:
         if branch not in (None, own.head_ref):
@@ -233,8 +232,8 @@ def _add_to(repo: Repo, own: PullRequest, found: Retrain) -> bool:
     tip = fetch_branch(repo, own.head_ref)
     if tip is None:
         raise PromotionError(f"the branch {own.head_ref} of #{own.number} is gone; close it and run this again")
-    path = f"models/{found.model}/model.yaml"
-    there = repo.file_at(tip, path)
+    file = f"models/{found.model}/model.yaml"
+    path, there = repo.at(file), repo.file_at(tip, file)
     if not found.edited:
         if there is None:
             raise PromotionError("missing on the branch of the open pull request; close it and run again", file=path)
@@ -248,7 +247,7 @@ def _add_to(repo: Repo, own: PullRequest, found: Retrain) -> bool:
             return True
         if read_as_of(there, path) == found.as_of:
             return False
-        change = Change(files={path: move_as_of(there, found.as_of, path)})
+        change = Change(files={file: move_as_of(there, found.as_of, path)})
     else:
         change = found.change
         if _same(repo, tip, change):
@@ -259,11 +258,12 @@ def _add_to(repo: Repo, own: PullRequest, found: Retrain) -> bool:
 
 def moves_only_as_of(repo: Repo, tip: str, base: str, model: str) -> bool:
     """Whether a branch changes as_of, and perhaps pins, and nothing else."""
-    path = f"models/{model}/model.yaml"
+    file = f"models/{model}/model.yaml"
+    path = repo.at(file)
     older = repo.git("merge-base", tip, base).split()[0]
-    if not set(repo.changed_paths(older, tip)) <= {path, FILE}:
+    if not set(repo.changed_paths(older, tip)) <= {path, repo.at(FILE)}:
         return False
-    before, after = repo.file_at(older, path), repo.file_at(tip, path)
+    before, after = repo.file_at(older, file), repo.file_at(tip, file)
     if before is None or after is None or move_as_of(before, read_as_of(after, path), path) != after:
         return False
     return without_pins(promotion_text(repo, older)) == without_pins(promotion_text(repo, tip))

@@ -18,11 +18,10 @@ from promotion.errors import PromotionError
 from promotion.git.commits import fetch_branch, remote_branches
 from promotion.git.promotion_at import promotion_at
 from promotion.git.repo import Repo
+from promotion.github.actions import beside
 from promotion.github.client import BOT, GitHub
 from promotion.github.pulls import Host, own_pull
 from promotion.retrain.open import Opened, moves_only_as_of, open_retrain, plan_retrain
-
-WORKFLOW = "retrain.yml"
 
 
 @dataclass(frozen=True)
@@ -48,7 +47,7 @@ def is_due(repo: Repo, history: PinHistory, model: str, entry: Entry, today: dat
         return Due(
             model, False, f"its champion was rolled back on {when}; quiet until a person opens a retrain pull request"
         )
-    current, newest = read_as_of(text, path), newest_as_of(today, entry.policy.measure)
+    current, newest = read_as_of(text, repo.at(path)), newest_as_of(today, entry.policy.measure)
     return _spaced(model, current, newest, entry, "main is")
 
 
@@ -81,7 +80,7 @@ def run_schedule(
     unknown = sorted(set(only) - set(models))
     if unknown:
         known = ", ".join(sorted(models)) or "none"
-        raise PromotionError(f"no entry for the model `{unknown[0]}`; known: {known}", file=FILE)
+        raise PromotionError(f"no entry for the model `{unknown[0]}`; known: {known}", file=repo.at(FILE))
     if host.github is None:
         raise PromotionError("GITHUB_TOKEN is not set; schedule opens pull requests, so it needs one")
     good, opener = True, _Opener(repo, host, host.github, PinHistory(repo, base), into, today)
@@ -124,7 +123,7 @@ def _one(opener: _Opener, model: str, entry: Entry) -> str:
         if tip is None or not moves_only_as_of(repo, tip, base, model):
             return f"#{own.number} is open and contains more than new data; leaving it to its author: {own.url}"
         path = f"models/{model}/model.yaml"
-        there = read_as_of(repo.file_at(tip, path) or "", path)
+        there = read_as_of(repo.file_at(tip, path) or "", repo.at(path))
         if not _spaced(model, there, newest, entry, "it is").due:
             newest = there
     said: list[str] = []
@@ -155,7 +154,8 @@ def _start(github: GitHub, opened: Opened) -> list[str]:
     pull = opened.pull
     if pull.author.lower() not in (BOT, github.login.lower()):
         return []
-    if not opened.pushed and github.runs(WORKFLOW, most=1, event="workflow_dispatch", head_sha=pull.head_sha):
+    workflow = beside("retrain.yml")
+    if not opened.pushed and github.runs(workflow, most=1, event="workflow_dispatch", head_sha=pull.head_sha):
         return []
-    github.dispatch(WORKFLOW, pull.head_ref, {"pull_request": str(pull.number)})
-    return [f"started {WORKFLOW} on {pull.head_ref}"]
+    github.dispatch(workflow, pull.head_ref, {"pull_request": str(pull.number)})
+    return [f"started {workflow} on {pull.head_ref}"]

@@ -31,20 +31,20 @@ def as_merged(repo: Repo, base: str, model: str, *, base_name: str) -> str:
     Edits count whether they are committed or not. Raise PromotionError where `base` changed the folder or the
     file since this checkout parted from it: the trial would undo that change, and its pull request would not.
     """
-    top = Repo(repo.root)
-    folder = f"models/{model}"
-    if not (top.path / folder).is_dir():
-        known = sorted(path.name for path in (top.path / "models").glob("*") if path.is_dir())
+    repo.check()
+    top, folder = repo.top, f"models/{model}"
+    if not (repo.here / folder).is_dir():
+        known = sorted(path.name for path in (repo.here / "models").glob("*") if path.is_dir())
         names = ", ".join(known) or "none"
-        raise PromotionError(f"no model `{clean(model, 100)}`: there is no {folder}/; known: {names}")
-    mine = {path: _chosen(top, base, path, base_name) for path in (folder, FILE)}
+        raise PromotionError(f"no model `{clean(model, 100)}`: there is no {repo.at(folder)}/; known: {names}")
+    mine = {path: _chosen(repo, base, path, base_name) for path in (folder, FILE)}
     with tempfile.TemporaryDirectory() as scratch:
         env = {"GIT_INDEX_FILE": str(Path(scratch) / "index")}
         top.git("read-tree", base, env=env)
-        for path, found in mine.items():
+        for path, found in ((repo.at(path), found) for path, found in mine.items()):
             # -f: else git refuses where the base's content is neither the checkout's commit nor the file on disk
             top.git("rm", "-r", "-f", "--cached", "--quiet", "--ignore-unmatch", "--", path, env=env)
-            if found is not None and path == folder:
+            if found is not None and path == repo.at(folder):
                 top.git("read-tree", f"--prefix={path}/", found, env=env)
             elif found is not None:
                 top.git("update-index", "--add", "--cacheinfo", f"100644,{found},{path}", env=env)
@@ -54,17 +54,17 @@ def as_merged(repo: Repo, base: str, model: str, *, base_name: str) -> str:
     return top.git("commit-tree", tree, "-p", base, "-m", "try", env={**who, **when}).strip()
 
 
-def _chosen(top: Repo, base: str, path: str, base_name: str) -> str | None:
+def _chosen(repo: Repo, base: str, path: str, base_name: str) -> str | None:
     """The object at `path` that a merge with `base` has: what lies on disk, or the base's where only that moved."""
-    mine = top.working_tree(path) if (top.path / path).exists() else None
-    theirs = top.object_at(base, path)
-    code, older, _ = top.attempt("merge-base", base, "HEAD")
-    was = top.object_at(older.split()[0], path) if code == 0 else theirs
+    mine = repo.working_tree(path) if (repo.here / path).exists() else None
+    theirs = repo.object_at(base, path)
+    code, older, _ = repo.attempt("merge-base", base, "HEAD")
+    was = repo.object_at(older.split()[0], path) if code == 0 else theirs
     if mine == theirs or theirs == was:
         return mine
     if mine == was and path == FILE:
         return theirs
     raise PromotionError(
-        f"{path} changed on {base_name} since your checkout parted from it; merge {base_name} first, "
+        f"{repo.at(path)} changed on {base_name} since your checkout parted from it; merge {base_name} first, "
         "because a pull request keeps that change and this trial would undo it"
     )

@@ -50,10 +50,10 @@ def update_branch(repo: Repo, branch: str, base: str, base_name: str) -> Updated
         return Updated(branch, None, ())
     with tempfile.TemporaryDirectory() as scratch:
         where = Path(scratch) / "merge"
-        top = Repo(repo.root)
+        top = repo.top
         top.git("worktree", "add", "--quiet", "--detach", str(where), tip)
         try:
-            commit, yielded = _merge(Repo(where), tip, base, base_name)
+            commit, yielded = _merge(Repo(where, repo.prefix), tip, base, base_name)
         finally:
             top.git("worktree", "remove", "--force", str(where))
     push(repo, commit, branch)
@@ -105,7 +105,7 @@ def _merge(there: Repo, tip: str, base: str, base_name: str) -> tuple[str, tuple
     quiet = ("-c", "core.hooksPath=/dev/null", "-c", "merge.conflictStyle=merge", "-c", "rerere.enabled=false")
     there.attempt(*quiet, "merge", "--quiet", "--no-ff", "--no-commit", base, env=who)
     conflicts = [name for name in there.git("diff", "--name-only", "--diff-filter=U", "-z").split("\0") if name]
-    others = [name for name in conflicts if name != FILE]
+    others = [name for name in conflicts if name != there.at(FILE)]
     if others:
         more = f" and {len(others) - MOST_FILES} more" if len(others) > MOST_FILES else ""
         raise PromotionError(
@@ -118,8 +118,8 @@ def _merge(there: Repo, tip: str, base: str, base_name: str) -> tuple[str, tuple
     if conflicts:
         older = there.git("merge-base", tip, base).split()[0]
         text, yielded = base_pins(*(promotion_text(there, commit) for commit in (older, tip, base)))
-        (there.path / FILE).write_bytes(text.encode("utf-8", "surrogateescape"))
-        there.git("add", "--", FILE)
+        (there.here / FILE).write_bytes(text.encode("utf-8", "surrogateescape"))
+        there.git("add", "--", there.at(FILE))
         message += f"\n\nThe pin of {', '.join(yielded)} is {base_name}'s: the candidate has to challenge it."
     there.git(*quiet, "commit", "--quiet", "--no-verify", "-F", "-", stdin=message + "\n", env=who)
     return there.resolve("HEAD"), yielded

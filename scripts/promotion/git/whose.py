@@ -1,0 +1,42 @@
+"""Whose scripts these are: the judged repository's own, or another's, from which it only calls the workflows."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from promotion import __version__
+from promotion.git.repo import Repo
+
+PROJECT = Path(__file__).resolve().parents[3]
+ADDRESS = re.compile(r"[/:]([\w.-]+/[\w.-]+?)(?:\.git)?/?$")
+
+
+@dataclass(frozen=True)
+class Scripts:
+    """The scripts that run. own: they belong to the judged repository, so that a pull request could change them there.
+
+    name: whose they are, and of which commit or release, for the foot of a report. lock: the text of their own lock
+    of what trains; None where it is the judged repository's, which each of its commits says for itself.
+    """
+
+    own: bool
+    name: str
+    lock: str | None = None
+
+
+def scripts_of(repo: Repo, lock: str, project: Path = PROJECT) -> Scripts:
+    """Return whose scripts lie in `project`, seen from the judged repository; lock: that file's path below it.
+
+    They are its own where the commit that they were checked out at is one of its commits.
+    """
+    here = Repo(project, "")
+    found, commit, _ = here.attempt("rev-parse", "--verify", "--quiet", "HEAD^{commit}")
+    name = commit.strip()[:12] if found == 0 else f"release {__version__}"
+    inside, top, _ = repo.attempt("rev-parse", "--show-toplevel")
+    vendored = inside == 0 and project.is_relative_to(Path(top.rstrip("\n")).resolve())
+    if vendored or (found == 0 and repo.has_object(commit.strip())):
+        return Scripts(own=True, name=f"this repository at {name}")
+    code, url, _ = here.attempt("remote", "get-url", "origin")
+    address = ADDRESS.search(url.strip()) if code == 0 else None
+    text = (project / lock).read_text(encoding="utf-8") if (project / lock).is_file() else ""
+    return Scripts(own=False, name=f"{address[1] if address else 'another checkout'} at {name}", lock=text)
