@@ -6,7 +6,7 @@ DEMO_DIR ?= .demo
 INSTALL = UV_COMPILE_BYTECODE=1 PYTHON="$(PYTHON)" sh requirements/install.sh
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow test-servers test-browser test-workflows soak lint bench lock clean
+.PHONY: help demo test test-slow test-servers test-formats test-browser test-workflows soak lint bench lock clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
@@ -16,19 +16,22 @@ $(VENV)/.%-stamp: requirements/%.txt requirements/uv.txt
 	@$(INSTALL) $(VENV) $*
 	@touch $@
 
-$(VENV)/.servers-stamp $(VENV)/.browser-stamp $(VENV)/.bench-stamp: $(VENV)/.dev-stamp
+$(VENV)/.servers-stamp $(VENV)/.formats-stamp $(VENV)/.browser-stamp $(VENV)/.bench-stamp: $(VENV)/.dev-stamp
 
 demo: $(VENV)/.dev-stamp ## play the whole story on this machine, in .demo
 	$(BIN)/python scripts/demo.py --dir "$(DEMO_DIR)"
 
 test: $(VENV)/.dev-stamp ## run the tests
-	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile -m "not slow and not servers and not browser and not workflows"
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile -m "not slow and not servers and not formats and not browser and not workflows"
 
 test-slow: $(VENV)/.dev-stamp ## run the proofs that take minutes
 	$(BIN)/python -m pytest -m slow
 
 test-servers: $(VENV)/.servers-stamp ## run promotion against PostgreSQL, S3 and basic auth
 	$(BIN)/python -m pytest -m servers
+
+test-formats: $(VENV)/.formats-stamp ## judge, promote, serve and swap models of every library
+	$(BIN)/python -m pytest -m formats
 
 test-browser: $(VENV)/.browser-stamp ## look at the pages in Chromium (of your system's packages)
 	$(BIN)/python -m pytest -m browser
@@ -64,7 +67,7 @@ LOCK = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generat
   --no-emit-index-url --no-emit-find-links
 
 lock: $(VENV)/.uv-stamp ## resolve requirements/*.in again; `make lock UPGRADE=--upgrade` takes newer versions
-	for name in uv promote train judge serve dev servers browser workflows bench; do \
+	for name in uv promote train judge serve dev servers formats browser workflows bench; do \
 	  echo "requirements/$$name.txt" && $(LOCK) $(UPGRADE) requirements/$$name.in -o requirements/$$name.txt || exit 1; \
 	done
 

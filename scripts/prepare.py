@@ -24,14 +24,17 @@ from promotion.github.client import GitHub
 from promotion.github.event import read_event
 from promotion.judgement.metrics import check_policy
 from promotion.judgement.power import policy_power, sentences
-from promotion.pullrequest.classify import WON_HERE, classify
+from promotion.pullrequest.classify import OVERRIDDEN, WON_HERE, classify
 from promotion.pullrequest.moved import moved, need_commits
 from promotion.pullrequest.situation import THROWAWAY, situation
 from promotion.pullrequest.workdir import ModelWork, Work
 from promotion.records import ModelPlan, Plan, digest_files
 from promotion.registry.client import Registry, tracking_uri
 from promotion.registry.evidence import read_evidence
+from promotion.sandbox.artifact import ANY_FORMAT, Allowed, accept
 from promotion.text.escape import clean
+
+UNFIT = "this must not be merged as it is"
 
 
 def prepare(
@@ -52,7 +55,9 @@ def prepare(
 
     trial: judge this model alone, even where nothing differs from the base, and have nothing registered.
     adapt: what the event makes of the plan (a draft trains nothing). author, pull: of the pull request, whose
-    address it is. scripts: whose they are (default: the repository's own).
+    address it is. scripts: whose they are (default: the repository's own). A model whose files or records are bad or
+    cannot be had is refused with the reason, so that the others are judged all the same; where there is no other,
+    that is the PromotionError.
     """
     plan = adapt(
         classify(repo, registry, base=base, merge=merge, head=head, only=trial, author=author, scripts=scripts)
@@ -62,11 +67,21 @@ def prepare(
         plan = as_trial(plan, trial)
     check_policies(repo, plan)
     work.claim(owner(trial))
-    plan.write(work.plan)
+    models: list[ModelPlan] = []
+    failed: list[PromotionError] = []
     for item in plan.models:
-        fetch(item, repo, registry, work.model(item.model), base)
-        for line in power_lines(item, registry):
-            print(f"{item.model}: {line}")
+        try:
+            fetch(item, repo, registry, work.model(item.model), base)
+            for line in power_lines(item, registry):
+                print(f"{item.model}: {line}")
+        except PromotionError as error:
+            failed.append(error)
+            item = item.model_copy(update={"action": "refuse", "reason": error.brief, "merge_effect": UNFIT})
+        models.append(item)
+    if failed and all(item.action in ("none", "refuse") for item in models):
+        raise failed[0]
+    plan = plan.model_copy(update={"models": tuple(models)})
+    plan.write(work.plan)
     return plan
 
 
@@ -94,6 +109,7 @@ def fetch(item: ModelPlan, repo: Repo, registry: Registry, files: ModelWork, bas
         assert item.source_tree is not None
         export(repo, item.source_tree, files.side("candidate").source)
         if item.champion is not None:
+            # main pins it already, so promote has decided about it, or will
             fetch_pinned(item.champion_model or item.model, item.champion, registry, files.side("champion").root)
             tree = item.champion.source_tree or folder_at(repo, base, f"models/{item.champion_model or item.model}")
             if tree is not None and repo.has_object(tree):
@@ -107,7 +123,11 @@ def fetch(item: ModelPlan, repo: Repo, registry: Registry, files: ModelWork, bas
                     "delete the run's tag promotion.key to train again"
                 )
     if item.action == "verify" and item.pin is not None:
-        fetch_pinned(item.model, item.pin, registry, files.side("pinned").root)
+        own = files.side("pinned")
+        if item.source_tree is not None:
+            export(repo, item.source_tree, own.source)
+        lands = item.pin != item.champion and item.reason in (WON_HERE, OVERRIDDEN)
+        fetch_pinned(item.model, item.pin, registry, own.root, lands=(item, own.source) if lands else None)
         fetch_evidence(item, registry, files)
 
 
@@ -122,8 +142,13 @@ def fetch_evidence(item: ModelPlan, registry: Registry, files: ModelWork) -> Non
         won.write(files.evaluation)
 
 
-def fetch_pinned(model: str, pin: PinRecord, registry: Registry, folder: Path) -> Path:
-    """Download a pinned version into `folder`/model and check that its files are the pinned ones."""
+def fetch_pinned(
+    model: str, pin: PinRecord, registry: Registry, folder: Path, *, lands: tuple[ModelPlan, Path] | None = None
+) -> Path:
+    """Download a pinned version into `folder`/model; check that its files are the pinned ones and what a model may be.
+
+    lands: (plan, reviewed source) where merging makes it champion for the first time: then today's limits hold.
+    """
     version = registry.version(model, pin.version)
     if version is None:
         todo = f"go back to one that exists with `python scripts/rollback.py {model}`"
@@ -139,6 +164,13 @@ def fetch_pinned(model: str, pin: PinRecord, registry: Registry, folder: Path) -
     shutil.rmtree(final, ignore_errors=True)
     path.replace(final)
     assert digest_files(final) == digest
+    label = f"{model} version {pin.version}"
+    if lands is None:
+        note = accept(final, label, ANY_FORMAT, vouched=True)
+        if note is not None:
+            print(f"{model}: {note}")
+    else:
+        accept(final, label, Allowed.by(lands[0].policy), source=lands[1], vouched=False)
     return final
 
 
@@ -207,7 +239,7 @@ def main(argv: list[str] | None = None) -> int:
         Work(args.work).note(error, owner(args.trial))
         raise
     print(describe(plan))
-    return VERDICT_NO if plan.refusals else 0
+    return VERDICT_NO if plan.refusals or any(item.action == "refuse" for item in plan.models) else 0
 
 
 def run(args: argparse.Namespace) -> Plan:

@@ -57,6 +57,8 @@ def run_plan(args: argparse.Namespace) -> int:
         print(item.difference)
         for problem in item.problems:
             print(f"  REFUSED {problem}")
+        for note in item.notes:
+            print(f"  note: {note}")
     return VERDICT_NO if any(item.problems for item in planned) else 0
 
 

@@ -16,7 +16,7 @@ from promotion.pullrequest.incoming import allowed_by, take_in
 from promotion.pullrequest.sides import add_sums, join, make_features, window
 from promotion.pullrequest.workdir import ModelWork, Work, base_side
 from promotion.records import Answered, ModelPlan, ScoresInfo, digest_files
-from promotion.sandbox.artifact import CONFIRMED, read_artifact
+from promotion.sandbox.artifact import read_artifact
 from promotion.sandbox.run import run_model, run_model_code
 
 ROUNDS = 20  # of measuring latency
@@ -31,11 +31,11 @@ def score(plan: ModelPlan, work: Work, *, latency_rounds: int = ROUNDS) -> Score
 def answer_candidate(plan: ModelPlan, files: ModelWork, rounds: int = ROUNDS) -> Answered:
     """Let the candidate's saved folder answer its features; raise PromotionError when it is not allowed or does not."""
     side = files.side("candidate")
-    read_artifact(side.model, allowed_by(plan), source=side.source)
-    return _answer(plan, files, "candidate", rounds)
+    artifact = read_artifact(side.model, allowed_by(plan), source=side.source)
+    return _answer(plan, files, "candidate", rounds, artifact.types)
 
 
-def _answer(plan: ModelPlan, files: ModelWork, side: str, rounds: int) -> Answered:
+def _answer(plan: ModelPlan, files: ModelWork, side: str, rounds: int, types: tuple[str, ...] = ()) -> Answered:
     own = files.side(side)
     shutil.rmtree(own.answers, ignore_errors=True)
     job = {
@@ -43,6 +43,7 @@ def _answer(plan: ModelPlan, files: ModelWork, side: str, rounds: int) -> Answer
         "features": str(own.features.resolve()),
         "out": str(own.answers.resolve()),
         "rounds": rounds,
+        "types": types,
     }
     result = run_model("answers", job, log=own.root / "answer.log", blame=own.model)
     record = Answered(
@@ -73,8 +74,6 @@ def score_champion(plan: ModelPlan, work: Work, *, latency_rounds: int = ROUNDS)
         if base_side(files) == "candidate":  # adopted without a tree: it gets what the candidate's data.py makes
             for name in ("features", "table"):
                 shutil.copytree(files.side("candidate").root / name, champion.root / name, dirs_exist_ok=True)
-        if not plan.champion.adopted:  # what was there before this project may be in any form that MLflow knows
-            read_artifact(champion.model, CONFIRMED)
         answered["champion"] = _answer(plan, files, "champion", latency_rounds)
     if len({record.task for record in answered.values()}) > 1:
         raise PromotionError(f"{plan.model}: one model is a classifier and the other is not; they cannot be compared")
@@ -137,8 +136,6 @@ def answer_example(plan: ModelPlan, work: Work) -> None:
     model = files.side("pinned").model
     if not model.is_dir():
         return
-    if plan.pin is None or not plan.pin.adopted:
-        read_artifact(model, CONFIRMED)
     job = {"model": str(model.resolve())}
     result = run_model("example", job, log=files.root / "answer.log", blame=model)
     Answered(model=plan.model, digest=digest_files(model), rows=int(result["rows"])).write(files.answered)

@@ -6,3 +6,4 @@ import os
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 pytest_plugins = ["tests.support.github.fixtures", "tests.support.worlds", "tests.support.hosted_world"]
+pytest_plugins += ["tests.support.attacks"]

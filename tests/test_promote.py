@@ -68,7 +68,7 @@ def test_plan_as_json(champion_and_better_candidate: World, capsys: pytest.Captu
     printed = capsys.readouterr()
     (found,) = json.loads(printed.out)
     (problem,) = found.pop("refused")
-    assert found == {"model": "tiny", "champion": 1, "pinned": 2, "step": "move"}
+    assert found == {"model": "tiny", "champion": 1, "pinned": 2, "step": "move", "notes": []}
     assert problem.startswith("files: ")
     assert printed.err.startswith(f"reading main at {world.tip[:12]}")
 

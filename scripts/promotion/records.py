@@ -6,7 +6,6 @@ same content has the same bytes and the same digest on every machine.
 """
 
 import hashlib
-import json
 import math
 import re
 from pathlib import Path
@@ -17,7 +16,8 @@ from pydantic import Field, ValidationError
 from promotion.config.pin import PinRecord
 from promotion.config.policy import FILE, Place, Policy
 from promotion.errors import PromotionError
-from promotion.frozen import Frozen, canonical_json, sha256_text
+from promotion.frozen import Frozen, canonical_json, sha256_text, strict_json
+from promotion.text.escape import clean
 
 MAX_RECORD_BYTES = 16 * 1024 * 1024
 
@@ -64,13 +64,13 @@ class Record(Frozen):
     def parse(cls, text: str, *, where: str | Path) -> Self:
         """Read a record from JSON `text`; raise PromotionError that names `where` when it is not one."""
         try:
-            raw = json.loads(text, parse_constant=_no_constants)
+            raw = strict_json(text)
         except ValueError as error:
             raise PromotionError(f"not a JSON record ({error}); make it again", file=where) from None
         if not isinstance(raw, dict) or raw.get("schema_version") != cls.SCHEMA:
             found = raw.get("schema_version") if isinstance(raw, dict) else None
             raise PromotionError(
-                f"this is not a {cls.__name__} of schema version {cls.SCHEMA} (it says {found!r}); "
+                f"this is not a {cls.__name__} of schema version {cls.SCHEMA} (it says {clean(repr(found), 60)}); "
                 "make it again with this checkout's scripts",
                 file=where,
             )
@@ -78,9 +78,9 @@ class Record(Frozen):
             return cls.model_validate_json(text)
         except ValidationError as error:
             first = error.errors()[0]
-            place = ".".join(str(part) for part in first["loc"])
+            place = clean(".".join(str(part) for part in first["loc"]), 100)
             raise PromotionError(
-                f"not a valid {cls.__name__}: {place}: {first['msg'].lower()}; make it again", file=where
+                f"not a valid {cls.__name__}: {place}: {clean(first['msg'].lower(), 200)}; make it again", file=where
             ) from None
 
     @classmethod
@@ -95,10 +95,6 @@ class Record(Frozen):
         except UnicodeDecodeError:
             raise PromotionError("not UTF-8 text, so it is not a record; make it again", file=path) from None
         return cls.parse(text, where=path)
-
-
-def _no_constants(name: str) -> float:
-    raise ValueError(f"{name} is not allowed")
 
 
 META = "registered_model_meta"

@@ -6,9 +6,11 @@ from collections.abc import Callable
 
 import pytest
 from promotion.champion import apply as applying
+from promotion.champion import checks as checking
 from promotion.champion.checks import Permissions
 from promotion.config.pin import Override, PinRecord
 
+from tests.support.artifacts import tiny_files
 from tests.support.refusals import refused
 from tests.support.worlds import World, sha
 
@@ -21,7 +23,7 @@ def test_all_checks_hold(champion_and_better_candidate: World) -> None:
     (planned,) = applying.plan_moves(world.repo, world.tip, world.registry)
 
     names = [check.name for check in planned.checks]
-    assert names == ["ledger", "order", "freeze", "ours", "version", "tree", "files", "evidence"]
+    assert names == ["ledger", "order", "freeze", "ours", "version", "tree", "files", "artifact", "evidence"]
     assert planned.problems == ()
     assert world.apply() == 0
     assert world.champion() == 2
@@ -86,6 +88,53 @@ def test_files_gone(champion_and_better_candidate: World) -> None:
     shutil.rmtree(champion_and_better_candidate.files_of(2))
 
     refused(champion_and_better_candidate, "files")
+
+
+def odd(name: str) -> dict[str, bytes]:
+    """The files of a model with one file that belongs to no model."""
+    return {**tiny_files(name), "extra.bin": b"x"}
+
+
+def test_files_that_no_model_has(first_champion: World) -> None:
+    """A version whose judgement let through what today's reader does not accept is not promoted."""
+    first_champion.merge("two", files=odd("two"))
+
+    refused(first_champion, "artifact", saying="`extra.bin` belongs to no model")
+
+
+def test_format_that_the_policy_does_not_allow(first_champion: World) -> None:
+    """The limits are those of the policy at the commit that is applied."""
+    files = tiny_files("two")
+    pickled = files["MLmodel"].replace(b"model.skops", b"model.pkl").replace(b"skops", b"pickle")
+    first_champion.merge("two", files={"MLmodel": pickled, "model.pkl": files["model.skops"]})
+    refused(first_champion, "artifact", saying="`formats: [pickle]`")
+
+    old = "  tiny:\n"
+    first_champion.write("promotion.yaml", first_champion.read().replace(old, f"{old}    formats: [pickle]\n"))
+    first_champion.commit("its code owners allow pickles")
+    (planned,) = applying.plan_moves(first_champion.repo, first_champion.tip, first_champion.registry)
+    assert next(check for check in planned.checks if check.name == "artifact").ok
+
+
+def test_no_release_strands_a_champion(
+    second_champion: World, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What a release before confirmed may be rolled back to, whatever today's reader says about its files."""
+    world = second_champion
+    with monkeypatch.context() as before:
+        before.setattr(checking, "accept", lambda *args, **how: None)
+        world.merge("three", files=odd("three"))
+        assert world.apply() == 0
+    three = world.tip
+    world.merge("four")
+    assert world.apply() == 0
+    world.revert(world.tip)
+    capsys.readouterr()
+
+    assert world.promote("plan") == 0
+    assert "note: a new pin of these files would be refused" in capsys.readouterr().out
+    assert world.apply() == 0
+    assert world.pinned_at(three) == world.pinned_at("main") and world.champion() == 3
 
 
 def test_evidence_changed(champion_and_better_candidate: World) -> None:

@@ -7,6 +7,7 @@ import pytest
 from promotion.config.pin import Override, PinRecord
 from promotion.pullrequest.classify import classify
 
+from tests.support.artifacts import tiny_files
 from tests.support.hosted_world import champions
 
 
@@ -88,7 +89,8 @@ def test_version_made_elsewhere_is_pinned_as_unproven(hosted) -> None:
     run_ = world.registry.create_run(world.model, "by hand", {})
     folder = world.path.parent / "by-hand"
     folder.mkdir()
-    (folder / "MLmodel").write_text("flavors: {}\n")
+    for name, content in tiny_files("by hand").items():
+        (folder / name).write_bytes(content)
     world.registry.log_files(run_.run_id, folder, "model")
     world.registry.register(world.model, run_, {})
     tree = hosted.tree("main")

@@ -3,6 +3,7 @@
 import importlib
 import re
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,9 @@ from promotion.errors import PromotionError
 from promotion.sandbox.answer import Complaint, columns_of, table
 
 from tests.support.artifacts import NO_SOURCE, X, answers_of, complaint_about, logistic, save, y
+from tests.support.attacks import attack
+
+AUTHOR = "an author, in good faith"
 
 
 def test_decisions_are_predict_and_scores_the_probability_behind_them(tmp_path: Path) -> None:
@@ -81,6 +85,7 @@ def nothing() -> Any:
     return model
 
 
+@attack(AUTHOR, "promoted: the whole table was judged, and single requests were answered otherwise, or not at all")
 @pytest.mark.parametrize(
     ("make", "said"),
     [
@@ -92,15 +97,19 @@ def nothing() -> Any:
     ],
     ids=lambda value: getattr(value, "__name__", ""),
 )
-def test_a_model_that_would_serve_something_else_has_failed(make: Any, said: str, tmp_path: Path) -> None:
-    """The reason is one sentence."""
+def test_a_model_that_would_serve_something_else_has_failed(
+    make: Any, said: str, tmp_path: Path, happened: Callable[[str], None]
+) -> None:
+    """Its answer to a row depends on the other rows, on chance, or is nothing that can be judged."""
     found = complaint_about(save(make(), tmp_path / "model"), tmp_path)
 
     assert found is not None and re.search(said, found)
+    happened(found)
 
 
+@attack(AUTHOR, "promoted, and no server could load it")
 def test_a_model_that_needs_its_source_cannot_be_loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where the class was importable in training and is in no module of the model, the server has not got it either."""
+    """The model is of a class that was importable in training and is in no module of the model."""
     (tmp_path / "elsewhere.py").write_text(
         "from sklearn.linear_model import Ridge\nclass Mine(Ridge):\n    pass\n", encoding="utf-8"
     )

@@ -1,14 +1,17 @@
 """requirements/promote.txt alone runs the job with production credentials: no pandas, no NumPy, no model library."""
 
+import io
 import os
 import subprocess
 import sys
 import time
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.support.artifacts import tiny_files
 from tests.support.mlflow_server import mlflow_server
 from tests.support.worlds import World
 
@@ -69,7 +72,11 @@ def test_plan_apply_history(python: Path, server: str, folder: Path) -> None:
 def test_fifty_megabytes(python: Path, server: str, folder: Path) -> None:
     """A rollback to a 50 MB model, files downloaded and hashed again, takes seconds (20 leave room for load)."""
     world = World(folder, server, ("large",))
-    world.merge("one", files={"model.bin": os.urandom(50_000_000)})
+    files = tiny_files("one")
+    large = io.BytesIO(files["model.skops"])
+    with zipfile.ZipFile(large, "a") as archive:
+        archive.writestr("1.bin", os.urandom(50_000_000))
+    world.merge("one", files={**files, "model.skops": large.getvalue()})
     assert run(python, world, "apply").returncode == 0
     world.merge("two")
     assert run(python, world, "apply").returncode == 0

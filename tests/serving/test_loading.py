@@ -1,33 +1,27 @@
 """What the server takes: the files that the ledger confirms, and no other."""
 
+import functools
+
 import pytest
 from promotion.errors import PromotionError
 from promotion.records import digest_files
-from promotion.registry.ledger import LedgerEntry
 from promotion.serving.loading import fetch
 from promotion.serving.store import Store
 
-from tests.support.serving_world import Models, constant
+from tests.support.attacks import attack
+from tests.support.serving_world import Models, confirm, constant
 
-
-def entry(version, digest, reason="merge", height=1):
-    """A pin that was confirmed."""
-    return LedgerEntry(
-        height=height, commit="a" * 40, before=None, version=version, digest=digest, reason=reason, at="t", by="test"
-    )
+CANDIDATE = "who holds the candidate credentials"
 
 
 @pytest.fixture
 def world(tmp_path):
-    """(models, store, the digest of version 1's files, a function that confirms a pin)."""
+    """(models, store, the digest of version 1's files, a function that confirms a pin: version, digest)."""
     models = Models(tmp_path)
     saved = models.save(constant(1))
-    models.register("m", saved, digest="sha256:" + "0" * 64)
-
-    def confirm(pin):
-        models.registry.set_model_tag("m", pin.key, pin.text())
-
-    return models, Store(tmp_path / "store"), digest_files(saved), confirm
+    models.register("m", saved, confirmed=False, digest="sha256:" + "0" * 64)
+    confirmed = functools.partial(confirm, models.registry, "m")
+    return models, Store(tmp_path / "store"), digest_files(saved), confirmed
 
 
 def taken(world, **how):
@@ -39,34 +33,71 @@ def taken(world, **how):
 def test_the_confirmed_pins_digest_counts_and_not_a_tag_beside_it(world):
     """The tag on the version says something else, which whoever may register can write."""
     _, _, digest, confirm = world
-    confirm(entry(1, digest))
+    confirm(1, digest)
 
     assert taken(world).digest == digest
 
 
-def test_other_files_than_the_confirmed_ones_are_not_loaded(world):
-    """Also where the version's own tag fits."""
+@attack(CANDIDATE, "served: the tag on the version was believed, and it can be written")
+def test_other_files_than_the_confirmed_ones_are_not_loaded(world, happened):
+    """The champion's files are changed in the artifact store, and the version's own tag with them."""
     confirm = world[3]
-    confirm(entry(1, "sha256:" + "1" * 64))
+    confirm(1, "sha256:" + "1" * 64)
 
-    with pytest.raises(PromotionError, match=r"hash to .* that is pinned"):
+    with pytest.raises(PromotionError, match=r"hash to .* that is pinned") as caught:
         taken(world)
+    happened(str(caught.value))
 
 
-def test_a_version_that_no_pin_names_is_not_loaded(world):
-    """Somebody moved the alias by hand."""
-    world[3](entry(2, "sha256:" + "1" * 64))
+@attack(CANDIDATE, "served within seconds")
+def test_a_version_that_no_pin_names_is_not_loaded(world, happened):
+    """Somebody moves @champion by hand to a version that main never pinned."""
+    world[3](2, "sha256:" + "1" * 64)
 
-    with pytest.raises(PromotionError, match="the ledger confirms no pin of it"):
+    with pytest.raises(PromotionError, match="the ledger confirms no pin of it") as caught:
         taken(world)
+    happened(str(caught.value))
 
 
 def test_no_digest_no_service_unless_it_was_adopted(world):
     """An adopted champion whose pin has no digest is served, and any other is not."""
     _, _, digest, confirm = world
-    confirm(entry(1, None))
+    confirm(1, None)
     with pytest.raises(PromotionError, match="without a digest"):
         taken(world)
 
-    confirm(entry(1, None, reason="adopt", height=2))
+    confirm(1, None, reason="adopt", height=2)
     assert taken(world).digest == digest
+
+
+def test_files_that_no_model_has(world):
+    """What a pin confirmed is served whatever today's reader says, with a note; what none confirms is not."""
+    models, store, _, confirm = world
+    odd = models.save(constant(0))
+    (odd / "extra.bin").write_bytes(b"x")
+    models.register("m", odd, confirmed=False)
+    second = models.registry.version("m", 2)
+    with pytest.raises(PromotionError, match=r"m version 2: the file `extra.bin` belongs to no model"):
+        fetch(models.registry, second, store, "candidate")
+
+    confirm(2, digest_files(odd))
+    assert "this one was confirmed before" in fetch(models.registry, second, store).note
+
+
+def test_a_model_of_which_the_ledger_knows_nothing(world):
+    """@champion of a registry that was never adopted is not served: nothing says which files it should have."""
+    with pytest.raises(PromotionError, match=r"confirms no pin of it.*promote\.py adopt"):
+        taken(world)
+
+
+def test_another_alias_serves_what_was_registered_with_a_digest(world):
+    """@candidate has no pin: the digest that gate.py registered counts, and without one nothing is served."""
+    models, store, _, _ = world
+    models.register("m", models.save(constant(1)), confirmed=False)
+    assert fetch(models.registry, models.registry.version("m", 2), store, "candidate").note is None
+
+    run = models.registry.create_run("m", "by hand", {})
+    models.registry.log_files(run.run_id, models.save(constant(1)), "model")
+    third = models.registry.register("m", run, {})
+    with pytest.raises(PromotionError, match="was registered without a digest"):
+        fetch(models.registry, third, store, "candidate")

@@ -1,5 +1,7 @@
 """Saved models for tests: made once each, copied, and spoiled by who wants to see them refused."""
 
+import functools
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -40,6 +42,37 @@ def forest() -> Any:
     from sklearn.ensemble import RandomForestClassifier
 
     return RandomForestClassifier(3, max_depth=3, random_state=0).fit(X, y)
+
+
+MLMODEL = """\
+flavors:
+  python_function:
+    env: {{conda: conda.yaml, virtualenv: python_env.yaml}}
+    loader_module: mlflow.sklearn
+    model_path: model.skops
+    predict_fn: predict
+    python_version: "3.11.0"
+  sklearn: {{code: null, pickled_model: model.skops, serialization_format: skops, sklearn_version: 1.9.1}}
+mlflow_version: 3.17.2
+model_uuid: {name}
+signature:
+  inputs: '[{{"type": "double", "name": "a", "required": true}}]'
+  outputs: '[{{"type": "tensor", "tensor-spec": {{"dtype": "int64", "shape": [-1]}}}}]'
+utc_time_created: "2026-08-01 00:00:00"
+"""
+
+
+def tiny_files(name: str) -> dict[str, bytes]:
+    """The files of a real model that always answers 1, and that differs from another `name`'s by its bytes."""
+    return {"MLmodel": MLMODEL.format(name=json.dumps(name)).encode(), "model.skops": _always_one()}
+
+
+@functools.cache
+def _always_one() -> bytes:
+    import skops.io
+    from sklearn.dummy import DummyClassifier
+
+    return skops.io.dumps(DummyClassifier(strategy="constant", constant=1).fit(np.zeros((4, 1)), [0, 1, 0, 1]))
 
 
 def change_mlmodel(folder: Path, change: Callable[[dict[str, Any]], Any]) -> Path:

@@ -12,7 +12,9 @@ from urllib.parse import urlsplit
 
 import numpy as np
 import pandas as pd
+from promotion.records import digest_files
 from promotion.registry.client import Registry
+from promotion.registry.ledger import LedgerEntry
 from promotion.serving import worker
 from promotion.serving.loading import fetch
 from promotion.serving.nursery import Nursery
@@ -100,6 +102,7 @@ class Models:
     def save(self, model, *, rows=ROWS, example=EXAMPLE, signature=True, **options):
         """Save a fitted scikit-learn model in the skops format; return its folder."""
         import mlflow.sklearn
+        import sklearn
         from mlflow.models import infer_signature
 
         self.saved += 1
@@ -109,19 +112,26 @@ class Models:
             model,
             str(path),
             serialization_format="skops",
-            pip_requirements=["scikit-learn"],
+            pip_requirements=[f"scikit-learn=={sklearn.__version__}"],
             signature=inferred,
             input_example=example,
             **options,
         )
         return path
 
-    def register(self, name, path, **tags):
-        """Log a saved model's files to a run and register them; return the version's number."""
+    def register(self, name, path, *, confirmed=True, **tags):
+        """Log a saved model's files to a run, register them, and confirm their digest, or `digest`, as a pin's.
+
+        Returns the version's number.
+        """
         run = self.registry.create_run(name, "train", {})
         self.registry.log_files(run.run_id, path, "model")
         self.registry.finish_run(run.run_id)
-        return self.registry.register(name, run, tags).version
+        tags.setdefault("digest", digest_files(path))
+        version = self.registry.register(name, run, tags).version
+        if confirmed:
+            confirm(self.registry, name, version, tags["digest"])
+        return version
 
     def promote(self, name, version):
         """Point @champion at a version."""
@@ -132,6 +142,15 @@ class Models:
         local = fetch(self.registry, self.registry.version(name, version), Store(self.folder / "loaded"))
         scorer, notes = worker.load({"folder": str(local.folder), "label": local.label})
         return scorer, [*notes, *([scorer.proof.note] if scorer.proof.note else [])]
+
+
+def confirm(registry, name, version, digest, *, reason="merge", height=None):
+    """Write into the ledger that main pinned these files; height: the version's number, unless given."""
+    pin = LedgerEntry(
+        height=height or version, commit="a" * 40, before=None, version=version, digest=digest, reason=reason, at="t",
+        by="test",
+    )  # fmt: skip
+    registry.set_model_tag(name, pin.key, pin.text())
 
 
 def constant(value):

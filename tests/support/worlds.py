@@ -1,7 +1,7 @@
 """States of the world for tests: a real git repository and a real MLflow, with versions too small to train.
 
-Promotion never loads a model, so a version here is one small file with true digests, tags and evidence.
-Creating MLflow's tables takes more than a second, so one SQLite file is made a session and copied.
+Promotion never loads a model, so a version here is a real one that always answers 1, with true digests, tags and
+evidence. Creating MLflow's tables takes more than a second, so one SQLite file is made a session and copied.
 """
 
 import contextlib
@@ -23,6 +23,8 @@ from promotion.git.repo import Repo
 from promotion.records import Evaluation, JudgedRows, Side, digest_files
 from promotion.registry.client import CHAMPION, Registry, Version
 from promotion.registry.ledger import LedgerEntry, Repair, read_ledger, read_repairs
+
+from tests.support.artifacts import tiny_files
 
 MODEL = "tiny"
 ENTRY = """\
@@ -136,7 +138,7 @@ class World:
         with tempfile.TemporaryDirectory() as scratch:
             folder = Path(scratch) / "model"
             folder.mkdir()
-            for name, content in (files or {"MLmodel": f"flavors: {{}}\nname: {text}\n".encode()}).items():
+            for name, content in (tiny_files(text) if files is None else files).items():
                 (folder / name).write_bytes(content)
             digest = digest_files(folder)
             self.registry.log_files(run.run_id, folder, "model")

@@ -419,7 +419,7 @@ def _tool(name: str) -> str:
     "command",
     [
         ["actionlint"],
-        ["zizmor", "--pedantic", "--offline", "--no-progress", ".github"],
+        ["zizmor", "--persona", "auditor", "--offline", "--no-progress", ".github"],
         ["check-jsonschema", "--builtin-schema", "vendor.github-workflows", *sorted(map(str, FOLDER.glob("*.yml")))],
         ["check-jsonschema", "--builtin-schema", "vendor.dependabot", ".github/dependabot.yml"],
         ["check-jsonschema", "--builtin-schema", "vendor.github-actions", ".github/actions/setup/action.yml"],

@@ -36,6 +36,11 @@ class Planned:
         return tuple(f"{check.name}: {check.problem}" for check in self.checks if check.problem is not None)
 
     @property
+    def notes(self) -> tuple[str, ...]:
+        """What a person should know although nothing is refused for it."""
+        return tuple(check.note for check in self.checks if check.note is not None)
+
+    @property
     def wanted(self) -> bool:
         """Whether there is something to write."""
         return self.difference.step != "none"
@@ -49,6 +54,7 @@ class Planned:
             "pinned": diff.wanted,
             "step": diff.step,
             "refused": list(self.problems),
+            "notes": list(self.notes),
         }
 
 

@@ -10,19 +10,24 @@ from promotion.champion.desired import Difference, Main
 from promotion.champion.pins import PinChange
 from promotion.config.pin import PinRecord
 from promotion.errors import PromotionError
-from promotion.git.tree import folder_at, need_plain
+from promotion.git.tree import export, folder_at, need_plain
 from promotion.records import Evaluation
 from promotion.registry.client import Registry, Version
 from promotion.registry.evidence import judge_evidence, read_evidence
 from promotion.registry.ledger import LedgerEntry
+from promotion.sandbox.artifact import Allowed, accept
 
 
 @dataclass(frozen=True)
 class Check:
-    """One thing that must hold; `problem` is None when it does, else one sentence that says what to do."""
+    """One thing that must hold; `problem` is None when it does, else one sentence that says what to do.
+
+    note: what a person should know although it holds.
+    """
 
     name: str
     problem: str | None = None
+    note: str | None = None
 
     @property
     def ok(self) -> bool:
@@ -65,7 +70,7 @@ def check_model(diff: Difference, main: Main, registry: Registry, allowed: Permi
         return checks
     checks += [
         _ask("tree", lambda: _tree(diff, pin, version, main)),
-        _ask("files", lambda: _files(diff, pin, version, main, registry)),
+        *_files(diff, pin, version, main, registry),
         _ask("evidence", lambda: _earned(diff, pin, version, main, registry)),
     ]
     if pin.override is not None:
@@ -201,20 +206,40 @@ def digest_now(registry: Registry, version: Version) -> str:
         return registry.fetch_version(version, Path(folder))[1]
 
 
-def _files(diff: Difference, pin: PinRecord, version: Version, main: Main, registry: Registry) -> str | None:
-    """The files are the pinned ones; of an adopted pin without a digest the ones that the ledger saw first."""
+def _files(diff: Difference, pin: PinRecord, version: Version, main: Main, registry: Registry) -> list[Check]:
+    """The files are the pinned ones; of an adopted pin without a digest the ones that the ledger saw first.
+
+    And they are what a model may be: for a pin that lands, by the policy of this commit.
+    """
     seen = _was_champion(diff, pin, main)
     wanted = pin.digest or (None if seen is None else seen.digest)
-    try:
-        digest = digest_now(registry, version)
-    except PromotionError as error:
-        return f"the files of version {pin.version} cannot be read: {error}"
-    if wanted in (None, digest):
-        return None
-    return (
-        f"the files of version {pin.version} hash to {digest[:19]}, the pin says {wanted[:19]}; they were changed "
-        "after the pin was made: restore them or roll back"
-    )
+    label = f"the files of version {pin.version}"
+    with tempfile.TemporaryDirectory() as scratch:
+        try:
+            folder, digest = registry.fetch_version(version, Path(scratch) / "files")
+        except PromotionError as error:
+            return [Check("files", f"{label} cannot be read: {error}")]
+        if wanted not in (None, digest):
+            return [
+                Check(
+                    "files",
+                    f"{label} hash to {digest[:19]}, the pin says {wanted[:19]}; they were changed "
+                    "after the pin was made: restore them or roll back",
+                )
+            ]
+        entry = diff.desired.entry
+        limits = Allowed.by(None if entry is None else entry.policy)
+        vouched = seen is not None or (pin.adopted and pin.override is None)
+        try:
+            source = None
+            if "code" in limits.formats and not vouched:
+                source = Path(scratch) / "source"  # without a tree nobody reviewed its modules
+                if pin.source_tree is not None:
+                    export(main.repo, pin.source_tree, source)
+            note = accept(folder, label, limits, source=source, vouched=vouched)
+        except PromotionError as error:
+            return [Check("files"), Check("artifact", error.brief)]
+    return [Check("files"), Check("artifact", note=note)]
 
 
 def _earned(diff: Difference, pin: PinRecord, version: Version, main: Main, registry: Registry) -> str | None:

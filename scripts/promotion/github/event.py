@@ -1,6 +1,5 @@
 """The event that started this workflow run, read from GITHUB_EVENT_NAME and GITHUB_EVENT_PATH."""
 
-import json
 import os
 import re
 from collections.abc import Mapping
@@ -9,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from promotion.errors import PromotionError
-from promotion.frozen import OBJECT_ID
+from promotion.frozen import OBJECT_ID, strict_json
 from promotion.text.escape import clean
 
 MAX_EVENT_BYTES = 32 * 1024 * 1024  # GitHub caps payloads at 25 MB
@@ -153,7 +152,7 @@ def _load(path: Path) -> dict[str, Any]:
     try:
         if path.stat().st_size > MAX_EVENT_BYTES:
             raise PromotionError(f"larger than {MAX_EVENT_BYTES} bytes, so it is not an event payload", file=path)
-        raw = json.loads(path.read_text(encoding="utf-8"))
+        raw = strict_json(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         raise PromotionError("not a readable JSON event payload; see GITHUB_EVENT_PATH", file=path) from None
     if not isinstance(raw, dict):

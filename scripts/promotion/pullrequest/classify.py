@@ -20,6 +20,7 @@ from promotion.registry.client import CHAMPION, RegisteredModel, Registry
 from promotion.registry.ledger import has_ledger, read_ledger
 from promotion.text.escape import clean
 
+OVERRIDDEN = "an override names who and why"
 WON_HERE = "its evidence was won against the base's champion under the base's policy"
 
 
@@ -255,7 +256,7 @@ def _verify(state: State, registry: Registry, history: PinHistory, author: str |
             f"{move}, rollback to the champion of {entry.at[:10]}{origin}{by}",
         )
     if new.override is not None:
-        return "verify", "an override names who and why", f"{move}{by}"
+        return "verify", OVERRIDDEN, f"{move}{by}"
     if new.adopted:
         return _adopted(state.model, new, listed, history)
     from promotion.registry.evidence import check_evidence

@@ -110,7 +110,7 @@ class Believed:
 
 def allowed_by(plan: ModelPlan) -> Allowed:
     """What promotion.yaml allows in this model's files beyond what runs no code."""
-    return Allowed(frozenset(plan.judged_by.formats), frozenset(plan.judged_by.trusted_types))
+    return Allowed.by(plan.judged_by)
 
 
 def check_incoming(plan: ModelPlan, whole: Plan, files: ModelWork, *, trained_before: bool = False) -> Believed:

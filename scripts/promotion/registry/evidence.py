@@ -1,12 +1,12 @@
 """Evidence: the evaluation.json that won a pin, kept with the version's run and named by its digest."""
 
+import hashlib
 import tempfile
 from pathlib import Path
 
 from promotion.config.pin import PinRecord
 from promotion.errors import PromotionError
-from promotion.frozen import sha256_text
-from promotion.records import WINNING, Evaluation
+from promotion.records import MAX_RECORD_BYTES, WINNING, Evaluation
 from promotion.registry.client import Registry
 
 FOLDER = "evidence"
@@ -34,10 +34,10 @@ def read_evidence(registry: Registry, run_id: str, digest: str) -> Evaluation | 
         path = registry.fetch(run_id, artifact_path(digest), Path(scratch))
         if path is None:
             return None
-        text = path.read_text(encoding="utf-8")
-    if sha256_text(text) != digest:
+        content = path.read_bytes() if path.is_file() and path.stat().st_size <= MAX_RECORD_BYTES else b""
+    if "sha256:" + hashlib.sha256(content).hexdigest() != digest:
         raise PromotionError(f"the evidence of run {run_id} does not hash to its pin {digest}; it was changed")
-    return Evaluation.parse(text, where=artifact_path(digest))
+    return Evaluation.parse(content.decode("utf-8"), where=artifact_path(digest))
 
 
 def check_evidence(

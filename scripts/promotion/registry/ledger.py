@@ -14,7 +14,7 @@ from typing import Any
 
 from promotion.config.pin import PinRecord
 from promotion.errors import PromotionError
-from promotion.frozen import OBJECT_ID
+from promotion.frozen import OBJECT_ID, strict_json
 
 PLACE = r"(?:(\d{4})\.)?(\d{8})"
 KEY = re.compile(rf"promotion\.ledger\.{PLACE}")
@@ -153,7 +153,7 @@ def _order(match: re.Match[str]) -> tuple[int, int]:
 
 def _fields(key: str, value: str) -> dict[str, Any]:
     try:
-        fields = json.loads(value)
+        fields = strict_json(value)
     except ValueError:
         fields = None
     if not isinstance(fields, dict):
@@ -169,7 +169,7 @@ def _unreadable(key: str) -> PromotionError:
 
 
 def _is_version(value: Any) -> bool:
-    return value is None or (isinstance(value, int) and not isinstance(value, bool))
+    return value is None or (isinstance(value, int) and not isinstance(value, bool) and 0 < value < 2**31)
 
 
 def _entry(key: str, fields: dict[str, Any], era: int, height: int) -> LedgerEntry:

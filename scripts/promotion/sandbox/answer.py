@@ -5,6 +5,7 @@ its path, so a model that needs either fails here and not in production. What it
 """
 
 import functools
+import importlib
 import importlib.util
 import json
 import os
@@ -12,6 +13,7 @@ import statistics
 import sys
 import time
 import traceback
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,10 +27,11 @@ class Complaint(Exception):
 
 @functools.cache
 def sibling(name: str) -> Any:
-    """A module that lies beside this file, loaded without putting this project on the path."""
+    """A module that lies beside this file, or config/trusted.py, loaded without putting this project on the path."""
     if name == "proof":
         sibling("same")  # which it imports
-    found = importlib.util.spec_from_file_location(f"promotion.sandbox.{name}", Path(__file__).with_name(f"{name}.py"))
+    folder = Path(__file__).parents[1] / ("config" if name == "trusted" else "sandbox")
+    found = importlib.util.spec_from_file_location(f"promotion.{folder.name}.{name}", folder / f"{name}.py")
     assert found is not None and found.loader is not None
     module = importlib.util.module_from_spec(found)
     sys.modules[found.name] = module  # dataclasses look their module up
@@ -36,13 +39,18 @@ def sibling(name: str) -> Any:
     return module
 
 
-def load(folder: str) -> Any:
-    """Load a model folder as the server does, and let it answer its own example."""
+def load(folder: str, types: Sequence[str] = ()) -> Any:
+    """Load a model folder as the server does, and let it answer its own example.
+
+    types: names in it that promotion.yaml trusts, which must not stand for something that nobody may trust.
+    """
     import mlflow.pyfunc
     from mlflow.environment_variables import _MLFLOW_IS_IN_SERVING_ENVIRONMENT as SERVING
 
     os.environ[SERVING.name] = "true"
     _no_disguise(Path(folder))
+    for name in types:
+        not_another(name, Path(folder) / CODE)
     try:
         model = mlflow.pyfunc.load_model(folder)
     except Exception as error:
@@ -61,6 +69,28 @@ def _no_disguise(folder: Path) -> None:
         name = path.name.removesuffix(".py")
         if importlib.util.find_spec(name) is not None:
             raise Complaint(f"its module {name} has the name of an installed one, which it would hide; rename it")
+
+
+def not_another(name: str, code: Path) -> None:
+    """A trusted name must not lead to os.system and the like, which a module can pass on under its own name."""
+    module, _, attribute = name.rpartition(".")
+    before = set(sys.modules)
+    sys.path.insert(0, str(code))
+    try:
+        found = getattr(importlib.import_module(module), attribute)
+    except Exception as error:
+        raise Complaint(f"its type {name} cannot be imported ({_short(error)})") from error
+    finally:
+        sys.path.remove(str(code))
+        for own in set(sys.modules) - before:
+            if (code / own.partition(".")[0]).is_dir() or (code / f"{own}.py").is_file():
+                del sys.modules[own]  # MLflow imports it again, as it does in a server
+    trusted = sibling("trusted")
+    if trusted.forbidden(trusted.of(found)):
+        raise Complaint(
+            f"its type {name} is {trusted.of(found)} under another name, which can run or load something else; "
+            "no policy can allow that"
+        )
 
 
 def _short(error: BaseException) -> str:
@@ -211,7 +241,7 @@ def answers(job: dict[str, Any]) -> dict[str, Any]:
     """Answer a folder of feature tables, a file a day; check a sample of rows as the server would be asked for them."""
     import pandas as pd
 
-    model, out = load(job["model"]), Path(job["out"])
+    model, out = load(job["model"], job.get("types", ())), Path(job["out"])
     out.mkdir(parents=True, exist_ok=True)
     tasks, total, samples = set(), 0, []
     for path in sorted(Path(job["features"]).glob("part-*.parquet")):

@@ -1,4 +1,4 @@
-"""The one reader of a model folder: judge, promote, prepare and the server accept what it accepts, and nothing else.
+"""The one reader of a model folder: judge, prepare, promote and the server accept what it accepts, and nothing else.
 
 An allow-list over the whole folder: MLmodel's two flavours name the same file and their own loader, every file is
 one that MLflow or train.py wrote, every type in it is known to be data or trusted by promotion.yaml, and modules are
@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from promotion.config.policy import Policy
 from promotion.config.trusted import forbidden
 from promotion.errors import PromotionError
 from promotion.records import META, is_meta
@@ -44,10 +45,14 @@ class Allowed:
     types: frozenset[str] = frozenset()
     any_type: bool = False
 
+    @classmethod
+    def by(cls, policy: Policy | None) -> "Allowed":
+        """What a model's policy allows; nothing beyond the default without one."""
+        return cls() if policy is None else cls(frozenset(policy.formats), frozenset(policy.trusted_types))
+
 
 DEFAULT = Allowed()
-# For files whose digest is that of a confirmed pin: they were accepted when it was won, by the policy of that day.
-CONFIRMED = Allowed(frozenset(FORMATS_THAT_RUN_CODE), any_type=True)
+ANY_FORMAT = Allowed(frozenset(FORMATS_THAT_RUN_CODE), any_type=True)  # for who knows no policy, as the server
 
 
 @dataclass(frozen=True)
@@ -82,6 +87,26 @@ def read_artifact(folder: Path, allowed: Allowed = DEFAULT, *, source: Path | No
     _environment(folder, files)
     _content(folder, found)
     return Artifact(found.format, found.data, found.inputs, _types(folder, found, allowed), code)
+
+
+def accept(folder: Path, label: str, allowed: Allowed, *, source: Path | None = None, vouched: bool) -> str | None:
+    """Decide about the files of a registered version, of which the digest is known to be right; return a warning.
+
+    The one place where old and new part. A pin that lands now must be what today's reader and policy accept, else
+    PromotionError. Where it is vouched for, because the ledger confirmed these very files or because it was the
+    champion before this project came, it is used whatever today's limits say, with the reason as a warning: no
+    release and no change of policy strands a champion or closes the way back to one.
+    """
+    try:
+        read_artifact(folder, allowed, source=source)
+    except PromotionError as error:
+        inside = Path(error.file or folder)
+        named = f" {inside.relative_to(folder)}:" if folder in inside.parents else ""
+        said = f"{label}:{named} {error.message}"
+        if not vouched:
+            raise PromotionError(said) from None
+        return f"a new pin of these files would be refused, but this one was confirmed before: {said}"
+    return None
 
 
 def listed(folder: Path) -> tuple[str, ...]:
@@ -193,7 +218,7 @@ def _plain_conda(found: Any) -> bool:
             pip += item["pip"] if set(item) == {"pip"} else [""]
         else:
             plain.append(item)
-    conda = all(re.fullmatch(r"(python|pip)[=<>]{1,2}[\d.]+", item) for item in plain)
+    conda = all(re.fullmatch(r"python[=<>]{1,2}[\d.]+|pip([=<>]{1,2}[\d.]+)?", item) for item in plain)
     known = set(found) <= {"channels", "dependencies", "name"} and found["channels"] == ["conda-forge"]
     return known and conda and all(REQUIREMENT.fullmatch(item) for item in pip)
 
@@ -229,8 +254,19 @@ def _content(folder: Path, found: Described) -> None:
     for name in found.files:
         if (folder / name).stat().st_size > MOST_TEXT:
             raise PromotionError("the example is larger than 64 MiB", file=folder / name)
-    if found.format == "onnx" and b"\x0a\x08location" in path.read_bytes():
+    if found.format == "onnx" and _holds(path, b"\x0a\x08location"):
         raise PromotionError("its weights lie in another file; save them inside the model", file=path)
+
+
+def _holds(path: Path, words: bytes) -> bool:
+    """Whether a file, of whatever size, has these bytes somewhere."""
+    with path.open("rb") as handle:
+        end = b""
+        while block := handle.read(1 << 20):
+            if words in end + block:
+                return True
+            end = block[-len(words) :]
+    return False
 
 
 def _types(folder: Path, found: Described, allowed: Allowed) -> tuple[str, ...]:

@@ -4,7 +4,6 @@ Every key that MLflow's loaders look at is either checked here or refused. The t
 parsed, and what two YAML parsers might read differently (aliases, tags, a key twice) is refused.
 """
 
-import json
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from typing import Any
 import yaml
 
 from promotion.errors import PromotionError
+from promotion.frozen import strict_json
 
 FILE = "MLmodel"
 MOST_BYTES = 1 << 20
@@ -257,7 +257,7 @@ def _library(
     _keys(own, {**flavour.keys, **CODED, flavour.key: _text}, f"flavors.{name}")
     predict = {"predict_fn": _is("predict")} if name == "sklearn" else {}
     loader = {"loader_module": _is(flavour.loader), flavour.pyfunc_key: _text}
-    _keys(pyfunc, {**PYFUNC, **CODED, **predict, **loader}, "flavors.python_function")
+    _keys(pyfunc, {**PYFUNC, **CODED, **predict, **loader}, "flavors.python_function", needs=("loader_module",))
     if own.get("code") != pyfunc.get("code") and None not in (own.get("code"), pyfunc.get("code")):
         raise Refused("its two flavours name different code")
     form = own.get("serialization_format", "pickle" if data == "model.pkl" else "skops")
@@ -281,7 +281,7 @@ def _python_model(pyfunc: dict[str, Any], inputs: tuple[Column, ...] | None, fil
         known |= {"loader_module": _is(PYTHON_MODEL), "python_model": _is("python_model.pkl")}
     else:
         known |= {"loader_module": _is(CODE_MODEL), "model_code_path": _script, "artifacts": _artifacts}
-    _keys(pyfunc, known, "flavors.python_function")
+    _keys(pyfunc, known, "flavors.python_function", needs=("loader_module",))
     if not pickled and "model_code_path" not in pyfunc:
         raise Refused("flavors.python_function names neither python_model.pkl nor a script")
     script = None if pickled else SCRIPT.fullmatch(pyfunc["model_code_path"])
@@ -313,7 +313,9 @@ def _artifacts(value: Any) -> bool:
     )
 
 
-def _keys(found: dict[str, Any], known: dict[str, Check], where: str) -> None:
+def _keys(found: dict[str, Any], known: dict[str, Check], where: str, *, needs: tuple[str, ...] = ()) -> None:
+    if missing := [name for name in needs if name not in found]:
+        raise Refused(f"it lacks the key `{missing[0]}` in {where}; train again")
     for key, value in found.items():
         if key not in known:
             raise Refused(
@@ -363,8 +365,8 @@ def _maybe_json(value: Any) -> bool:
 def columns(text: str) -> tuple[Column, ...]:
     """Return the inputs that a signature's JSON lists; raise Refused for what is no list of columns or one tensor."""
     try:
-        found = json.loads(text)
-    except (ValueError, RecursionError):
+        found = strict_json(text)
+    except ValueError:
         raise Refused("its signature is not readable; train again") from None
     if not isinstance(found, list) or not 1 <= len(found) <= MOST_COLUMNS:
         raise Refused("its signature has no inputs, or too many")

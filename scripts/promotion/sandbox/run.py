@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from promotion.errors import PromotionError
+from promotion.frozen import strict_json
 
 HERE = Path(__file__).parent
 KEPT = ("PATH", "LANG", "LC_ALL", "TZ", "TMPDIR", "SYSTEMROOT", "PROMOTION_DATA_DIR", "OMP_NUM_THREADS")
@@ -21,6 +22,7 @@ FIXED = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
 }
 TAIL_LINES = 40
+MOST_RESULT = 1 << 20
 
 
 def clean_environment(home: str) -> dict[str, str]:
@@ -138,7 +140,7 @@ def _run(program: str, step: str, job: dict[str, Any], *, log: Path, blame: Path
 
 def _answer(path: Path) -> dict[str, Any] | None:
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
+        value = strict_json(path.read_text(encoding="utf-8")) if path.stat().st_size <= MOST_RESULT else None
     except (OSError, ValueError):
         return None
     return value if isinstance(value, dict) else None

@@ -10,7 +10,13 @@ from pathlib import Path
 from typing import Any
 
 PINNED = ("mlflow", "scikit-learn", "numpy", "pandas", "scipy", "skops")
-LIBRARIES = {"xgboost": "xgboost", "lightgbm": "lightgbm", "catboost": "catboost", "onnx": "onnx"}
+# A library, which is MLflow's name for its format too, and what of it a server needs.
+LIBRARIES = {
+    "xgboost": ("xgboost",),
+    "lightgbm": ("lightgbm",),
+    "catboost": ("catboost",),
+    "onnx": ("onnx", "onnxruntime"),
+}
 EXAMPLE_ROWS = 64  # distinct, so that the server can show on them that no row's answer depends on another's
 SAMPLE_ROWS = 1000
 
@@ -24,7 +30,7 @@ def save(model: Any, X: Any, out: Path, source: Path) -> None:
     from mlflow.models import infer_signature
 
     sample = X.head(SAMPLE_ROWS)
-    library = LIBRARIES.get(type(model).__module__.partition(".")[0])
+    library = type(model).__module__.partition(".")[0]
     answer = _answer(model, sample)
     common = {
         "pip_requirements": [f"{name}=={importlib.metadata.version(name)}" for name in _packages(library)],
@@ -32,8 +38,8 @@ def save(model: Any, X: Any, out: Path, source: Path) -> None:
         "input_example": sample.drop_duplicates().head(EXAMPLE_ROWS),
     }
     if isinstance(model, mlflow.pyfunc.PythonModel):
-        mlflow.pyfunc.save_model(str(out), python_model=model, **common)
-    elif library is None or type(model).__module__ == "lightgbm.sklearn":
+        _save_python_model(model, out, source, common)
+    elif library not in LIBRARIES or type(model).__module__ == "lightgbm.sklearn":
         if not hasattr(model, "predict"):
             raise ValueError(
                 f"fit() returned a {type(model).__name__}, which has no predict(); return a fitted estimator"
@@ -44,10 +50,12 @@ def save(model: Any, X: Any, out: Path, source: Path) -> None:
 
 
 def _answer(model: Any, sample: Any) -> Any:
-    """What the model says to its sample, for the signature; None where it has no predict()."""
+    """What the model says to its sample, for the signature; None where it has no predict() of a table."""
+    import mlflow
+
     if isinstance(model, type):
         raise ValueError(f"fit() returned the class {model.__name__}; return a fitted instance of it")
-    if not hasattr(model, "predict"):
+    if not hasattr(model, "predict") or isinstance(model, mlflow.pyfunc.PythonModel):
         return None
     try:
         return model.predict(_input(model, sample))
@@ -65,13 +73,29 @@ def _input(model: Any, sample: Any) -> Any:
     return sample
 
 
-def _packages(library: str | None) -> Iterable[str]:
-    return PINNED if library is None else (*PINNED, {"xgboost": _xgboost()}.get(library, library))
+def _packages(library: str) -> Iterable[str]:
+    names = importlib.metadata.packages_distributions()
+    return (*PINNED, *(names.get(package, [package])[0] for package in LIBRARIES.get(library, ())))
 
 
-def _xgboost() -> str:
-    names = importlib.metadata.packages_distributions().get("xgboost", ["xgboost"])
-    return names[0]
+def _save_python_model(model: Any, out: Path, source: Path, common: dict[str, Any]) -> None:
+    """Save a model that answers by code of its own.
+
+    Where its module says `mlflow.models.set_model(...)`, that file is saved and runs when the model is loaded; what
+    it reads are the files of `model.artifacts` (name to path). Else the object is pickled, and its modules beside it.
+    """
+    import mlflow.pyfunc
+
+    module = type(model).__module__
+    modules = own_modules([f"{module}.{type(model).__qualname__}"], source)
+    script = source / f"{module}.py"
+    read = getattr(model, "artifacts", None) or None
+    if script in modules and "set_model(" in script.read_text(encoding="utf-8"):
+        modules.remove(script)
+        common |= {"python_model": str(script), "artifacts": read and {name: str(path) for name, path in read.items()}}
+    else:
+        common |= {"python_model": model}
+    mlflow.pyfunc.save_model(str(out), code_paths=[str(path) for path in modules] or None, **common)
 
 
 def _save_estimator(model: Any, out: Path, source: Path, common: dict[str, Any]) -> None:

@@ -6,9 +6,9 @@ data (known_types.txt), or be a name that a policy may trust. Whatever can call 
 """
 
 import functools
-import json
 import re
 import zipfile
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,9 +16,11 @@ from typing import Any
 
 from promotion.config.trusted import HARMLESS
 from promotion.errors import PromotionError
+from promotion.frozen import strict_json
 
 PROTOCOL = 2  # of skops' file format: older ones name functions elsewhere
 MOST_SCHEMA_BYTES = 64 << 20
+DEEPEST = 400  # levels of schema.json: an estimator within an estimator adds six
 MOST_MEMBERS = 200_000
 MOST_BYTES = 20 << 30
 LARGEST_RATIO = 200  # uncompressed to compressed: skops itself compresses nothing
@@ -53,6 +55,15 @@ LISTED = {
     "TupleNode": "tuple",
     "QuantileForestNode": "tree",
 }
+# Estimators of other libraries: what they hold beyond parameters is their own format's text, read by their own reader.
+BOOSTERS = frozenset(
+    """
+    catboost.core.CatBoostClassifier catboost.core.CatBoostRanker catboost.core.CatBoostRegressor
+    lightgbm.basic.Booster lightgbm.sklearn.LGBMClassifier lightgbm.sklearn.LGBMRanker lightgbm.sklearn.LGBMRegressor
+    xgboost.core.Booster xgboost.sklearn.XGBClassifier xgboost.sklearn.XGBRanker xgboost.sklearn.XGBRegressor
+    xgboost.sklearn.XGBRFClassifier xgboost.sklearn.XGBRFRegressor
+    """.split()  # noqa: SIM905
+)
 BIT_GENERATORS = ("MT19937", "PCG64", "PCG64DXSM", "Philox", "SFC64")
 
 
@@ -80,7 +91,7 @@ def skops_types(path: Path) -> Types:
 
 def _is_known(kind: str | None, name: str) -> bool:
     """Whether a kind of node builds values only under this name."""
-    plain = kind in ("object", "type") and name in HARMLESS and name != "functools.partial"
+    plain = kind in ("object", "type") and name in (HARMLESS | BOOSTERS) and name != "functools.partial"
     return kind is None or plain or name in known_types().get(kind, ())
 
 
@@ -105,10 +116,9 @@ def _schema(path: Path) -> Any:
         with zipfile.ZipFile(path) as archive:
             _bounded(archive)
             text = archive.read("schema.json")
-        return json.loads(text, object_pairs_hook=_once, parse_constant=_no_constant)
-    except (zipfile.BadZipFile, KeyError, OSError, ValueError, RecursionError, NotImplementedError, EOFError) as error:
-        why = "it is nested too deeply" if isinstance(error, RecursionError) else str(error)[:100]
-        raise _Refused(f"not a readable .skops file ({why}); train again") from None
+        return strict_json(text.decode("utf-8"), deepest=DEEPEST)
+    except (zipfile.BadZipFile, zlib.error, KeyError, OSError, ValueError, NotImplementedError, EOFError) as error:
+        raise _Refused(f"not a readable .skops file ({str(error)[:100]}); train again") from None
 
 
 def _bounded(archive: zipfile.ZipFile) -> None:
@@ -127,17 +137,6 @@ def _bounded(archive: zipfile.ZipFile) -> None:
             raise _Refused(f"its member {member.filename} unpacks to more than {LARGEST_RATIO} times its size")
         if member.filename == "schema.json" and member.file_size > MOST_SCHEMA_BYTES:
             raise _Refused(f"its schema.json is larger than {MOST_SCHEMA_BYTES >> 20} MiB")
-
-
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        raise ValueError("a key stands twice")
-    return found
-
-
-def _no_constant(name: str) -> float:
-    raise ValueError(f"{name} is not allowed")
 
 
 def _nodes(schema: Any) -> Iterator[dict[str, Any]]:
@@ -179,8 +178,8 @@ def _named(node: dict[str, Any]) -> tuple[str | None, str]:
 
 def _bit_generator(node: dict[str, Any]) -> None:
     try:
-        name = json.loads(node["content"]["bit_generator"]["content"]["bit_generator"]["content"])
-    except (KeyError, TypeError, ValueError, RecursionError):
+        name = strict_json(node["content"]["bit_generator"]["content"]["bit_generator"]["content"])
+    except (KeyError, TypeError, ValueError):
         name = None
     if name not in BIT_GENERATORS:
         raise _Refused("it holds a random generator that NumPy does not have")

@@ -8,6 +8,7 @@ import tempfile
 from pathlib import Path
 
 from promotion.errors import PromotionError
+from promotion.frozen import strict_json
 from promotion.sandbox.run import clean_environment
 
 TIDY = Path(__file__).with_name("tidy.py")
@@ -39,7 +40,7 @@ def take_tables(source: Path, target: Path) -> None:
                 timeout=2 * seconds,
                 check=False,
             )
-            result = json.loads(answer.read_text(encoding="utf-8")) if done.returncode == 0 else None
+            result = strict_json(answer.read_text(encoding="utf-8")) if done.returncode == 0 else None
         except (subprocess.TimeoutExpired, OSError, ValueError):
             result = None
     if result is None:

@@ -108,7 +108,7 @@ class Model:
             "restarts": self.restarts(),
             "batching": None if served is None else bool(served.pool.proof.get("batching")),
             "array": None if served is None else bool(served.pool.proof.get("array")),
-            "notes": [] if served is None else served.pool.notes,
+            "notes": [] if served is None else served.notes,
             **({} if self.shadow is None else {"shadow": self.shadow.health()}),
             **({} if self.logbook is None else {"log": self.logbook.health()}),
         }

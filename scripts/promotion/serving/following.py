@@ -31,6 +31,11 @@ class Served:
         """Its number."""
         return self.local.version
 
+    @property
+    def notes(self) -> list[str]:
+        """What is worth knowing, for /health."""
+        return [*([] if self.local.note is None else [self.local.note]), *self.pool.notes]
+
 
 class Follower(threading.Thread):
     """Keeps `current` at the version that `name`@`alias` names; requests never wait for it.
@@ -172,7 +177,7 @@ class Follower(threading.Thread):
         milliseconds = round((time.monotonic() - began) * 1000)
         old = before.version if before else None
         event("swap", model=self.model, old=old, new=local.version, ms=milliseconds)
-        for note in self.current.pool.notes:
+        for note in self.current.notes:
             event("note", model=self.model, version=local.version, text=note)
         self.store.remember(self._registry_name(), self.alias, local)
 

@@ -124,7 +124,8 @@ class Hosting:
             )
         if done.returncode not in accept:
             tail = "\n".join(log.read_text(encoding="utf-8").splitlines()[-25:])
-            raise PromotionError(f"{script} exited with {done.returncode}; the end of {log}:\n{tail}")
+            print(tail, file=sys.stderr)
+            raise PromotionError(f"{script} exited with {done.returncode}; the end of {log} is above")
         return done.returncode
 
 

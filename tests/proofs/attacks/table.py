@@ -1,4 +1,4 @@
-"""Print the table of attacks (a few minutes): `python tests/proofs/attacks/table.py > table.md`, beside it."""
+"""Try every attack (some minutes) and write the table of tests/README.md: `python tests/proofs/attacks/table.py`."""
 
 import contextlib
 import sys
@@ -7,8 +7,13 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[3]
-HERE = Path(__file__).parent
+sys.path[:0] = [str(ROOT / "scripts"), str(ROOT)]
+
+from tests.support.documents import put  # noqa: E402
+
+README = ROOT / "tests" / "README.md"
 MOST = 160  # characters of what happened
+COMMAND = "Made by `python tests/proofs/attacks/table.py`, which tries them all."
 
 
 class Collected:
@@ -62,9 +67,15 @@ def _cut(text: str) -> str:
 def main() -> int:
     """Run every attack; exit 1 where one succeeded."""
     collected = Collected()
+    files = [str(path) for path in sorted((ROOT / "tests").rglob("test_*.py")) if "\n@attack(" in path.read_text()]
     with contextlib.redirect_stdout(sys.stderr):
-        code = pytest.main(["-q", "-p", "no:cacheprovider", "--rootdir", str(ROOT), str(HERE)], plugins=[collected])
-    print(rendered(list(collected.rows.values())), end="")
+        code = pytest.main(
+            ["-m", "attack", "-p", "no:cacheprovider", "--rootdir", str(ROOT), *files], plugins=[collected]
+        )
+    table = rendered(list(collected.rows.values()))
+    print(table, end="")
+    if code == 0:
+        put(README, "attacks", f"{COMMAND}\n\n{table}")
     return int(code)
 
 

@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import sys
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -11,10 +12,11 @@ from typing import Any
 import pytest
 from promotion.errors import PromotionError
 from promotion.records import digest_files
-from promotion.sandbox.artifact import CONFIRMED, Allowed, read_artifact
+from promotion.sandbox.answer import CODE, Complaint, not_another
+from promotion.sandbox.artifact import ANY_FORMAT, Allowed, read_artifact
 
-from tests.proofs.attacks import attack
 from tests.support.artifacts import change_mlmodel, logistic, save
+from tests.support.attacks import attack
 
 AUTHOR = "an author, with a branch"
 Happened = Callable[[str], None]
@@ -180,7 +182,7 @@ def test_a_model_that_names_something_to_call(name: str, model: Path, happened: 
         archive.writestr("schema.json", json.dumps(schema))
     refused(model, happened)
     with pytest.raises(PromotionError):
-        read_artifact(model, CONFIRMED)
+        read_artifact(model, ANY_FORMAT)
 
 
 def deep(archive: zipfile.ZipFile) -> None:
@@ -228,3 +230,36 @@ def test_a_pickle_under_another_formats_name(model: Path, happened: Happened) ->
     """A pickle is called model.skops."""
     (model / "model.skops").write_bytes(b"\x80\x04cposix\nsystem\n.")
     refused(model, happened)
+
+
+PASSED_ON = {
+    "os.system": "from os import system as calibrate",
+    "a partial of it": "import functools, os\ncalibrate = functools.partial(os.system, 'true')",
+    "subprocess.Popen": "from subprocess import Popen as calibrate",
+    "builtins.eval": "calibrate = eval",
+    "a module": "import os as calibrate",
+    "a bound method": "calibrate = 'x'.join",
+    "pickle.loads": "from pickle import loads as calibrate",
+    "joblib.load": "from joblib import load as calibrate",
+    "numpy.load": "from numpy import load as calibrate",
+}
+
+
+@attack(AUTHOR, "promoted: skops and the list of trusted types look at names only")
+@pytest.mark.parametrize("what", PASSED_ON)
+def test_a_trusted_name_that_leads_to_something_else(what: str, tmp_path: Path, happened: Happened) -> None:
+    """A module passes os.system or the like on under a name of its own, which a policy trusts."""
+    (tmp_path / CODE).mkdir()
+    (tmp_path / CODE / "helpers.py").write_text(PASSED_ON[what])
+    with pytest.raises(Complaint) as caught:
+        not_another("helpers.calibrate", tmp_path / CODE)
+    assert "helpers" not in sys.modules
+    happened(str(caught.value))
+
+
+def test_a_trusted_name_of_ones_own(tmp_path: Path) -> None:
+    """A class or function that the module defines itself is what its name says."""
+    (tmp_path / CODE).mkdir()
+    (tmp_path / CODE / "helpers.py").write_text("def calibrate(x):\n    return x\n\nclass Rule:\n    pass\n")
+    for name in ("helpers.calibrate", "helpers.Rule", "sklearn.tree._tree.Tree", "numpy.exp", "functools.partial"):
+        not_another(name, tmp_path / CODE)

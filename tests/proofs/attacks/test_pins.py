@@ -13,7 +13,7 @@ from promotion.github.pulls import Host, merged_by
 from promotion.pullrequest.classify import classify
 from promotion.registry.ledger import LedgerEntry
 
-from tests.proofs.attacks import attack
+from tests.support.attacks import attack
 from tests.support.hosted_world import champions
 from tests.support.worlds import World, sha
 

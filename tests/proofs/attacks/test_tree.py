@@ -11,7 +11,6 @@ from promotion.git.repo import Repo
 from promotion.git.tree import export
 from promotion.records import PinRecord
 
-from tests.proofs.attacks import attack
 from tests.proofs.attacks.planting import (
     FILE,
     FOLDER,
@@ -24,6 +23,7 @@ from tests.proofs.attacks.planting import (
     planned,
     tree,
 )
+from tests.support.attacks import attack
 from tests.support.worlds import World
 
 AUTHOR = "an author, with a branch"

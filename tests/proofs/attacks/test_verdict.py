@@ -8,8 +8,8 @@ import report
 from promotion.github.client import GitHub
 from promotion.pullrequest.situation import Situation
 
-from tests.proofs.attacks import attack
 from tests.proofs.attacks.judging import Judging
+from tests.support.attacks import attack
 from tests.support.hosted_world import champions
 
 AUTHOR = "an author, with a branch"

@@ -1,4 +1,7 @@
-"""Print the tables of faults (about half an hour): `python tests/proofs/faults/table.py > table.md`, beside it."""
+"""Print the tables of faults (about half an hour), and write them into tests/README.md.
+
+python tests/proofs/faults/table.py > tests/proofs/faults/table.md
+"""
 
 import argparse
 import contextlib
@@ -14,6 +17,7 @@ sys.path[:0] = [str(ROOT / "scripts"), str(ROOT)]
 from tests.proofs.faults.cases import FAULTS, ONCE, SAME, Outcome, fits, lab  # noqa: E402
 from tests.proofs.faults.gating import gate_lab  # noqa: E402
 from tests.proofs.faults.verbs import FAILURES, KILLS, LABS, tried  # noqa: E402
+from tests.support.documents import put  # noqa: E402
 
 
 def row(fault: str, outcomes: list[Outcome]) -> str:
@@ -47,6 +51,7 @@ def main() -> int:
     with contextlib.redirect_stdout(sys.stderr):
         more, bad = others()
     print(text + more, end="", file=out)
+    put(ROOT / "tests" / "README.md", "faults", text + more)
     return 1 if wrong or bad else 0
 
 

@@ -1,0 +1,1 @@
+"""Fuzzing: whatever comes in is refused in one sentence, or is what the honest one is."""
