@@ -38,7 +38,9 @@ class ClusterSums:
     def values(self) -> np.ndarray:
         """(G, C) float64 sums."""
         exponents = np.array(self.exponents, dtype=np.int64)
-        return np.ldexp(np.ldexp(self.high.astype(np.float64), LIMB) + self.low, exponents - 2 * LIMB)
+        whole = np.ldexp(self.high.astype(np.float64), LIMB) + self.low
+        found: np.ndarray = np.ldexp(whole, exponents - 2 * LIMB)
+        return found
 
     def totals(self) -> dict[str, float]:
         """Each column's sum over all clusters, correctly rounded from the exact one."""

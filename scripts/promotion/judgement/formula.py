@@ -13,15 +13,16 @@ import numpy as np
 from promotion.errors import PromotionError
 
 MAX_LENGTH = 500
-BINARY: dict[type, Callable] = {
+Operation = Callable[..., np.ndarray]
+BINARY: dict[type, Operation] = {
     ast.Add: np.add,
     ast.Sub: np.subtract,
     ast.Mult: np.multiply,
     ast.Div: np.divide,
     ast.Pow: np.power,
 }
-UNARY: dict[type, Callable] = {ast.USub: np.negative, ast.UAdd: np.positive}
-FUNCTIONS: dict[str, tuple[Callable, int]] = {
+UNARY: dict[type, Operation] = {ast.USub: np.negative, ast.UAdd: np.positive}
+FUNCTIONS: dict[str, tuple[Operation, int]] = {
     "sqrt": (np.sqrt, 1),
     "abs": (np.abs, 1),
     "min": (np.minimum, 2),
@@ -78,12 +79,12 @@ class Formula:
         match node:
             case ast.Name(id=name):
                 return np.asarray(sums[name], dtype=np.float64)
-            case ast.Constant(value=value):
-                return np.float64(value)
+            case ast.Constant(value=int() | float() as value):
+                return np.asarray(value, dtype=np.float64)
             case ast.BinOp(left=left, op=op, right=right):
                 return BINARY[type(op)](self._value(left, sums), self._value(right, sums))
             case ast.UnaryOp(op=op, operand=operand):
                 return UNARY[type(op)](self._value(operand, sums))
-            case ast.Call(func=func, args=args):
-                return FUNCTIONS[func.id][0](*(self._value(a, sums) for a in args))  # type: ignore[attr-defined]
+            case ast.Call(func=ast.Name(id=name), args=args):
+                return FUNCTIONS[name][0](*(self._value(a, sums) for a in args))
         raise AssertionError("checked when parsed")

@@ -175,7 +175,7 @@ class Measured:
 
     @staticmethod
     def _totals(group: Group, statistic: Statistic, side: str) -> dict[str, np.ndarray]:
-        return {n: np.float64(group.totals[Column(side, n, statistic.slice)]) for n in statistic.metric.sums}
+        return {n: np.asarray(group.totals[Column(side, n, statistic.slice)]) for n in statistic.metric.sums}
 
     @staticmethod
     def _filled(table: Table, statistic: Statistic, sides: Iterable[str]) -> np.ndarray:
@@ -250,7 +250,7 @@ def gradient(metric: Metric, totals: dict[str, np.ndarray]) -> dict[str, float]:
     largest = max(abs(float(v)) for v in totals.values()) or 1.0
     slopes = {}
     for name, value in totals.items():
-        step = 2.0 ** np.round(np.log2(1e-5 * (abs(float(value)) or largest)))
+        step = float(2.0 ** np.round(np.log2(1e-5 * (abs(float(value)) or largest))))
         up, down = (float(metric.value({**totals, name: value + s})) for s in (step, -step))
         slopes[name] = (up - down) / (2 * step)
     return slopes

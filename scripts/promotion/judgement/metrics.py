@@ -215,7 +215,8 @@ def dollars(
 
     if task == "regression":
         missed = y - predicted
-        return -(np.maximum(missed, 0) * amount("under") + np.maximum(-missed, 0) * amount("over"))
+        cost: np.ndarray = np.maximum(missed, 0) * amount("under") + np.maximum(-missed, 0) * amount("over")
+        return -cost
     hit, flagged = y == 1, predicted == 1
     total = np.where(hit & flagged, amount("caught"), 0.0) - np.where(flagged, amount("review"), 0.0)
     return (
@@ -228,8 +229,8 @@ def row_sums(
 ) -> dict[str, np.ndarray]:
     """Return the (n,) summand of each of `names` for every row (not dollars and custom sums).
 
-    y: labels. p: probabilities or predictions. d: 0/1 decisions. centre: a constant near the mean of
-    y, the same for the whole test set, which keeps the sum of squares of R2 from cancelling.
+    y: labels. p: probabilities or predictions, d: 0/1 decisions, each None where no sum needs it. centre: a constant
+    near the mean of y, the same for the whole test set, which keeps the sum of squares of R2 from cancelling.
     """
     makers: dict[str, Callable[[], np.ndarray]] = {
         "tp": lambda: (y == 1) & (d == 1),
@@ -247,6 +248,8 @@ def row_sums(
     return {name: makers[name]().astype(np.float64) for name in names}
 
 
-def _log_loss(y: np.ndarray, p: np.ndarray) -> np.ndarray:
+def _log_loss(y: np.ndarray, p: np.ndarray | None) -> np.ndarray:
+    assert p is not None
     clipped = np.clip(p, EPSILON, 1 - EPSILON)
-    return -np.where(y == 1, np.log(clipped), np.log1p(-clipped))
+    likelihood: np.ndarray = np.where(y == 1, np.log(clipped), np.log1p(-clipped))
+    return -likelihood

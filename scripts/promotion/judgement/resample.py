@@ -39,7 +39,8 @@ def replicates(sums: np.ndarray, seed: int, count: int) -> np.ndarray:
         drawn = weights(height, groups, seed, block, out=buffer[: height * groups])
         with _blas().limit(limits=1):  # threads would wait for each other longer than a block takes
             np.matmul(drawn, whole, out=result[first : first + height])
-    return np.ldexp(result, exponents - TOTAL_BITS)
+    total: np.ndarray = np.ldexp(result, exponents - TOTAL_BITS)
+    return total
 
 
 @functools.cache

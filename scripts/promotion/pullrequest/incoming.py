@@ -124,7 +124,12 @@ def check_incoming(plan: ModelPlan, whole: Plan, files: ModelWork, *, trained_be
     spec = read_spec(side.source, shown=Path("models") / plan.model)
     spans = windows(spec, test_days=policy.measure.test_days, delay_days=policy.measure.delay_days)
     artifact = read_artifact(side.model, allowed_by(plan), source=side.source)
-    want = {"model": plan.model, "key": plan.key, "source_tree": plan.source_tree, "lock": whole.lock}
+    want: dict[str, object] = {
+        "model": plan.model,
+        "key": plan.key,
+        "source_tree": plan.source_tree,
+        "lock": whole.lock,
+    }
     want |= {"as_of": str(spec.as_of), "digest": digest_files(side.model)}
     want |= {"parameters": spec.parameters, "seed": spec.seed}
     if not trained_before:

@@ -216,8 +216,7 @@ def day_rows(evaluation: Evaluation, lead: Comparison | None) -> tuple[DayRow, .
     digits = text.decimals(levels, unit)
     rows = []
     for day in evaluation.days:
-        known = day.candidate is not None and day.champion is not None
-        delta = day.candidate - day.champion if known else None
+        delta = None if day.candidate is None or day.champion is None else day.candidate - day.champion
         rows.append(
             DayRow(
                 day=day.day,

@@ -1,7 +1,7 @@
 """What a report says, as plain text and rows: Markdown, HTML and terminal are three renderings of it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from promotion.records import Comparison, Evaluation, Plan
 from promotion.rendering import about, advice, curves, foundations, rows, sentences
@@ -133,41 +133,41 @@ def _model(reported: Reported, shown: Status, losers: Sequence[str], links: Link
     hero = None if evaluation is None else rows.hero(evaluation, lead, agreed)
     power = () if evaluation is None else tuple(rows.power_row(p, evaluation, agreed) for p in evaluation.power)
     old, new = versions(reported)
-    base = {
-        "name": plan.model,
-        "status": shown,
-        "warnings": _warnings(reported),
-        "verdict": sentences.verdict(reported, shown, hero, rules, agreed),
-        "merge": sentences.merge(reported, shown, losers, blocked=blocked),
-        "mergeable": is_green(reported) and not blocked and not losers,
-        "reasons": sentences.reasons(reported, shown, rules),
-        "next": advice.next_steps(reported, shown.word, losers, power, blocked=blocked),
-        "commands": advice.commands(reported, links),
-        "champion": "champion" if old is None else f"champion {old}",
-        "candidate": "candidate" if new is None else f"candidate {new}",
-        "confidence": "" if agreed.confidence is None else text.confidence(agreed.confidence),
-        "rules": rules,
-        "standings": standings(rules, reported),
-        "changes": about.changes(reported, links),
-        "details": _details(reported),
-        "error": reported.error or _unjudged(reported, shown),
-        "log_tail": reported.log_tail,
-    }
+    base = ModelView(
+        name=plan.model,
+        status=shown,
+        warnings=_warnings(reported),
+        verdict=sentences.verdict(reported, shown, hero, rules, agreed),
+        merge=sentences.merge(reported, shown, losers, blocked=blocked),
+        mergeable=is_green(reported) and not blocked and not losers,
+        reasons=sentences.reasons(reported, shown, rules),
+        next=advice.next_steps(reported, shown.word, losers, power, blocked=blocked),
+        commands=advice.commands(reported, links),
+        champion="champion" if old is None else f"champion {old}",
+        candidate="candidate" if new is None else f"candidate {new}",
+        confidence="" if agreed.confidence is None else text.confidence(agreed.confidence),
+        rules=rules,
+        standings=standings(rules, reported),
+        changes=about.changes(reported, links),
+        details=_details(reported),
+        error=reported.error or _unjudged(reported, shown),
+        log_tail=reported.log_tail,
+    )
     if evaluation is None:
-        return ModelView(**base)
+        return base
     metrics = tuple(rows.metric_row(c) for c in evaluation.comparisons if c.slice is None)
-    return ModelView(
-        **base,
+    return replace(
+        base,
         hero=hero,
         metrics=metrics,
         slices=tuple(rows.metric_row(c) for c in evaluation.comparisons if c.slice is not None),
-        curve=_curve(evaluation, lead, base["champion"], base["candidate"]),
+        curve=_curve(evaluation, lead, base.champion, base.candidate),
         days=rows.day_rows(evaluation, lead),
         day_metric="" if lead is None else lead.metric,
         day_better="higher" if lead is None else lead.better,
         power=power,
         rests=foundations.rests(rules),
-        trivial=foundations.trivial(reported, base["standings"], agreed),
+        trivial=foundations.trivial(reported, base.standings, agreed),
         flips=about.flips(reported),
         unmeasured=about.unmeasured(reported, metrics, agreed),
         beware=_beware(reported),

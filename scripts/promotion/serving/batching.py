@@ -158,11 +158,10 @@ class Batcher:
             if not free:
                 return
             batch, heavy = self._choose(ready, free)
-            if not batch:
-                if heavy is None:
-                    return
-                continue
-            free[0].ask(batch, heavy=heavy)
+            if heavy is None:
+                return
+            if batch:
+                free[0].ask(batch, heavy=heavy)
 
     def _choose(self, ready: list[Link], free: list[Link]) -> tuple[list[Pending], bool | None]:
         """Return what a free worker shall do now: (batch, whether it is heavy); heavy None: nothing for now."""

@@ -77,8 +77,8 @@ class Scorer:
         by_type_hint = getattr(model.metadata, "_is_signature_from_type_hint", lambda: False)()
         tensors = self.schema is not None and (self.schema.is_tensor_spec() or not self.schema.has_input_names())
         self.tables = not (by_example or by_type_hint or tensors)
-        self.numbers = number_columns(self.schema) if self.tables else None
-        self.as_array = getattr(model, "_predict_fn", None) if self.numbers is not None else None
+        self.numbers = (number_columns(self.schema) if self.tables else None) or {}  # empty: rows go as frames
+        self.as_array = getattr(model, "_predict_fn", None) if self.numbers else None
         self.recorded = Recorded()
         self.proof = proof or Proof()
 
@@ -120,7 +120,8 @@ class Scorer:
         found: dict[int, Answer] = {}
         for members in groups.values():
             for part in _parts(members, tables):
-                shared = len(part) > 1 and self._together([tables[i] for i in part])
+                together = [table for i in part if (table := tables[i]) is not None]
+                shared = self._together(together) if len(part) > 1 else None
                 for place, index in enumerate(part):
                     found[index] = shared[place] if shared else self._one(requests[index], tables[index])
         return [found[index] for index in range(len(requests))]
@@ -146,7 +147,7 @@ class Scorer:
         try:
             media = canonical(request.content_type)
             if plain(media, JSON):
-                rows = None if self.numbers is None else read_rows(request.body, self.numbers)
+                rows = read_rows(request.body, self.numbers) if self.numbers else None
                 if rows is not None:
                     return Table("numbers", len(rows), rows=rows)
                 wanted = not lone or (not self.proof.batching and len(request.body) < RECORD_BYTES)
@@ -192,13 +193,11 @@ class Scorer:
 
         try:
             if tables[0].rows is not None:
-                rows = tables[0].rows if len(tables) == 1 else [row for table in tables for row in table.rows]
-                as_array = self.proof.array and exact_as_doubles(rows, self.numbers)
-                predictions = (
-                    self.as_array(array_of(rows, self.numbers))
-                    if as_array
-                    else self.model.predict(frame_of(rows, self.numbers))
-                )
+                rows = tables[0].rows if len(tables) == 1 else [row for table in tables for row in table.rows or ()]
+                if self.as_array is not None and self.proof.array and exact_as_doubles(rows, self.numbers):
+                    predictions = self.as_array(array_of(rows, self.numbers))
+                else:
+                    predictions = self.model.predict(frame_of(rows, self.numbers))
             else:
                 predictions = self.model.predict(pd.concat([table.frame for table in tables], ignore_index=True))
             return [Answer(text, 200) for text in texts_of(predictions, [table.length for table in tables])]

@@ -25,8 +25,9 @@ def number_columns(schema: Any) -> dict[str, type] | None:
     if schema is None or schema.is_tensor_spec() or not schema.has_input_names():
         return None
     kinds = {DataType.double: float, DataType.long: int}
-    found = {column.name: kinds.get(column.type) if isinstance(column.type, DataType) else None for column in schema}
-    usable = len(found) == len(schema.inputs) and all(kind is not None for kind in found.values())
+    plain = [column for column in schema if isinstance(column.type, DataType) and column.type in kinds]
+    found = {column.name: kinds[column.type] for column in plain}
+    usable = len(found) == len(schema.inputs)
     return found if usable and not schema.optional_input_names() else None
 
 
