@@ -41,7 +41,8 @@ def _planned(args: argparse.Namespace, registry: Registry) -> list[Planned]:
     _reading(tip, registry, json=getattr(args, "json", False))
     authors = merged_by(host_of(repo), args.branch)
     allowed = Permissions(thaw=args.reason, rewritten_history=args.rewritten_history, authors=authors)
-    return plan_moves(repo, tip.commit, registry, allowed, branch=args.branch)
+    with progress("checking", unit="models", told=False) as step:
+        return plan_moves(repo, tip.commit, registry, allowed, branch=args.branch, reached=step.reached)
 
 
 def _reading(tip: Tip, registry: Registry, *, json: bool = False) -> None:

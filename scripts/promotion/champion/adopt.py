@@ -11,15 +11,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from promotion.config.edit import add_entry, pin_lines, splice
+from promotion.config.edit import add_entries, pin_lines, splice
 from promotion.config.pin import PinRecord
 from promotion.config.promotion_yaml import Promotion, parse
 from promotion.config.sections import MODEL_NAME
 from promotion.config.strict import read_text
 from promotion.errors import PromotionError
 from promotion.git.repo import Repo
+from promotion.registry.at_once import at_once
 from promotion.registry.client import CHAMPION, RegisteredModel, Registry
 from promotion.registry.ledger import has_ledger
+from promotion.text.progress import progress
 
 HEADER = """\
 # yaml-language-server: $schema=.github/promotion.schema.json
@@ -138,10 +140,8 @@ def write_adopted(text: str | None, pins: dict[str, PinRecord], *, task: str = "
     text = HEADER.rstrip("\n") + " {}\n" if text is None else text
     known = parse(text).models
     result = splice(text, {name: pin for name, pin in pins.items() if name in known})
-    for name, pin in pins.items():
-        if name not in known:
-            result = add_entry(result, name, _entry_lines(name, pin, POLICY[task]), pin)
-    return result
+    new = {name: _entry_lines(name, pin, POLICY[task]) for name, pin in pins.items() if name not in known}
+    return add_entries(result, new, pins)
 
 
 def _entry_lines(name: str, pin: PinRecord, policy: str) -> list[str]:
@@ -170,7 +170,12 @@ def adopt(
             return [*listed, f"nothing to adopt in {registry.where}"]
         return [*listed, "name the models to adopt, or --all; nothing was written"]
     wanted = [item for item in found if item.why_not is None] if everything else chosen(found, names)
-    pins = {item.model: adopted_pin(item, registry, repo) for item in wanted}
+    found_pins = at_once(lambda item: adopted_pin(item, registry, repo), wanted, registry.at_once)
+    with progress("reading files", len(wanted), "models", told=False) as step:
+        pins = {}
+        for item, pin in zip(wanted, found_pins, strict=True):
+            pins[item.model] = pin
+            step.advance()
     if not pins:
         return [f"nothing to adopt in {registry.where}"]
     changed = write_adopted(text, pins, task=task)

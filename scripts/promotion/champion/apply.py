@@ -13,6 +13,7 @@ from promotion.champion.desired import Difference, Main, differences, one_differ
 from promotion.cli import now
 from promotion.errors import PromotionError
 from promotion.git.repo import Repo, pull_request
+from promotion.registry.at_once import at_once
 from promotion.registry.client import CHAMPION, RegisteredModel, Registry
 from promotion.registry.ledger import LedgerEntry, Repair, read_ledger, read_repairs
 
@@ -83,15 +84,30 @@ class Settled:
 
 
 def plan_moves(
-    repo: Repo, tip: str, registry: Registry, allowed: Permissions | None = None, *, branch: str = "main"
+    repo: Repo,
+    tip: str,
+    registry: Registry,
+    allowed: Permissions | None = None,
+    *,
+    branch: str = "main",
+    reached: Callable[[int, int], None] = lambda done, total: None,
 ) -> list[Planned]:
-    """Compare main with the registry and check every model that differs; write nothing."""
+    """Compare main with the registry and check every model that differs; write nothing.
+
+    reached: called with how many models are checked, and of how many, after each.
+    """
     main = Main(repo, tip, branch)
-    planned = []
-    for diff in differences(main, registry.models()):
-        checks = [] if diff.step == "none" else check_model(diff, main, registry, allowed or Permissions())
-        planned.append(Planned(diff, tuple(checks)))
-    return _guarded(planned, main.promotion.guard_moves)
+    found = differences(main, registry.models())
+    wanted = [diff for diff in found if diff.step != "none"]
+
+    def checked(diff: Difference) -> Planned:
+        return Planned(diff, tuple(check_model(diff, main, registry, allowed or Permissions())))
+
+    planned = {}
+    for done, item in enumerate(at_once(checked, wanted, registry.at_once), 1):
+        planned[item.difference.model] = item
+        reached(done, len(wanted))
+    return _guarded([planned.get(diff.model, Planned(diff, ())) for diff in found], main.promotion.guard_moves)
 
 
 def plan_move(
@@ -144,15 +160,23 @@ def apply(
         say("nothing was written, because --together asks for all or none")
         return False
     failed: list[str] = []
+
+    def settled(item: Planned) -> str | PromotionError:
+        try:
+            return settle(item.difference, registry, by=by, reason=reason).text
+        except PromotionError as error:
+            return error
+
+    outcomes = at_once(settled, [item for item in planned if item.wanted and not item.problems], registry.at_once)
     for item in planned:
         if not item.wanted:
             say(str(item.difference))
         elif not item.problems:
-            try:
-                say(settle(item.difference, registry, by=by, reason=reason).text)
-            except PromotionError as error:
-                failed.append(f"{item.difference.model}: {error.brief}")
-                say(f"FAILED {failed[-1]}")
+            outcome = next(outcomes)
+            if isinstance(outcome, PromotionError):
+                failed.append(f"{item.difference.model}: {outcome.brief}")
+                outcome = f"FAILED {failed[-1]}"
+            say(outcome)
     if failed:
         raise PromotionError(f"{len(failed)} of {len(planned)} models failed; run this again to finish ({failed[0]})")
     return not refused

@@ -1,6 +1,7 @@
 """Pins in time: what every first-parent commit of main says about the champions."""
 
 import functools
+import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -71,6 +72,7 @@ class PinHistory:
         self.tip = tip
         self.log = repo.first_parent_log(tip, FILE)
         self._pins: dict[str, dict[str, PinRecord | None] | None] = {}
+        self._reading = threading.Lock()  # checks of many models at a time read one history
 
     @functools.cached_property
     def chain(self) -> dict[str, int]:
@@ -88,12 +90,13 @@ class PinHistory:
         return self._read(commit) or {}
 
     def _read(self, commit: str) -> dict[str, PinRecord | None] | None:
-        if commit not in self._pins:
-            try:
-                self._pins[commit] = lenient_pins(self.repo.file_at(commit, FILE))
-            except NotAFile:
-                self._pins[commit] = None
-        return self._pins[commit]
+        with self._reading:
+            if commit not in self._pins:
+                try:
+                    self._pins[commit] = lenient_pins(self.repo.file_at(commit, FILE))
+                except NotAFile:
+                    self._pins[commit] = None
+            return self._pins[commit]
 
     def _revisions(self) -> Iterator[tuple[Commit, dict[str, PinRecord | None]]]:
         """The readable revisions of promotion.yaml, newest first."""

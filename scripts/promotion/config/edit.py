@@ -54,12 +54,16 @@ def splice(text: str, pins: Mapping[str, PinRecord | None], *, file: str = FILE)
     return result
 
 
-def add_entry(text: str, name: str, lines: Sequence[str], pin: PinRecord | None, *, file: str = FILE) -> str:
-    """Return `text` with one more model below the others, in their indentation; everything else keeps its bytes.
+def add_entries(
+    text: str, entries: Mapping[str, Sequence[str]], pins: Mapping[str, PinRecord | None], *, file: str = FILE
+) -> str:
+    """Return `text` with more models below the others, in their indentation; everything else keeps its bytes.
 
-    lines: the entry from its comments and `NAME:` on, indented by itself, without line ends. pin: what they pin.
-    Raise PromotionError when the result would say anything but the old file with this entry.
+    entries: by name, the lines from the comments and `NAME:` on, indented by themselves, without line ends. pins:
+    what they pin. Raise PromotionError when the result would say anything but the old file with these entries.
     """
+    if not entries:
+        return text
     before = parse(text, file=file)
     key, models = _models(text, file)
     if models.flow and models.items:
@@ -76,15 +80,15 @@ def add_entry(text: str, name: str, lines: Sequence[str], pin: PinRecord | None,
         result = text[:colon] + text[models.end.index :]
         column, at = key.start.column + 2, line_end(result, colon)
     newline = _newline(text)
-    block = newline.join((" " * column + line).rstrip() for line in lines)
+    block = newline.join((" " * column + line).rstrip() for lines in entries.values() for line in lines)
     result = f"{result[:at]}{newline}{block}{result[at:] or newline}"
-    pins = {model: entry.champion for model, entry in before.models.items()}
-    _need_same(text, result, file, {**pins, name: pin}, added=name)
+    wanted = {model: entry.champion for model, entry in before.models.items()} | {name: pins[name] for name in entries}
+    _need_same(text, result, file, wanted, added=tuple(entries))
     return result
 
 
 def _need_same(
-    text: str, result: str, file: str, pins: Mapping[str, PinRecord | None], *, added: str | None = None
+    text: str, result: str, file: str, pins: Mapping[str, PinRecord | None], *, added: Sequence[str] = ()
 ) -> None:
     """Raise PromotionError unless `result` has these pins and otherwise says what `text` says (and `added`)."""
     try:
@@ -94,13 +98,13 @@ def _need_same(
     except PromotionError:
         same = False
     if not same:
-        what = f"the pin of {', '.join(pins)}" if added is None else f"the entry of {added}"
+        what = f"the entry of {', '.join(added)}" if added else f"the pin of {', '.join(pins)}"
         raise PromotionError(f"cannot write {what} without changing other lines; write it by hand", file=file)
 
 
-def _without_pins(text: str, left_out: str | None = None) -> Any:
+def _without_pins(text: str, left_out: Sequence[str] = ()) -> Any:
     data = compose(text, FILE).data
-    models = {name: {**entry, "champion": None} for name, entry in data["models"].items() if name != left_out}
+    models = {name: {**entry, "champion": None} for name, entry in data["models"].items() if name not in left_out}
     return {**data, "models": models}
 
 

@@ -1,6 +1,7 @@
 """promotion.yaml: policy and state. One strict loader; every mistake of a file is one sentence with file:line."""
 
 import functools
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -129,8 +130,16 @@ def parse(text: str, *, file: str = FILE, past: bool = False) -> Promotion:
     return made
 
 
-@functools.lru_cache(maxsize=2)  # fifty pins of one merge have one base
+_composing = threading.Lock()  # those who check many models at a time all ask at once
+
+
 def _composed(text: str, file: str) -> Tree:
+    with _composing:
+        return _remembered(text, file)
+
+
+@functools.lru_cache(maxsize=2)  # fifty pins of one merge have one base
+def _remembered(text: str, file: str) -> Tree:
     return compose(text, file)
 
 

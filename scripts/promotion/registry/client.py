@@ -11,13 +11,16 @@ from typing import Any
 
 from promotion.errors import PromotionError
 from promotion.records import digest_files
+from promotion.registry import rest
 from promotion.registry.failures import failure, from_mlflow
+from promotion.registry.rest import Rest, speaks_plain_http
 from promotion.text.escape import without_secrets
 
 DEFAULT_URI = "sqlite:///mlflow.db"
 CHAMPION = "champion"
 CANDIDATE = "candidate"
 PREFIX = "promotion."
+AT_ONCE = 8
 
 # MLflow's own defaults retry a dead server for minutes; a verb should say so within seconds.
 HTTP_DEFAULTS = {
@@ -94,17 +97,25 @@ class Registry:
 
     @property
     def client(self) -> Any:
-        """The MlflowClient, made on first use because importing MLflow takes seconds."""
+        """MLflow's client, or its part that needs no MLflow (see rest.py), made on first use."""
         if self._client is None:
             for name, value in HTTP_DEFAULTS.items():
                 os.environ.setdefault(name, value)
             for name in ("mlflow", "alembic"):
                 logging.getLogger(name).setLevel(logging.WARNING)
             with self._talking("open"):
-                from mlflow import MlflowClient
+                if speaks_plain_http(self.uri):
+                    self._client = Rest(self.uri)
+                else:
+                    from mlflow import MlflowClient
 
-                self._client = MlflowClient(tracking_uri=self.uri, registry_uri=self.uri)
+                    self._client = MlflowClient(tracking_uri=self.uri, registry_uri=self.uri)
         return self._client
+
+    @property
+    def at_once(self) -> int:
+        """How many models may be asked about at a time: a database file takes one, a server some."""
+        return AT_ONCE if isinstance(self.client, Rest) else 1
 
     @contextlib.contextmanager
     def _talking(self, what: str) -> Iterator[None]:
@@ -256,14 +267,17 @@ class Registry:
 
     def log_run(self, run_id: str, params: dict[str, str], metrics: dict[str, float]) -> None:
         """Log parameters and metrics of a run in batches that MLflow accepts."""
-        from mlflow.entities import Metric, Param
+        kinds: tuple[Any, Any] = (rest.Metric, rest.Param)
+        if not isinstance(self.client, Rest):
+            from mlflow.entities import Metric, Param
 
+            kinds = Metric, Param
         now = 0  # the figures belong to the run, not to a moment of it
         with self._talking("log the run"):
-            rows = [Metric(key, value, now, 0) for key, value in metrics.items()]
+            rows = [kinds[0](key, value, now, 0) for key, value in metrics.items()]
             for start in range(0, len(rows), 900):
                 self.client.log_batch(run_id, metrics=rows[start : start + 900])
-            pairs = [Param(key, value[:5900]) for key, value in params.items()]
+            pairs = [kinds[1](key, value[:5900]) for key, value in params.items()]
             for start in range(0, len(pairs), 90):
                 self.client.log_batch(run_id, params=pairs[start : start + 90])
 
@@ -296,29 +310,29 @@ class Registry:
 
     def fetch(self, run_id: str, path: str, folder: Path) -> Path | None:
         """Download one artifact path of a run into `folder`; return where it is, or None if there is none."""
-        from mlflow import artifacts
-
-        folder.mkdir(parents=True, exist_ok=True)
         with self._talking(f"download {path}"):
             parent, _, name = path.rpartition("/")
             listed = self._found(f"list {path}", self.client.list_artifacts, run_id, parent or None) or []
-            if name not in {Path(item.path).name for item in listed}:
-                return None
-            client_uri = f"runs:/{run_id}/{path}"
-            return Path(
-                artifacts.download_artifacts(artifact_uri=client_uri, dst_path=str(folder), tracking_uri=self.uri)
-            )
+            for item in listed:
+                if Path(item.path).name == name:
+                    return self._download(f"runs:/{run_id}/{path}", folder, is_dir=item.is_dir)
+            return None
 
     def fetch_version(self, version: Version, folder: Path) -> tuple[Path, str]:
         """Download a version's files; return their folder and their digest."""
+        with self._talking(f"download {version.model} version {version.version}"):
+            path = self._download(version.source, folder, is_dir=True)
+        return path, digest_files(path)
+
+    def _download(self, uri: str, folder: Path, *, is_dir: bool) -> Path:
+        folder.mkdir(parents=True, exist_ok=True)
+        if isinstance(self.client, Rest):
+            place = self.client.place(uri)
+            if place is not None:
+                return self.client.download(place, folder, is_dir=is_dir)
         from mlflow import artifacts
 
-        with self._talking(f"download {version.model} version {version.version}"):
-            folder.mkdir(parents=True, exist_ok=True)
-            path = Path(
-                artifacts.download_artifacts(artifact_uri=version.source, dst_path=str(folder), tracking_uri=self.uri)
-            )
-        return path, digest_files(path)
+        return Path(artifacts.download_artifacts(artifact_uri=uri, dst_path=str(folder), tracking_uri=self.uri))
 
 
 def _pages(search: Any, *args: Any, **more: Any) -> Iterator[Any]:

@@ -10,6 +10,7 @@ def from_mlflow(error: Exception) -> bool:
     names = {f"{kind.__module__.split('.')[0]}.{kind.__name__}" for kind in type(error).__mro__}
     known = {
         "mlflow.MlflowException",
+        "promotion.Answered",  # rest.py's
         "requests.RequestException",
         "sqlalchemy.SQLAlchemyError",
         "sqlite3.Error",

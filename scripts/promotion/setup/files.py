@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from promotion.config.edit import add_entry
+from promotion.config.edit import add_entries
 from promotion.config.policy import FILE
 from promotion.config.promotion_yaml import parse
 from promotion.config.strict import read_text
@@ -127,7 +127,7 @@ def _promotion(to: Newcomer, entry: str) -> Change:
         ) from None
     if to.name in known.models:
         return Change(path, "same")
-    merged = add_entry(text, to.name, textwrap.dedent(entry).splitlines(), None, file=path)
+    merged = add_entries(text, {to.name: textwrap.dedent(entry).splitlines()}, {to.name: None}, file=path)
     return Change(path, "merged", merged.encode())
 
 

@@ -1,4 +1,4 @@
-"""A plan over many models, an apply that moves some of them, and a rollback to a large model.
+"""Promotion at scale: a plan over many models, an apply that moves some, one promotion as a process, adopt, history.
 
 Run from the project's root: `python tests/proofs/benchmarks/bench_promote.py [--models 1000] [--moves 50]`.
 Prints Markdown rows. MLflow runs on PostgreSQL where it and its driver are installed, else on SQLite.
@@ -8,6 +8,8 @@ import argparse
 import contextlib
 import json
 import os
+import statistics
+import subprocess
 import sys
 import tempfile
 import time
@@ -22,7 +24,7 @@ from promotion.config.pin import PinRecord  # noqa: E402
 from promotion.registry.client import Registry  # noqa: E402
 from promotion.registry.ledger import LedgerEntry  # noqa: E402
 
-from tests.proofs.faults.proxy import Proxy, proxy  # noqa: E402
+from tests.proofs.faults.proxy import Answer, Proxy, proxy  # noqa: E402
 from tests.support.backends import postgres, psycopg2_is_here  # noqa: E402
 from tests.support.mlflow_server import mlflow_server  # noqa: E402
 from tests.support.worlds import ENTRY, World, sha  # noqa: E402
@@ -30,18 +32,36 @@ from tests.support.worlds import ENTRY, World, sha  # noqa: E402
 COMMENT = "".join(f"    # line {number} of what a policy of this size says\n" for number in range(9))
 
 
+# Makes the requests that it reads from stdin, one after another, and nothing else.
+BARE = """
+import json, sys
+import requests
+session = requests.Session()
+for method, url, body in json.load(sys.stdin):
+    answer = session.request(method, url, data=body.encode() or None, headers={"Content-Type": "application/json"})
+    answer.content
+"""
+
+
 class Waiting(Proxy):
-    """A proxy that adds up how long the registry took to answer."""
+    """A proxy that adds up how long the registry took to answer, and keeps what it was asked."""
 
     seconds = 0.0
 
-    def forward(self, *args: object) -> object:  # type: ignore[override]
+    def forward(self, method: str, path: str, headers: list[tuple[str, str]], body: bytes) -> Answer:
         """Ask the registry and look at the clock."""
         began = time.perf_counter()
+        self.asked.append((method, path, body.decode("utf-8", "replace")))
         try:
-            return super().forward(*args)  # type: ignore[arg-type]
+            return super().forward(method, path, headers, body)
         finally:
             self.seconds += time.perf_counter() - began
+
+    def reset(self, *args: object) -> None:
+        """Begin anew."""
+        self.asked: list[tuple[str, str, str]] = []
+        self.seconds = 0.0
+        super().reset(*args)  # type: ignore[arg-type]
 
 
 @contextlib.contextmanager
@@ -152,21 +172,105 @@ def timed_plan(world: World, url: str, front: Proxy) -> tuple[float, float, int,
     return seconds, processor, len(front.seen), sum(item.wanted for item in planned)
 
 
+def as_process(folder: Path, front: Waiting, upstream: str, rounds: int = 5) -> str:
+    """Promote one model as a command, beside a bare HTTP client that makes the same requests; medians of rounds."""
+    world = World(folder / "one", upstream, ("one",))
+    ours, bare, asked = [], [], 0
+    for turn in range(rounds):
+        world.merge(f"round {turn}")
+        front.reset()
+        began = time.perf_counter()
+        said = command(folder, front.url, "apply", "--repo", str(world.path))
+        ours.append(time.perf_counter() - began)
+        assert "one: moved @champion" in said, said[-500:]
+        requests = [(method, upstream + path, body) for method, path, body in front.asked]
+        asked = len(requests)
+        began = time.perf_counter()
+        alone = [sys.executable, "-c", BARE]
+        subprocess.run(alone, env=compiled(folder), input=json.dumps(requests), text=True, check=True)
+        bare.append(time.perf_counter() - began)
+    mine, theirs = statistics.median(ours), statistics.median(bare)
+    return (
+        f"| promote.py apply of one model, whole process | {mine:.2f} s, {asked} HTTP requests; a bare HTTP client "
+        f"that makes the same: {theirs:.2f} s (ratio {mine / theirs:.2f}) |"
+    )
+
+
+def many_versions(uri: str, name: str, count: int) -> None:
+    """Add `count` more versions of a model, straight into the tables."""
+    import sqlalchemy as sa
+
+    engine = sa.create_engine(uri)
+    tables = sa.MetaData()
+    tables.reflect(engine)
+    versions = tables.tables["model_versions"]
+    space = {"workspace": "default"} if "workspace" in versions.c else {}
+    row = {"name": name, "creation_time": 1, "last_updated_time": 1, "current_stage": "None", "status": "READY"}
+    with engine.begin() as connection:
+        connection.execute(
+            versions.insert(),
+            [{**row, **space, "version": 1000 + number, "source": "s3://nowhere"} for number in range(count)],
+        )
+    engine.dispose()
+
+
+def timed_command(front: Waiting, folder: Path, *args: str) -> tuple[float, int]:
+    """Seconds of a whole promote.py, and its requests."""
+    front.reset()
+    began = time.perf_counter()
+    command(folder, front.url, *args)
+    return time.perf_counter() - began, len(front.seen)
+
+
+def command(folder: Path, uri: str, *args: str) -> str:
+    """Run promote.py as a process; return what it printed."""
+    line = [sys.executable, str(ROOT / "scripts/promote.py"), *args]
+    return subprocess.run(
+        line, env={**compiled(folder), "MLFLOW_TRACKING_URI": uri}, capture_output=True, text=True, check=True
+    ).stdout
+
+
+def compiled(folder: Path) -> dict[str, str]:
+    """An environment in which a second process finds the first one's byte code, as anywhere but in a container."""
+    kept = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    return {**kept, "PYTHONPYCACHEPREFIX": str(folder / "bytecode")}
+
+
+def taking_over(world: World, front: Waiting, folder: Path) -> str:
+    """List what could be adopted where no champion is pinned, then adopt the models whose files are real."""
+    registry = Registry(front.url)
+    for name in world.real:  # type: ignore[attr-defined]
+        for key in registry.model(name).tags:  # type: ignore[union-attr]
+            registry.client.delete_registered_model_tag(name, key)
+    empty = folder / "new"
+    empty.mkdir()
+    subprocess.run(["git", "init", "--quiet", str(empty)], check=True)
+    listed = timed_command(front, folder, "adopt", "--repo", str(empty))
+    taken = timed_command(front, folder, "adopt", "--repo", str(empty), "--all")
+    count = len(world.real)  # type: ignore[attr-defined]
+    return (
+        f"| adopt: list all models | {listed[0]:.2f} s, {listed[1]} HTTP requests |\n"
+        f"| adopt --all: {count} champions (files read and hashed) | {taken[0]:.1f} s, {taken[1]} HTTP requests |"
+    )
+
+
 def main() -> int:
     """Measure and print; exit 1 when the plan takes more than five requests or the apply did not do its work."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--models", type=int, default=1000)
     parser.add_argument("--moves", type=int, default=50)
+    parser.add_argument("--versions", type=int, default=2000)
     args = parser.parse_args()
     os.environ["MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR"] = "false"
     with tempfile.TemporaryDirectory() as scratch, backend(Path(scratch)) as (uri, name):
         folder = Path(scratch)
         with mlflow_server(folder, uri) as upstream, proxy(upstream, Waiting) as front:
             Registry(upstream).models()  # imports
-            world = settled_world(folder, upstream, uri, args.models, args.moves)
-            lines = world.read().count("\n")
             print("| promotion | measured |\n|---|---|")
             print(f"| MLflow server (1 worker) on | {name} |")
+            print(as_process(folder, front, upstream), flush=True)
+            world = settled_world(folder, upstream, uri, args.models, args.moves)
+            lines = world.read().count("\n")
             plans = [timed_plan(world, front.url, front) for _ in range(3)]
             seconds, processor, requests, differ = min(plans)
             what = f"plan over {args.models} models with 3 aliases each ({lines} lines of promotion.yaml)"
@@ -176,7 +280,6 @@ def main() -> int:
             )
             retrain(world)
             front.reset()
-            front.seconds = 0.0
             began = time.perf_counter()
             planned = plan_moves(world.repo, world.tip, Registry(front.url))
             middle = time.perf_counter()
@@ -193,6 +296,15 @@ def main() -> int:
                 f"| plan after it | {after[0]:.2f} s ({after[1]:.2f} s of processor time), {after[2]} HTTP requests, "
                 f"{after[3]} models differ |"
             )
+            one = world.real[0]  # type: ignore[attr-defined]
+            before = timed_command(front, folder, "history", one, "--repo", str(world.path))
+            many_versions(uri, one, args.versions)
+            later = timed_command(front, folder, "history", one, "--repo", str(world.path))
+            print(
+                f"| history of one model | {before[0]:.2f} s, {before[1]} HTTP requests; with {args.versions} more "
+                f"versions of it {later[0]:.2f} s, {later[1]} |"
+            )
+            print(taking_over(world, front, folder))
             return 0 if done and differ == 0 and requests <= 5 and after[3] == 0 else 1
 
 

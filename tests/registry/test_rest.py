@@ -1,0 +1,147 @@
+"""The client without MLflow says what MLflow's own says, of the same server."""
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import requests
+from promotion.errors import PromotionError
+from promotion.registry.client import CANDIDATE, CHAMPION, Registry
+from promotion.registry.rest import Rest, speaks_plain_http
+from werkzeug.serving import make_server
+
+TAGS = {"key": "k" * 64, "text": "ä; 'quoted' = %"}
+
+
+@pytest.fixture(scope="module")
+def both(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Registry, Registry, Path]]:
+    """(over HTTP, on the same database by MLflow's own client, the server's folder)."""
+    folder = tmp_path_factory.mktemp("rest")
+    database = f"sqlite:///{folder / 'mlflow.db'}"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("_MLFLOW_SERVER_FILE_STORE", database)
+        patch.setenv("_MLFLOW_SERVER_REGISTRY_STORE", database)
+        patch.setenv("_MLFLOW_SERVER_ARTIFACT_ROOT", "mlflow-artifacts:/")
+        patch.setenv("_MLFLOW_SERVER_ARTIFACT_DESTINATION", str(folder / "files"))
+        patch.setenv("_MLFLOW_SERVER_SERVE_ARTIFACTS", "true")
+        patch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+        from mlflow.server import app
+
+        server = make_server("127.0.0.1", 0, app, threaded=True)
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        try:
+            yield Registry(f"http://127.0.0.1:{server.server_port}"), Registry(database), folder
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+@pytest.fixture(scope="module")
+def filled(both: tuple[Registry, Registry, Path]) -> tuple[Registry, Registry, Path]:
+    """One run with files and a version of it, written over HTTP."""
+    ours, _, folder = both
+    run = ours.create_run("m", "a run", TAGS)
+    made = folder / "made"
+    (made / "below" / "deep").mkdir(parents=True)
+    for name in ("MLmodel", "below/a b ü.bin", "below/deep/empty"):
+        (made / name).write_bytes(b"" if name.endswith("empty") else name.encode())
+    ours.log_run(run.run_id, {"p": "x" * 6000}, {"f1": 0.5, "tiny": 1e-300})
+    ours.log_files(run.run_id, made, "model")
+    ours.log_files(run.run_id, made / "MLmodel", "")
+    ours.tag_run(run.run_id, {"complete": "true", "gone": "x"})
+    ours.give_up(run.run_id, "gone")
+    ours.finish_run(run.run_id)
+    version = ours.register("m", run, TAGS)
+    ours.tag_version("m", version.version, {"more": "1"})
+    ours.describe_version("m", version.version, "**won**")
+    ours.tag_run(run.run_id, {"gate": "passed"})
+    ours.set_alias("m", CHAMPION, version.version)
+    ours.set_alias("m", CANDIDATE, version.version)
+    ours.delete_alias("m", CANDIDATE)
+    ours.set_model_tag("m", "promotion.x", '{"a": "ü"}')
+    return both
+
+
+def test_it_is_asked_for_a_plain_server_and_no_other(
+    both: tuple[Registry, Registry, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A database, Databricks and a login by a plugin are MLflow's own."""
+    assert isinstance(both[0].client, Rest) and not isinstance(both[1].client, Rest)
+    assert not speaks_plain_http("databricks://profile")
+    assert speaks_plain_http("https://user:pass@host/prefix")
+    monkeypatch.setenv("MLFLOW_TRACKING_AWS_SIGV4", "false")
+    assert speaks_plain_http("https://host")
+    monkeypatch.setenv("MLFLOW_TRACKING_AUTH", "kubernetes")
+    assert not speaks_plain_http("https://host")
+
+
+def test_what_was_written_over_http_is_there(filled: tuple[Registry, Registry, Path]) -> None:
+    """Both clients read the same models, versions and runs."""
+    ours, theirs, _ = filled
+    version = ours.version("m", 1)
+
+    assert version is not None and version == theirs.version("m", 1)
+    assert version.ready and version.tags == {**TAGS, "more": "1"}
+    assert ours.models() == theirs.models() and list(ours.models()) == ["m"]
+    assert ours.model("m") == theirs.model("m") == ours.models()["m"]
+    assert ours.model("m").aliases == {CHAMPION: 1}  # type: ignore[union-attr]
+    assert ours.runs("m", key=TAGS["key"]) == theirs.runs("m") != []
+    assert ours.runs("m", key="another") == []
+    assert ours.version_of_run("m", str(version.run_id)) == version
+    assert ours.runs_of(["m", "other"]) == theirs.runs_of(["m", "other"]) == {"m": ours.runs("m"), "other": []}
+    assert theirs.client.get_model_version("m", "1").description == "**won**"
+    assert ours.experiment("m") == theirs.experiment("m")
+    run = theirs.client.get_run(version.run_id)
+    assert run.info.status == "FINISHED" and run.data.metrics == {"f1": 0.5, "tiny": 1e-300}
+    assert run.data.params == {"p": "x" * 5900} and run.data.tags["mlflow.runName"] == "a run"
+
+
+def test_what_is_not_there_is_none(filled: tuple[Registry, Registry, Path], tmp_path: Path) -> None:
+    """A name, a version, an experiment, a run and a file that do not exist."""
+    ours, _, _ = filled
+    run = ours.runs("m")[0].run_id
+
+    assert ours.model("other") is None and ours.version("m", 2) is None and ours.version("other", 1) is None
+    assert ours.runs("other") == []
+    assert ours.fetch(run, "evidence/x.json", tmp_path) is None and ours.fetch("0" * 32, "model", tmp_path) is None
+
+
+def test_files_come_back_as_they_were(filled: tuple[Registry, Registry, Path], tmp_path: Path) -> None:
+    """One file, a folder with folders, odd names, an empty file."""
+    ours, _, folder = filled
+    version = ours.version("m", 1)
+    assert version is not None and version.run_id is not None
+    path, _ = ours.fetch_version(version, tmp_path / "version")
+    other = ours.fetch(version.run_id, "model", tmp_path / "run")
+    single = ours.fetch(version.run_id, "MLmodel", tmp_path / "file")
+
+    made = folder / "made"
+    assert other is not None and single is not None
+    for copy in (path, other):
+        assert {p.relative_to(copy): p.read_bytes() for p in copy.rglob("*") if p.is_file()} == {
+            p.relative_to(made): p.read_bytes() for p in made.rglob("*") if p.is_file()
+        }
+    assert single.read_bytes() == b"MLmodel"
+
+
+def test_a_refusal_is_one_sentence(filled: tuple[Registry, Registry, Path]) -> None:
+    """MLflow's own reason, and nothing retried that cannot help."""
+    ours, _, _ = filled
+
+    with pytest.raises(PromotionError, match=r"could not set m@champion: .*[Vv]ersion.*7"):
+        ours.set_alias("m", CHAMPION, 7)
+
+
+def test_a_login_is_taken_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """User and password before a token, as MLflow takes them."""
+    monkeypatch.setenv("MLFLOW_TRACKING_TOKEN", "t")
+    client = Rest("http://host")
+    request = client._session.prepare_request(requests.Request("GET", "http://host"))
+    assert request.headers["Authorization"] == "Bearer t"
+    monkeypatch.setenv("MLFLOW_TRACKING_USERNAME", "u")
+    monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", "p")
+    client = Rest("http://host")
+    request = client._session.prepare_request(requests.Request("GET", "http://host"))
+    assert request.headers["Authorization"].startswith("Basic ")
