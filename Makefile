@@ -67,7 +67,7 @@ LOCK = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generat
   --no-emit-index-url --no-emit-find-links
 
 lock: $(VENV)/.uv-stamp ## resolve requirements/*.in again; `make lock UPGRADE=--upgrade` takes newer versions
-	for name in uv promote train judge serve dev servers formats browser workflows bench; do \
+	for name in uv promote train judge cluster serve dev servers formats browser workflows bench; do \
 	  echo "requirements/$$name.txt" && $(LOCK) $(UPGRADE) requirements/$$name.in -o requirements/$$name.txt || exit 1; \
 	done
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import date
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from promotion.cli import command_line, handled
 from promotion.config.policy import FILE, Policy
@@ -10,8 +10,11 @@ from promotion.config.promotion_yaml import load, suggestion
 from promotion.errors import OK, VERDICT_NO, PromotionError
 from promotion.judgement.judge import judge_table
 from promotion.judgement.labels import join_labels
+from promotion.judgement.places import Place, place
+from promotion.judgement.table import Workers
 from promotion.pullrequest.workdir import Work
 from promotion.records import WINNING, Evaluation, ModelPlan
+from promotion.sandbox.workers import workers
 from promotion.text.progress import progress
 
 
@@ -34,19 +37,22 @@ def day(text: str) -> str:
         raise PromotionError(f"--empty-days: `{text}` is not a day such as 2024-12-25") from None
 
 
-def judge(scores: Path, policy: Policy, out: Path, empty: Sequence[str] = ()) -> Evaluation:
+def judge(
+    scores: Place, policy: Policy, out: Path, empty: Sequence[str] = (), workers: Workers | None = None
+) -> Evaluation:
     """Judge the table; write evaluation.json, comment.md and report.html into `out`; print the report as text.
 
-    empty: days that rightly have no rows.
+    empty: days that rightly have no rows. workers: who reads the files of a table that does not fit in memory.
     """
     from promotion.rendering import Reported, comment_markdown, report_html, terminal_text
 
-    with progress(f"judging {scores.name}", unit="rows") as step:
-        found = judge_table(scores, policy, empty=empty, progress=step.reached)
+    name = PurePosixPath(str(scores)).name
+    with progress(f"judging {name}", unit="rows") as step:
+        found = judge_table(scores, policy, empty=empty, progress=step.reached, workers=workers)
     plan = ModelPlan(
         model=policy.model,
         action="judge",
-        reason=f"the table {scores.name}",
+        reason=f"the table {name}",
         source_tree=None,
         key=None,
         champion=None,
@@ -72,7 +78,9 @@ def main(argv: list[str] | None = None) -> int:
         epilog="Reads TABLE (a Parquet file or a folder of part-*.parquet) and promotion.yaml. Writes "
         "WORK/MODEL/{evaluation.json,comment.md,report.html}.",
     )
-    parser.add_argument("table", type=Path, metavar="TABLE", help="labels and predictions, a row a test row")
+    parser.add_argument(
+        "table", type=place, metavar="TABLE", help="labels and predictions, a row a test row; a path, or s3://…"
+    )
     parser.add_argument(
         "--labels", type=Path, metavar="FILE", help="join these labels (Parquet) to TABLE, a log of serve.py --log"
     )
@@ -86,16 +94,28 @@ def main(argv: list[str] | None = None) -> int:
         metavar="DAY",
         help="days (2024-12-25) that rightly have no rows",
     )
+    parser.add_argument(
+        "--workers", type=int, metavar="N", help="read the files of a table of millions of rows in N processes"
+    )
+    parser.add_argument(
+        "--cluster", metavar="tcp://HOST:PORT", help="... or on a Dask cluster (requirements/cluster.txt)"
+    )
+    parser.add_argument(
+        "--scratch", type=Path, metavar="FOLDER", help="where workers put rows in order: the cluster must share it"
+    )
     parser.set_defaults(work=Path(".work-judge"))
     args = parser.parse_args(argv)
     policy = policy_of(args.policy, args.model)
-    Work(args.work).claim("judge.py", empty=False)
+    work, table = Work(args.work), args.table
+    work.claim("judge.py", empty=False)
     folder = args.work / policy.model
-    table = args.table
-    if args.labels is not None:
-        table = folder / "labelled.parquet"
-        print(join_labels(args.table, args.labels, table))
-    found = judge(table, policy, folder, args.empty_days)
+    with work.held(), workers(args.workers, args.cluster, args.scratch) as pool:
+        if args.labels is not None:
+            if not isinstance(table, Path):
+                raise PromotionError(f"--labels joins a log that lies in a folder of this machine, not {table}")
+            table = folder / "labelled.parquet"
+            print(join_labels(args.table, args.labels, table))
+        found = judge(table, policy, folder, args.empty_days, pool)
     print(f"wrote evaluation.json, comment.md and report.html to {folder}")
     return OK if found.verdict in WINNING else VERDICT_NO
 

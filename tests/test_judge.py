@@ -4,6 +4,7 @@ from pathlib import Path
 
 import judge
 import pytest
+from promotion.pullrequest.workdir import Work
 from promotion.records import Evaluation
 
 from tests.support.score_tables import frame
@@ -100,3 +101,29 @@ def test_bad_input_is_one_sentence(tmp_path: Path, policy_file: Path, capsys, mo
 
     assert sentence in error
     assert error.count("\n") == 1
+
+
+def test_two_runs_in_one_folder_are_one_too_many(tmp_path: Path, policy_file: Path, capsys) -> None:
+    """While one is at work the other is refused, with nothing touched; afterwards it may."""
+    work = Work(tmp_path / "out")
+    work.claim("judge.py", empty=False)
+    with work.held():
+        assert run(tmp_path, policy_file, (0.5, 0.95)) == 2
+    assert "is in use by another run; wait for it" in capsys.readouterr().err
+    assert not (tmp_path / "out" / "fraud-detector").exists()
+    assert run(tmp_path, policy_file, (0.5, 0.95)) == 0
+
+
+def test_places_that_cannot_be_read_are_one_sentence(tmp_path: Path, policy_file: Path, capsys) -> None:
+    """No such file, a URL of an unknown kind, a URL with a login, a scratch folder that is not there."""
+    more = ["--policy", str(policy_file), "--work", str(tmp_path / "out")]
+    for table, said in (
+        (str(tmp_path / "absent.parquet"), "no such file; give a Parquet file or a folder"),
+        ("gopher://host/scores", "this URL cannot be opened"),
+        ("s3://KEY:SECRET@bucket/scores", "a URL with a login in it would be shown and sent on"),
+    ):
+        assert judge.main([table, *more]) == 2
+        error = capsys.readouterr().err
+        assert said in error and "SECRET" not in error
+    assert judge.main(["scores.parquet", *more, "--cluster", "tcp://127.0.0.1:9"]) == 2
+    assert "Dask" in capsys.readouterr().err

@@ -3,7 +3,6 @@
 from collections.abc import Iterable
 from dataclasses import replace
 from datetime import date
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -14,6 +13,7 @@ from promotion.config.strict import suggestion
 from promotion.errors import PromotionError
 from promotion.judgement import digest
 from promotion.judgement.metrics import Task
+from promotion.judgement.places import Place
 from promotion.judgement.table import SIDES, Part, Scores, short
 
 LARGEST = 1e30  # its square, summed over a billion rows and cubed, is still a number
@@ -26,7 +26,7 @@ def declared_days(days: Iterable[str]) -> frozenset[int]:
     return frozenset((date.fromisoformat(day) - date(1970, 1, 1)).days for day in days)
 
 
-def shape(names: list[str], where: Path, policy: Policy) -> tuple[tuple[str, ...], Task, bool]:
+def shape(names: list[str], where: Place, policy: Policy) -> tuple[tuple[str, ...], Task, bool]:
     """Return (names, task, has_champion) after checking which columns are there."""
     task: Task = "classification" if "candidate.decision" in names else "regression"
     champion = any(n in names for n in ("champion.score", "champion.decision"))
@@ -58,11 +58,10 @@ def shape(names: list[str], where: Path, policy: Policy) -> tuple[tuple[str, ...
 
 def checked(scores: Scores, policy: Policy) -> Scores:
     """Check every row, once; return the scores with what the pass has counted, and their digests."""
-    checks, kept = _Checks(scores, policy), []
-    for file, offset, part in scores.located(_needed(scores, policy)):
-        checks.part(file, offset, part)
-        if scores.memory is None and not scores.stamps:
-            kept.append(part.table)
+    first, *others = scores.shares(_share, policy)
+    checks, kept = first
+    for more, _ in others:
+        checks.add(more)
     if checks.rows == 0:
         raise PromotionError("zero rows: nothing to judge; is the test window right?", file=scores.where)
     if kept:
@@ -70,6 +69,16 @@ def checked(scores: Scores, policy: Policy) -> Scores:
     counted = checks.counted(scores)
     _no_rows(counted)
     return replace(counted, digests=_digests(counted, policy))
+
+
+def _share(scores: Scores, policy: Policy) -> tuple["_Checks", list[pa.Table]]:
+    """The checks of these rows, and the rows where they are to stay in memory."""
+    checks, kept = _Checks(scores, policy), []
+    for file, offset, part in scores.located(_needed(scores, policy)):
+        checks.part(file, offset, part)
+        if scores.memory is None and not scores.stamps:
+            kept.append(part.table)
+    return checks, kept
 
 
 def _needed(scores: Scores, policy: Policy) -> list[str]:
@@ -83,7 +92,7 @@ def _needed(scores: Scores, policy: Policy) -> list[str]:
     return [name for name in scores.names if not name.startswith("column.") or name[7:] in mine]
 
 
-def _together(parts: list[pa.Table], where: Path) -> pa.Table:
+def _together(parts: list[pa.Table], where: Place) -> pa.Table:
     try:
         return pa.concat_tables([part.select(parts[0].column_names) for part in parts], promote_options="permissive")
     except pa.ArrowException as error:
@@ -111,7 +120,7 @@ def _digests(scores: Scores, policy: Policy) -> dict[str, str]:
         sets[side] = {f"{side}.{name}": name for name in parts}
         forms |= {f"{side}.score": pa.float64(), f"{side}.decision": pa.int64()}
     keys = sorted(n for n in scores.names if n.startswith("key."))
-    return digest.digest_rows(keys, sets, scores, scores.rows, scores.where, forms=forms)
+    return digest.digest_rows(keys, sets, scores, scores.rows, scores.where, forms=forms, workers=scores.workers)
 
 
 class _Checks:
@@ -135,7 +144,7 @@ class _Checks:
             return name in self.money
         return name == "label" or ".sum." in name or name.endswith((".score", ".decision"))
 
-    def part(self, file: Path, offset: int, part: Part) -> None:
+    def part(self, file: Place, offset: int, part: Part) -> None:
         """Check one part; raise PromotionError for the first thing that is wrong."""
         if part.rows == 0:
             return
@@ -169,21 +178,37 @@ class _Checks:
                     self.probabilities &= bool(((score >= 0) & (score <= 1)).all())
         self._count(file, part, labels)
 
-    def _count(self, file: Path, part: Part, labels: np.ndarray) -> None:
+    def _count(self, file: Place, part: Part, labels: np.ndarray) -> None:
         try:
             self.days.update(np.unique(part.days).tolist())
         except (ValueError, pa.ArrowException) as error:
             raise PromotionError(f"column.day is not a day ({short(error)})", file=file) from None
         for name, found in self.slices.items():
             found.update(part.texts(name)[1])
-            if len(found) > MOST_SLICE_VALUES:
-                raise PromotionError(
-                    f"the slice column `{name}` has more than {MOST_SLICE_VALUES} values; give it fewer, as bands",
-                    file=self.scores.where,
-                )
+            self._need_few(name)
         self.low, self.high = min(self.low, float(labels.min())), max(self.high, float(labels.max()))
         self.sums.append(float(labels.sum()))
         self.rows += part.rows
+
+    def _need_few(self, name: str) -> None:
+        if len(self.slices[name]) > MOST_SLICE_VALUES:
+            raise PromotionError(
+                f"the slice column `{name}` has more than {MOST_SLICE_VALUES} values; give it fewer, as bands",
+                file=self.scores.where,
+            )
+
+    def add(self, other: "_Checks") -> None:
+        """Take in the counts of rows that follow these."""
+        self.rows += other.rows
+        self.positives += other.positives
+        self.days |= other.days
+        self.probabilities &= other.probabilities
+        self.limits = {name: max(size, other.limits[name]) for name, size in self.limits.items()}
+        self.low, self.high = min(self.low, other.low), max(self.high, other.high)
+        self.sums += other.sums
+        for name, found in self.slices.items():
+            found |= other.slices[name]
+            self._need_few(name)
 
     def counted(self, scores: Scores) -> Scores:
         """The scores with what was counted."""
@@ -202,7 +227,7 @@ class _Checks:
         )
 
     @staticmethod
-    def _numbers(file: Path, part: Part, name: str) -> np.ndarray:
+    def _numbers(file: Place, part: Part, name: str) -> np.ndarray:
         kind = part.table[name].type
         kinds = (pa.types.is_integer, pa.types.is_floating, pa.types.is_boolean, pa.types.is_decimal, pa.types.is_null)
         if not any(fits(kind) for fits in kinds):

@@ -32,6 +32,14 @@ class _Tally:
     nobody: float = 0.0
     flagged: int = 0
 
+    def add(self, other: "_Tally") -> None:
+        """Take in the counts of other rows; all are whole numbers, so in any order."""
+        self.rows += other.rows
+        self.positives += other.positives
+        self.gains += other.gains
+        self.nobody += other.nobody
+        self.flagged += other.flagged
+
 
 def curve(scores: Scores, policy: Policy) -> Curve | None:
     """Return the curves of both models; None without probabilities, or for a metric that thresholds do not move."""
@@ -40,11 +48,11 @@ def curve(scores: Scores, policy: Policy) -> Curve | None:
     if not scores.probabilities or "candidate" not in sides or not set(metric.sums) <= SUMS:
         return None
     money = sorted({f"column.{spec}" for spec in policy.measure.dollars.values() if isinstance(spec, str)})
-    tallies = {side: _Tally() for side in sides}
     wanted = ["label", "column.day", *money, *(f"{side}.{part}" for side in sides for part in ("score", "decision"))]
-    for part in scores.parts(wanted):
+    tallies = {side: _Tally() for side in sides}
+    for share in scores.shares(_counted, policy, sides, wanted):
         for side, tally in tallies.items():
-            _count(part, side, policy, scores, tally)
+            tally.add(share[side])
     grid = np.unique(np.geomspace(min(FEWEST, scores.rows), scores.rows, POINTS).round().astype(np.int64))
     found = {side: _curve(tally, metric, grid) for side, tally in tallies.items()}
     return Curve(
@@ -53,6 +61,15 @@ def curve(scores: Scores, policy: Policy) -> Curve | None:
         candidate=found["candidate"],
         champion=found.get("champion"),
     )
+
+
+def _counted(scores: Scores, policy: Policy, sides: list[str], wanted: list[str]) -> dict[str, _Tally]:
+    """The counts of these rows by side."""
+    tallies = {side: _Tally() for side in sides}
+    for part in scores.parts(wanted):
+        for side, tally in tallies.items():
+            _count(part, side, policy, scores, tally)
+    return tallies
 
 
 def _count(part: Part, side: str, policy: Policy, scores: Scores, tally: _Tally) -> None:

@@ -10,17 +10,29 @@ dealt into buckets by the top bits of the hash, in temporary files, so the worki
 import hashlib
 import json
 import tempfile
-from collections.abc import Iterator, Mapping
+import uuid
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import pyarrow as pa
 
 from promotion.errors import PromotionError
 from promotion.judgement.hashing import as_float, canonical, combine, hash_column
+from promotion.judgement.places import Place
 
 IN_MEMORY = 1 << 21
+R = TypeVar("R")
+
+
+class Workers(Protocol):
+    """Who works on several buckets at a time; see table.Workers."""
+
+    @property
+    def scratch(self) -> Path | None: ...
+
+    def map(self, work: Callable[..., R], items: Sequence[tuple[Any, ...]]) -> Iterator[R]: ...
 
 
 class Source(Protocol):
@@ -29,15 +41,19 @@ class Source(Protocol):
     def parts(self, names: list[str] | None = None) -> Iterator[Any]:
         """Yield parts with a `table`."""
 
+    def shares(self, work: Callable[..., R], *more: Any) -> Iterator[R]:
+        """Yield work(source, *more) of all rows at once, or of some after others."""
+
 
 def digest_rows(
     keys: list[str],
     sets: dict[str, dict[str, str]],
     source: Source,
     rows: int,
-    where: Path,
+    where: Place,
     *,
     forms: Mapping[str, pa.DataType],
+    workers: Workers | None = None,
 ) -> dict[str, str]:
     """Return `sha256:<hex>` for each of `sets`, over the columns `keys` and its own, in the order of the keys' hashes.
 
@@ -47,7 +63,7 @@ def digest_rows(
     """
     streams: dict[str, tuple[str, list[Any]]] = {}
     names = list(dict.fromkeys([*keys, *(column for columns in sets.values() for column in columns)]))
-    for table in sorted_tables(keys, names, source, rows, forms):
+    for table in sorted_tables(keys, names, source, rows, forms, workers):
         _check_keys(table, keys, where)
         for name in table.column_names:
             kind, chunks = _bytes(table[name])
@@ -74,7 +90,7 @@ def _bytes(column: pa.ChunkedArray) -> tuple[str, list[Any]]:
     return "text", [np.diff(offsets).astype("<i8").data, text]
 
 
-def _check_keys(table: pa.Table, keys: list[str], where: Path) -> None:
+def _check_keys(table: pa.Table, keys: list[str], where: Place) -> None:
     first, second = _hashes(table, keys)
     twice = np.flatnonzero((first[1:] == first[:-1]) & (second[1:] == second[:-1]))
     if len(twice):
@@ -84,7 +100,12 @@ def _check_keys(table: pa.Table, keys: list[str], where: Path) -> None:
 
 
 def sorted_tables(
-    keys: list[str], names: list[str], source: Source, rows: int, forms: Mapping[str, pa.DataType]
+    keys: list[str],
+    names: list[str],
+    source: Source,
+    rows: int,
+    forms: Mapping[str, pa.DataType],
+    workers: Workers | None = None,
 ) -> Iterator[pa.Table]:
     """Yield tables with the columns `names` that follow each other in the order of the keys' hashes."""
     if rows <= IN_MEMORY:
@@ -92,21 +113,74 @@ def sorted_tables(
         yield _ordered(whole, keys)
         return
     bits = max(1, int(np.ceil(np.log2(rows / (IN_MEMORY / 2)))))
-    with tempfile.TemporaryDirectory(prefix="promotion-") as folder:
-        _deal(keys, names, source, Path(folder), bits, forms)
-        for bucket in range(1 << bits):
-            path = Path(folder) / f"{bucket}.arrow"
-            if path.exists():
-                with pa.OSFile(str(path)) as file, pa.ipc.open_stream(file) as reader:
-                    table = reader.read_all()
-                path.unlink()
-                yield _ordered(table, keys)
+    scratch = None if workers is None else workers.scratch
+    if scratch is not None and not scratch.is_dir():
+        raise PromotionError("there is no such folder; --scratch names one that all workers share", file=scratch)
+    with tempfile.TemporaryDirectory(prefix="promotion-", dir=scratch) as name:
+        folder = Path(name)
+        if scratch is not None:
+            folder.chmod(0o777)  # the workers may be other users
+        dealt: dict[int, list[Path]] = {}
+        for share in source.shares(_deal, keys, names, folder, bits, forms):
+            for bucket, path in share.items():
+                dealt.setdefault(bucket, []).append(path)
+        buckets = [(dealt[bucket], keys) for bucket in sorted(dealt)]
+        if workers is None:
+            for pieces, _ in buckets:
+                yield _ordered(_taken(pieces), keys)
+            return
+        for path in workers.map(_put_in_order, buckets):
+            with pa.memory_map(str(path)) as file, pa.ipc.open_stream(file) as reader:
+                yield reader.read_all()
+            path.unlink()
+
+
+def _taken(pieces: list[Path]) -> pa.Table:
+    """The rows of one bucket, from every share of the table; the files go."""
+    tables = []
+    for path in pieces:
+        try:
+            with pa.OSFile(str(path)) as file, pa.ipc.open_stream(file) as reader:
+                tables.append(reader.read_all())
+        except OSError:
+            raise PromotionError(
+                "a worker does not see what another one wrote; give --scratch a folder that all of them share",
+                file=path,
+            ) from None
+    try:
+        return pa.concat_tables(tables)
+    except pa.ArrowException as error:
+        raise _differ(error) from None
+
+
+def _differ(error: Exception) -> PromotionError:
+    text = str(error).splitlines()[0][:100]
+    return PromotionError(f"the parts of the scores have different types ({text}); score again")
+
+
+def _put_in_order(pieces: list[Path], keys: list[str]) -> Path:
+    """Write one bucket's rows in order; return where. What it reads stays: another worker may have to do it again."""
+    table = _ordered(_taken(pieces), keys)
+    path = pieces[0].with_name(f"{pieces[0].stem}-{uuid.uuid4().hex}.ordered")
+    with pa.OSFile(str(path), "wb") as file, pa.ipc.new_stream(file, table.schema) as writer:
+        writer.write_table(table)
+    return path
 
 
 def _deal(
-    keys: list[str], names: list[str], source: Source, folder: Path, bits: int, forms: Mapping[str, pa.DataType]
-) -> None:
-    """Write each row into the bucket of the top `bits` of its hash, so that buckets in order are rows in order."""
+    source: Source, keys: list[str], names: list[str], folder: Path, bits: int, forms: Mapping[str, pa.DataType]
+) -> dict[int, Path]:
+    """Write each row into the bucket of the top `bits` of its hash, so that buckets in order are rows in order.
+
+    Return the files by bucket, in a folder of their own: a worker that dies leaves half of one, which nobody reads.
+    """
+    own = folder / uuid.uuid4().hex
+    try:
+        own.mkdir()
+    except OSError:
+        raise PromotionError(
+            "a worker cannot write here; give --scratch a folder that all of them share", file=folder
+        ) from None
     writers: dict[int, Any] = {}
     try:
         for part in source.parts(names):
@@ -116,11 +190,14 @@ def _deal(
             table, bounds = table.take(order), np.searchsorted(bucket[order], np.arange((1 << bits) + 1))
             for number in np.flatnonzero(np.diff(bounds)).tolist():
                 if number not in writers:
-                    writers[number] = pa.ipc.new_stream(str(folder / f"{number}.arrow"), table.schema)
+                    writers[number] = pa.ipc.new_stream(str(own / f"{number}.arrow"), table.schema)
                 writers[number].write_table(table.slice(bounds[number], bounds[number + 1] - bounds[number]))
+    except pa.ArrowException as error:
+        raise _differ(error) from None
     finally:
         for writer in writers.values():
             writer.close()
+    return {number: own / f"{number}.arrow" for number in writers}
 
 
 def _plain(table: pa.Table, forms: Mapping[str, pa.DataType]) -> pa.Table:

@@ -3,7 +3,6 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import date
-from pathlib import Path
 
 from promotion import __version__
 from promotion.config.policy import Policy
@@ -14,9 +13,10 @@ from promotion.judgement.curve import curve
 from promotion.judgement.floors import floors, floors_of
 from promotion.judgement.headline import headline
 from promotion.judgement.metrics import check_policy
+from promotion.judgement.places import Place
 from promotion.judgement.plain import open_plain
 from promotion.judgement.rules import verdict
-from promotion.judgement.table import Progress, Scores, predictions_digest, test_digest
+from promotion.judgement.table import Progress, Scores, Workers, predictions_digest, test_digest
 from promotion.judgement.targets import iso
 from promotion.judgement.warn import warnings
 from promotion.judgement.work import REPLICATES, Work
@@ -93,22 +93,25 @@ def judged(work: Work, case: Case) -> Evaluation:
 
 
 def judge_table(
-    path: Path,
+    path: Place,
     policy: Policy,
     *,
     looks: Looks | None = None,
     replicates: int = REPLICATES,
     empty: Iterable[str] = (),
     progress: Progress | None = None,
+    workers: Workers | None = None,
 ) -> Evaluation:
     """Judge a table of predictions that was made elsewhere, without registry or git: floors, then the challenge.
 
     path: a Parquet file or a folder of part-*.parquet, in the form of score.py or plain.py. looks: which
     look this is, where the caller counts them; the tails are spread over the policy's looks either way.
-    empty, progress: see open_scores.
+    empty, progress, workers: see open_scores.
     """
     check_policy(policy)
-    work = Work(open_plain(path, policy, empty=empty, progress=progress), policy, replicates=replicates)
+    work = Work(
+        open_plain(path, policy, empty=empty, progress=progress, workers=workers), policy, replicates=replicates
+    )
     uncounted = "Judged from a table: where it came from was not checked, and looks were not counted."
     case = Case(
         gate=floors_of(work),

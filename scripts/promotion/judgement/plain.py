@@ -16,28 +16,48 @@ import pyarrow.parquet as pq
 from promotion.config.policy import Policy
 from promotion.errors import PromotionError
 from promotion.judgement.hashing import as_float, combine, hash_column, mix
-from promotion.judgement.table import SIDES, Progress, Scores, open_scores, scores_from_table
+from promotion.judgement.places import Place, below, opened
+from promotion.judgement.table import (
+    PARTS,
+    SIDES,
+    Progress,
+    Scores,
+    Workers,
+    open_scores,
+    part_files,
+    scores_from_table,
+)
 
 EXACT = 2.0**53  # whole numbers up to here are the same as floats
 
 
-def open_plain(path: Path, policy: Policy, *, empty: Iterable[str] = (), progress: Progress | None = None) -> Scores:
+def open_plain(
+    path: Place,
+    policy: Policy,
+    *,
+    empty: Iterable[str] = (),
+    progress: Progress | None = None,
+    workers: Workers | None = None,
+) -> Scores:
     """Open a score table in either form; raise PromotionError, one sentence with file and column, for a bad one."""
-    if path.is_dir():
-        return open_scores(path, policy, empty=empty, progress=progress)
+    found = part_files(path) if isinstance(path, Path) and path.is_dir() else below(path, PARTS)
+    if not found:
+        raise PromotionError("no such file; give a Parquet file or a folder of part-*.parquet", file=path)
+    if found != (path,):
+        return open_scores(path, policy, empty=empty, progress=progress, workers=workers)
     try:
-        names = pq.read_schema(path).names
+        with opened(path) as source:
+            names = pq.read_schema(source).names
         if any(name.startswith(("key.", "column.")) for name in names):
-            return open_scores(path, policy, empty=empty, progress=progress)
-        table = pq.read_table(path)
-    except FileNotFoundError:
-        raise PromotionError("no such file; give a Parquet file or a folder of part-*.parquet", file=path) from None
+            return open_scores(path, policy, empty=empty, progress=progress, workers=workers)
+        with opened(path) as source:
+            table = pq.read_table(source)
     except (pa.ArrowException, OSError) as error:
         raise PromotionError(f"not a readable Parquet file ({str(error)[:80]})", file=path) from None
     return scores_from_table(renamed(table, path), policy, where=path, empty=empty, progress=progress)
 
 
-def renamed(table: pa.Table, where: Path) -> pa.Table:
+def renamed(table: pa.Table, where: Place) -> pa.Table:
     """Return a plain table under the names of scores.py; raise PromotionError for a column that is missing."""
     for name in ("label", "day", "candidate"):
         if name not in table.column_names:

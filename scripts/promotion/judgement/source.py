@@ -1,13 +1,20 @@
 """A score table as the source of sums."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any, TypeVar
 
 from promotion.config.policy import Policy
 from promotion.judgement.hashing import combine
 from promotion.judgement.metrics import Task
 from promotion.judgement.sums import DAY, Rows, Tally
 from promotion.judgement.table import Scores
+
+R = TypeVar("R")
+
+
+def _with_source(scores: Scores, work: Callable[..., R], policy: Policy, *more: Any) -> R:
+    return work(ScoresSource(scores, policy), *more)
 
 
 @dataclass(frozen=True)
@@ -36,6 +43,10 @@ class ScoresSource:
     @property
     def mean(self) -> float:
         return self.scores.mean
+
+    def shares(self, work: Callable[..., R], *more: Any) -> Iterator[R]:
+        """Yield work(source, *more) of all rows at once, or where there are workers of one file after another."""
+        return self.scores.shares(_with_source, work, self.policy, *more)
 
     def rows(self, tallies: tuple[Tally, ...]) -> Iterator[Rows]:
         """Yield all rows, with what the tallies need."""

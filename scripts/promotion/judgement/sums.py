@@ -6,9 +6,9 @@ of cluster sums, whose size does not grow with the rows.
 """
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Final, Literal, Protocol
+from typing import Any, Final, Literal, Protocol, TypeVar
 
 import numpy as np
 
@@ -17,6 +17,7 @@ from promotion.judgement.clusters import Accumulator, ClusterSums, empty, expone
 from promotion.judgement.metrics import EPSILON, Metric, Task, dollars, row_sums
 from promotion.judgement.statistic import Slice
 
+R = TypeVar("R")
 ALL, DAY = "all", "day"  # ways that are no clusters: one sum over everything, one a day
 
 # Which rows a side that is no model stands for, and what it decides there.
@@ -94,6 +95,10 @@ class Source(Protocol):
         """Yield all rows in parts of at most 2^18, with what the tallies need."""
         ...
 
+    def shares(self, work: Callable[..., R], *more: Any) -> Iterator[R]:
+        """Yield work(source, *more) of all rows at once, or of some after others."""
+        ...
+
 
 def ways_of(cluster: tuple[str, ...]) -> tuple[str, ...]:
     """Names of the ways of resampling: each cluster column, and their intersection; else rows."""
@@ -102,6 +107,25 @@ def ways_of(cluster: tuple[str, ...]) -> tuple[str, ...]:
 
 def summed(source: Source, measure: Measure, tallies: tuple[Tally, ...]) -> tuple[dict[str, ClusterSums], ...]:
     """Return the sums of each tally by its ways; clusters whose sums are all zero are left out, days are not."""
+    totals: list[dict[str, Accumulator]] = []
+    for share in source.shares(partial, measure, tallies):
+        if not totals:
+            totals = [{way: Accumulator(found) for way, found in tally.items()} for tally in share]
+            continue
+        for total, tally in zip(totals, share, strict=True):
+            for way, found in tally.items():
+                total[way].add(found)
+    return tuple(
+        {way: sums.total() if way == DAY else _without_zero_rows(sums.total()) for way, sums in tally.items()}
+        for tally in totals
+    )
+
+
+def partial(source: Source, measure: Measure, tallies: tuple[Tally, ...]) -> tuple[dict[str, ClusterSums], ...]:
+    """Return the sums of each tally over these rows, by its ways, those that are zero among them.
+
+    Partial sums under the same limits add up to the same bits, however the rows are parted.
+    """
     scales = [[_exponent(column, source, measure) for column in tally.columns] for tally in tallies]
     names = [[str(column) for column in tally.columns] for tally in tallies]
     counts = [[column.name in COUNTS for column in tally.columns] for tally in tallies]
@@ -113,10 +137,7 @@ def summed(source: Source, measure: Measure, tallies: tuple[Tally, ...]) -> tupl
             matrix = [part.column(column) for column in tally.columns]
             for way in tally.ways:
                 totals[i][way].add(grouped(part.ids(way), matrix, names[i], scales[i], counts[i]))
-    return tuple(
-        {way: sums.total() if way == DAY else _without_zero_rows(sums.total()) for way, sums in tally.items()}
-        for tally in totals
-    )
+    return tuple({way: sums.total() for way, sums in tally.items()} for tally in totals)
 
 
 class _Chosen:

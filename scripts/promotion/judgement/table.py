@@ -10,6 +10,7 @@ file of a larger table that changes while it is judged is refused.
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -18,13 +19,30 @@ import pyarrow.parquet as pq
 
 from promotion.config.policy import Policy
 from promotion.errors import PromotionError
-from promotion.judgement import digest
+from promotion.judgement import digest, places
 from promotion.judgement.hashing import as_float, combine, hash_column
 from promotion.judgement.metrics import Task
+from promotion.judgement.places import Place
 
 BATCH_ROWS = 1 << 18
 Progress = Callable[[int, int], None]
 SIDES = ("candidate", "champion")
+PARTS = "part-*.parquet"
+R = TypeVar("R")
+
+
+class Workers(Protocol):
+    """Who computes a partition's share. scratch: a folder that all of them see, None for this machine's temporary one.
+
+    What they are given is a function of ours and its arguments: places of files, the policy, and no credential.
+    """
+
+    @property
+    def scratch(self) -> Path | None: ...
+
+    def map(self, work: Callable[..., R], items: Sequence[tuple[Any, ...]]) -> Iterator[R]:
+        """Yield work(*item) of every item, in their order; an item whose worker died is given to another."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -104,11 +122,11 @@ class Scores:
     (None for a regression). limits: the largest size of each number column's values. slices: the values of each
     slice column, sorted. centre, mean: a constant near the labels, and their mean. since: only days from this one
     on are read. digests: of the test set (`test`) and of each side's predictions. stamps: size and time of each
-    file that is read again. progress: see open_scores.
+    file that is read again. counts: the rows of each file. progress, workers: see open_scores.
     """
 
-    where: Path
-    files: tuple[Path, ...]
+    where: Place
+    files: tuple[Place, ...]
     memory: pa.Table | None
     names: tuple[str, ...]
     task: Task
@@ -124,8 +142,10 @@ class Scores:
     mean: float = 0.0
     since: int | None = None
     digests: dict[str, str] = field(default_factory=dict)
-    stamps: dict[Path, tuple[int, int]] = field(default_factory=dict)
+    stamps: dict[Place, tuple[int, int]] = field(default_factory=dict)
+    counts: dict[Place, int] = field(default_factory=dict)
     progress: Progress | None = None
+    workers: Workers | None = None
 
     @property
     def first(self) -> int:
@@ -164,6 +184,22 @@ class Scores:
         """Days between the first and the last that have no rows and are not declared to have none."""
         return tuple(sorted(set(range(self.first, self.last + 1)) - {*self.days, *self.empty}))
 
+    def shares(self, work: Callable[..., R], *more: Any) -> Iterator[R]:
+        """Yield work(scores, *more) of these rows at once, or where there are workers of one file after another."""
+        if self.workers is None or not self.stamps:
+            yield work(self, *more)
+            return
+        alone = [
+            replace(self, files=(file,), stamps={file: self.stamps[file]}, counts={}, progress=None, workers=None)
+            for file in self.files
+        ]
+        done, total = 0, sum(self.counts.values())
+        for file, found in zip(self.files, self.workers.map(work, [(one, *more) for one in alone]), strict=True):
+            yield found
+            done += self.counts[file]
+            if self.progress is not None:
+                self.progress(done, total)
+
     def parts(self, names: list[str] | None = None) -> Iterator[Part]:
         """Yield the rows in parts of at most BATCH_ROWS, with only the columns `names`."""
         done = 0
@@ -173,7 +209,7 @@ class Scores:
             if self.progress is not None:
                 self.progress(done, self.rows)
 
-    def located(self, names: list[str] | None = None) -> Iterator[tuple[Path, int, Part]]:
+    def located(self, names: list[str] | None = None) -> Iterator[tuple[Place, int, Part]]:
         """Yield (file, number of rows before the part in its file, part)."""
         if self.memory is not None:
             table = self.memory if names is None else self.memory.select(names)
@@ -189,31 +225,30 @@ class Scores:
                 offset += part.rows
 
 
-def part_files(path: Path) -> tuple[Path, ...]:
+def part_files(path: Place) -> tuple[Place, ...]:
     """The files of a score table; raise PromotionError where there is none."""
-    found = tuple(sorted(path.glob("part-*.parquet"))) if path.is_dir() else (path,)
-    if not found or not found[0].is_file():
+    found = places.below(path, PARTS)
+    if not found:
         raise PromotionError("no scores here (a Parquet file, or a folder of part-*.parquet); run score.py", file=path)
     return found
 
 
-def read_parts(path: Path, names: list[str] | None = None) -> Iterator[Part]:
+def read_parts(path: Place, names: list[str] | None = None) -> Iterator[Part]:
     """Yield the rows of one Parquet file; raise PromotionError where it is none."""
     try:
-        with pq.ParquetFile(path) as file:
+        with places.opened(path) as source, pq.ParquetFile(source) as file:
             for batch in file.iter_batches(batch_size=BATCH_ROWS, columns=names):
                 yield Part(pa.Table.from_batches([batch]))
     except (pa.ArrowException, OSError) as error:
         raise PromotionError(f"not a readable Parquet file ({short(error)}); score again", file=path) from None
 
 
-def stamp(path: Path) -> tuple[int, int]:
+def stamp(path: Place) -> tuple[int, int]:
     """Size and time of a file."""
     try:
-        found = path.stat()
+        return places.stamp(path)
     except OSError as error:
         raise PromotionError(f"it cannot be read any more ({short(error)})", file=path) from None
-    return found.st_size, found.st_mtime_ns
 
 
 def short(error: Exception) -> str:
@@ -221,39 +256,53 @@ def short(error: Exception) -> str:
     return str(error).splitlines()[0][:100] if str(error) else type(error).__name__
 
 
-def open_scores(path: Path, policy: Policy, *, empty: Iterable[str] = (), progress: Progress | None = None) -> Scores:
+def open_scores(
+    path: Place,
+    policy: Policy,
+    *,
+    empty: Iterable[str] = (),
+    progress: Progress | None = None,
+    workers: Workers | None = None,
+) -> Scores:
     """Open a Parquet file or a folder of part-*.parquet and check every row against the policy.
 
     empty: days (ISO) that are declared to have no rows. progress: called with (rows done, all rows) after
-    every part of each later pass over the rows.
+    every part of each later pass over the rows. workers: who reads the files of a table that does not fit in memory;
+    the same sums come out, however many they are.
 
     Raise PromotionError, one sentence with file, column and row, for the first thing that is wrong.
     """
-    return open_together((path,), policy, empty=empty, progress=progress)
+    return open_together((path,), policy, empty=empty, progress=progress, workers=workers)
 
 
 def open_together(
-    paths: Sequence[Path], policy: Policy, *, empty: Iterable[str] = (), progress: Progress | None = None
+    paths: Sequence[Place],
+    policy: Policy,
+    *,
+    empty: Iterable[str] = (),
+    progress: Progress | None = None,
+    workers: Workers | None = None,
 ) -> Scores:
     """Open several tables of one kind as one; the last is where an error points. The rest is as in open_scores."""
     from promotion.judgement.checks import checked, declared_days, shape
 
     files, path = tuple(file for one in paths for file in part_files(one)), paths[-1]
     names: list[str] | None = None
-    rows, schemas = 0, []
+    counts = {}
     for file in files:
         try:
-            schemas.append(pq.read_schema(file))
-            rows += pq.read_metadata(file).num_rows
+            with places.opened(file) as source:
+                about = pq.read_metadata(source)
         except (pa.ArrowException, OSError) as error:
             raise PromotionError(f"not a readable Parquet file ({short(error)}); score again", file=file) from None
-        found = schemas[-1].names
+        counts[file], found = about.num_rows, about.schema.to_arrow_schema().names
         if names is not None and sorted(found) != sorted(names):
-            odd = sorted(set(found) ^ set(names))
-            raise PromotionError(f"its columns differ from {files[0].name}'s: {', '.join(odd[:3])}", file=file)
+            odd, other = sorted(set(found) ^ set(names)), str(files[0]).rsplit("/", 1)[-1]
+            raise PromotionError(f"its columns differ from {other}'s: {', '.join(odd[:3])}", file=file)
         names = names or found
-    stamps = {} if rows <= digest.IN_MEMORY else {file: stamp(file) for file in files}
-    scores = Scores(path, files, None, *shape(names or [], path, policy), stamps=stamps, progress=progress)
+    stamps = {} if sum(counts.values()) <= digest.IN_MEMORY else {file: stamp(file) for file in files}
+    scores = Scores(path, files, None, *shape(names or [], path, policy), stamps=stamps, counts=counts)
+    scores = replace(scores, progress=progress, workers=workers)
     return checked(replace(scores, empty=declared_days(empty)), policy)
 
 

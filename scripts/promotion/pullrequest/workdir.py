@@ -171,6 +171,23 @@ class Work:
         self.root.mkdir(parents=True, exist_ok=True)
         (self.root / MADE_BY).write_text(f"{owner}\n", encoding="utf-8")
 
+    @contextlib.contextmanager
+    def held(self) -> Iterator[None]:
+        """Keep other runs out of the folder while the body runs; raise PromotionError where one is at work in it."""
+        try:
+            import fcntl
+        except ImportError:  # Windows
+            yield
+            return
+        with (self.root / ".lock").open("a") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise PromotionError(
+                    f"{self.root} is in use by another run; wait for it, or choose another folder with --work"
+                ) from None
+            yield
+
     def note(self, error: PromotionError, owner: str = "prepare.py") -> None:
         """Leave an error of prepare.py for the report, unless the folder is somebody else's."""
         if self.made_by() in (None, owner):

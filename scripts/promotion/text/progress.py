@@ -87,7 +87,15 @@ def _bar(what: str, total: float | None, unit: str) -> Any:
     width, height = min(screen.columns, 110), screen.lines
     form = _form(total, unit)
     return tqdm(
-        total=total, desc=what, unit=unit, bar_format=form, leave=False, ncols=width, nrows=height, file=sys.stderr
+        total=total,
+        desc=what,
+        unit=unit,
+        unit_scale=True,
+        bar_format=form,
+        leave=False,
+        ncols=width,
+        nrows=height,
+        file=sys.stderr,
     )
 
 
@@ -95,7 +103,8 @@ def _form(total: float | None, unit: str) -> str:
     if total is None:
         return "{desc} {elapsed}"
     amount = "{n:,.0f}/{total:,.0f} " + unit if unit else "{percentage:.0f}%"
-    return "{desc} |{bar:24}| " + amount + ", {elapsed} gone, {remaining} left"
+    speed = ", {rate_fmt}" if unit == "rows" else ""
+    return "{desc} |{bar:24}| " + amount + speed + ", {elapsed} gone, {remaining} left"
 
 
 def _follow(bar: Any, done: Callable[[], float] | None, over: threading.Event) -> None:

@@ -1,0 +1,78 @@
+"""Where tables lie: a path, or the URL of an object store (s3://, gs://, or fsspec+NAME:// for what fsspec knows)."""
+
+import contextlib
+import fnmatch
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pyarrow as pa
+
+from promotion.errors import PromotionError
+
+Place = Path | str  # a str is a URL
+
+
+def place(text: str) -> Place:
+    """A path or a URL as a person gives it; raise PromotionError for a URL with a login in it."""
+    if "://" not in text:
+        return Path(text)
+    if "@" in urlsplit(text).netloc or "secret" in urlsplit(text).query:
+        raise PromotionError(
+            "a URL with a login in it would be shown and sent on; give the login to the environment of whoever reads it"
+        )
+    return text
+
+
+def below(where: Place, pattern: str) -> tuple[Place, ...]:
+    """The files of a folder by the pattern of their names, in order; a file itself; () where there is neither."""
+    if isinstance(where, Path):
+        if where.is_dir():
+            return tuple(sorted(where.glob(pattern)))
+        return (where,) if where.is_file() else ()
+    system, path = _system(where)
+    from pyarrow import fs
+
+    if system.get_file_info(path).type == fs.FileType.File:
+        return (where,)
+    head, mark, query = where.partition("?")
+    found = system.get_file_info(fs.FileSelector(path, allow_not_found=True))
+    names = sorted(one.base_name for one in found if one.is_file and fnmatch.fnmatch(one.base_name, pattern))
+    return tuple(f"{head.rstrip('/')}/{name}{mark}{query}" for name in names)
+
+
+@contextlib.contextmanager
+def opened(file: Place) -> Iterator[Any]:
+    """What pyarrow reads a file from."""
+    if isinstance(file, Path):
+        yield file
+        return
+    system, path = _system(file)
+    with system.open_input_file(path) as source:
+        yield source
+
+
+def stamp(file: Place) -> tuple[int, int]:
+    """Size and time of a file; raise OSError where it is gone."""
+    if isinstance(file, Path):
+        found = file.stat()
+        return found.st_size, found.st_mtime_ns
+    system, path = _system(file)
+    info = system.get_file_info(path)
+    if not info.is_file:
+        raise FileNotFoundError(f"there is no {path}")
+    return info.size, info.mtime_ns or 0
+
+
+def _system(url: str) -> tuple[Any, str]:
+    from pyarrow import fs
+
+    try:
+        system, path = fs.FileSystem.from_uri(url)
+        return system, str(path)
+    except (pa.ArrowException, OSError, ImportError, ValueError) as error:
+        text = str(error).splitlines()[0][:200]
+        raise PromotionError(
+            f"this URL cannot be opened ({text}); give a path, s3://…, or fsspec+NAME://…", file=url
+        ) from None

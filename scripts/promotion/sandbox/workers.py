@@ -1,0 +1,203 @@
+"""Who computes the partitions of a large table: processes of this machine, or a Dask cluster.
+
+A worker is given a function of this package and its arguments (places, the policy, sums so far), and nothing of this
+process's environment. A partition whose worker died is given to another one, so nothing depends on who computed what.
+"""
+
+import contextlib
+import hashlib
+import importlib
+import importlib.metadata
+import multiprocessing
+import multiprocessing.forkserver
+import os
+import tempfile
+import zipfile
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, CancelledError, Executor, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from promotion.errors import PromotionError
+from promotion.sandbox.run import clean_environment
+
+R = TypeVar("R")
+PACKAGE = Path(__file__).resolve().parents[1]
+DECIDE = ("numpy", "pyarrow")  # whose versions could change a bit
+MOST_DEATHS = 3
+CONNECT_SECONDS = "10s"
+
+
+def versions() -> dict[str, str]:
+    """The versions of the libraries that compute; on a cluster's worker also which scripts it was sent."""
+    found = {name: importlib.metadata.version(name) for name in DECIDE}
+    with contextlib.suppress(ImportError):
+        found["scripts"] = importlib.import_module("promotion.packed").DIGEST
+    return found
+
+
+def _same(wanted: dict[str, str], work: Callable[..., R], item: tuple[Any, ...]) -> R:
+    """Do one item's work where libraries and scripts are those of whoever asked."""
+    here = versions()
+    odd = [
+        f"{name} {str(here.get(name))[:12]} instead of {said[:12]}"
+        for name, said in wanted.items()
+        if here.get(name) != said
+    ]
+    if odd:
+        raise PromotionError(
+            f"a worker has {', '.join(odd)}; install the same requirements/cluster.txt there, and start it again"
+        )
+    return work(*item)
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where workers are, as messages name it, and what their executor raises when it has lost them."""
+
+    name: str
+    lost: tuple[type[BaseException], ...] = ()
+
+
+class Pool:
+    """Items given to an executor, a few ahead of those that are asked for."""
+
+    def __init__(
+        self, start: Callable[[], Executor], size: int, wanted: dict[str, str], place: Place, scratch: Path | None
+    ) -> None:
+        """start: makes the executor, again where it broke. wanted: see versions. scratch: see judgement's Workers."""
+        self._start, self._size, self._wanted, self._place = start, size, wanted, place
+        self.scratch = scratch
+        self._executor: Executor | None = None
+
+    def map(self, work: Callable[..., R], items: Sequence[tuple[Any, ...]]) -> Iterator[R]:
+        """Yield work(*item) of every item, in their order; raise what one of them raised."""
+        done: dict[int, R] = {}
+        futures: dict[Future[R], int] = {}
+        deaths = following = 0
+        for number in range(len(items)):
+            while number not in done:
+                while following < len(items) and len(futures) + len(done) < 2 * self._size:
+                    futures[self._executor_now().submit(_same, self._wanted, work, items[following])] = following
+                    following += 1
+                ready, _ = wait(futures, return_when=FIRST_COMPLETED)
+                try:
+                    for future in ready:
+                        done[futures[future]] = future.result()
+                        del futures[future]
+                except BrokenProcessPool:
+                    deaths += 1
+                    if deaths >= MOST_DEATHS:
+                        raise PromotionError(
+                            f"workers died {deaths} times; where memory was short, use fewer --workers or smaller parts"
+                        ) from None
+                    self.close()
+                    again = sorted(set(futures.values()) - set(done))
+                    futures = {self._executor_now().submit(_same, self._wanted, work, items[n]): n for n in again}
+                except ImportError as error:
+                    raise PromotionError(
+                        f"a worker of {self._place.name} lacks a library ({error}); "
+                        "install requirements/cluster.txt there"
+                    ) from None
+                except self._place.lost as error:
+                    raise PromotionError(
+                        f"{self._place.name} is gone, or lost its workers too often ({type(error).__name__}"
+                        f"{': ' if str(error) else ''}{str(error)[:200]}); look at it, then run this again"
+                    ) from None
+            yield done.pop(number)
+
+    def _executor_now(self) -> Executor:
+        if self._executor is None:
+            self._executor = self._start()
+        return self._executor
+
+    def close(self) -> None:
+        """Let the workers go."""
+        if self._executor is not None:
+            self._executor.shutdown(wait=True, cancel_futures=True)
+            self._executor = None
+
+
+@contextlib.contextmanager
+def workers(count: int | None, cluster: str | None = None, scratch: Path | None = None) -> Iterator[Pool | None]:
+    """The workers that a command line asks for: `count` processes here, or a Dask scheduler's; None for neither.
+
+    Raise PromotionError for a scheduler that cannot be reached.
+    """
+    if cluster is not None:
+        with _dask(cluster, scratch) as pool:
+            yield pool
+        return
+    if count is None or count < 2:
+        yield None
+        return
+    pool = Pool(lambda: _processes(count), count, versions(), Place("this machine"), scratch)
+    try:
+        yield pool
+    finally:
+        pool.close()
+
+
+def _processes(count: int) -> Executor:
+    """Processes forked from one that was started without this process's environment."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["promotion.judgement.judge"])
+    with _without_secrets():
+        multiprocessing.forkserver.ensure_running()
+    return ProcessPoolExecutor(count, mp_context=context)
+
+
+@contextlib.contextmanager
+def _without_secrets() -> Iterator[None]:
+    """This process's environment as model code's, for as long as another process is started."""
+    before = dict(os.environ)
+    clean = {**clean_environment(before.get("HOME", "")), "PYTHONPATH": str(PACKAGE.parent)}
+    os.environ.clear()
+    os.environ.update(clean)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+
+
+@contextlib.contextmanager
+def _dask(address: str, scratch: Path | None) -> Iterator[Pool]:
+    try:
+        from distributed import Client, KilledWorker
+    except ImportError:
+        raise PromotionError(
+            "--cluster needs Dask's `distributed`, which is not installed: pip install -r requirements/cluster.txt"
+        ) from None
+    try:
+        client = Client(address, timeout=CONNECT_SECONDS, set_as_default=False)
+    except (OSError, ValueError, RuntimeError) as error:
+        raise PromotionError(
+            f"no Dask scheduler answers at {address} ({str(error)[:100]}); start it with `dask scheduler`"
+        ) from None
+    with client, tempfile.TemporaryDirectory() as folder:
+        path, digest = _packed(Path(folder))
+        client.upload_file(str(path))  # to the workers of now, and to those that come later
+        yield Pool(
+            lambda: client.get_executor(pure=False),
+            max(2, sum(client.ncores().values())),
+            {**versions(), "scripts": digest},
+            Place(f"the cluster {address}", (CancelledError, OSError, KilledWorker)),
+            scratch,
+        )
+
+
+def _packed(folder: Path) -> tuple[Path, str]:
+    """A zip file of this package's modules with the digest of its content, and that digest."""
+    files = sorted(PACKAGE.rglob("*.py"))
+    digest = hashlib.sha256()
+    for file in files:
+        digest.update(f"{file.relative_to(PACKAGE)}\0".encode() + file.read_bytes())
+    path = folder / f"promotion-{digest.hexdigest()[:12]}.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as packed:
+        for file in files:
+            packed.write(file, f"promotion/{file.relative_to(PACKAGE)}")
+        packed.writestr("promotion/packed.py", f'DIGEST = "{digest.hexdigest()}"\n')
+    return path, digest.hexdigest()

@@ -1,0 +1,137 @@
+"""Workers: a judgement has the same bytes whoever computed which part of it, and they are given no secret."""
+
+import itertools
+from collections.abc import Iterator
+from pathlib import Path
+
+import promotion.judgement.digest as digest
+import pytest
+from promotion.errors import PromotionError
+from promotion.judgement.judge import judge_table
+from promotion.sandbox import workers as module
+from promotion.sandbox.workers import Pool, workers
+
+from tests.proofs.benchmarks.bench_size import rules, write_parts
+from tests.support import working
+
+ROWS, PART = 60_000, 12_000
+
+
+@pytest.fixture(scope="module")
+def parts(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A score table of five files."""
+    folder = tmp_path_factory.mktemp("parts")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("tests.proofs.benchmarks.bench_size.PART_ROWS", PART)
+        write_parts(folder, ROWS)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def two() -> Iterator[Pool]:
+    """Two processes, started where this one holds a secret."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MLFLOW_TRACKING_PASSWORD", "sekret-password")
+        with workers(2) as pool:
+            assert pool is not None
+            assert list(pool.map(working.doubled, [(1,)])) == [2]
+            yield pool
+
+
+@pytest.fixture(autouse=True)
+def small_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A table of more than 20,000 rows does not fit in memory."""
+    monkeypatch.setattr(digest, "IN_MEMORY", 20_000)
+
+
+def judged(parts: Path, pool: Pool | None) -> str:
+    """The text of evaluation.json."""
+    return judge_table(parts, rules(), replicates=200, workers=pool).text()
+
+
+def test_an_evaluation_has_the_same_bytes_with_and_without_workers(parts: Path, two: Pool) -> None:
+    """Checks, digests, sums and curves of five files by two processes, in two orders of arrival."""
+    assert judged(parts, two) == judged(parts, None)
+
+
+def test_a_worker_that_dies_changes_nothing(tmp_path: Path, two: Pool) -> None:
+    """Its item, and those that died with it, are given to others; results stay in order."""
+    items = [(tmp_path / "marker", n) for n in range(20)]
+
+    assert list(two.map(working.dies_first, items)) == [2 * n for n in range(20)]
+
+
+def test_workers_that_always_die_are_one_sentence(two: Pool) -> None:
+    """A part that kills whoever reads it is not tried for ever."""
+    with pytest.raises(PromotionError, match="workers died 3 times; where memory was short"):
+        list(two.map(working.always_dies, [(1,), (2,)]))
+
+
+def test_no_secret_reaches_a_worker(two: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not those of when the first one was started, nor later ones of a worker that replaces another."""
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "sekret-key")
+    two.close()
+
+    (seen,) = two.map(working.environment, [()])
+    assert "sekret" not in str(seen) and "PATH" in seen
+
+
+def test_progress_says_how_many_rows_are_done(parts: Path, two: Pool) -> None:
+    """After each file, in order, of each pass."""
+    told: list[tuple[int, int]] = []
+    judge_table(parts, rules(), replicates=200, workers=two, progress=lambda done, total: told.append((done, total)))
+
+    assert {total for _, total in told} == {ROWS}
+    assert [done for done, _ in itertools.islice(told, 5)] == [PART * n for n in range(1, 6)]
+
+
+def test_a_worker_with_other_libraries_is_refused(two: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another NumPy could change a bit; the sentence names both versions."""
+    monkeypatch.setattr(two, "_wanted", {**module.versions(), "numpy": "1.0"})
+
+    with pytest.raises(PromotionError, match=r"a worker has numpy \d.* instead of 1.0; install the same"):
+        list(two.map(working.doubled, [(1,)]))
+
+
+def test_a_worker_that_lacks_a_library_is_told(two: Pool) -> None:
+    """Which one, and what to install."""
+    with pytest.raises(PromotionError, match=r"lacks a library .*a_library_that_nobody_has.*cluster\.txt"):
+        list(two.map(working.lacking, [(1,)]))
+
+
+def test_a_bad_row_is_told_as_without_workers(parts: Path, two: Pool, tmp_path: Path) -> None:
+    """File, column and row of the first file that is wrong, though others were read at the same time."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    for path in parts.iterdir():
+        table = pq.read_table(path)
+        if path.name >= "part-00002":
+            labels = table["label"].to_numpy().copy()
+            labels[7] = 2
+            table = table.set_column(table.column_names.index("label"), "label", pa.array(labels))
+        pq.write_table(table, tmp_path / path.name)
+
+    said = []
+    for pool in (None, two):
+        with pytest.raises(PromotionError) as error:
+            judged(tmp_path, pool)
+        said.append(str(error.value))
+    assert said[0] == said[1] and "part-00002.parquet: label is neither 0 nor 1 in row 8" in said[0]
+
+
+def test_files_of_different_types_are_one_sentence(parts: Path, two: Pool, tmp_path: Path) -> None:
+    """A cluster column that is a number in one file and text in another has no order."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    for path in parts.iterdir():
+        table = pq.read_table(path)
+        if path.name == "part-00003.parquet":
+            index = table.column_names.index("column.customer")
+            table = table.set_column(index, "column.customer", table["column.customer"].cast(pa.string()))
+        pq.write_table(table, tmp_path / path.name)
+
+    for pool in (None, two):
+        with pytest.raises(PromotionError, match="parts of the scores have different types"):
+            judged(tmp_path, pool)

@@ -1,0 +1,160 @@
+"""Judging on a Dask cluster, from S3: the same bytes, whatever happens to the workers."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import promotion.judgement.digest as digest
+import pytest
+from promotion.errors import PromotionError
+from promotion.judgement.judge import judge_table
+from promotion.sandbox.workers import workers
+
+from tests.proofs.benchmarks.bench_size import rules, write_parts
+from tests.support import working
+from tests.support.backends import s3
+from tests.support.mlflow_server import free_port
+
+pytestmark = pytest.mark.servers
+pytest.importorskip("distributed", reason="Dask is not installed; `make test-servers` installs it")
+ROOT = Path(__file__).resolve().parents[2]
+
+
+class Cluster:
+    """A scheduler and workers that know the tests' helpers, and our package only by what they are sent."""
+
+    def __init__(self) -> None:
+        self.address = f"tcp://127.0.0.1:{free_port()}"
+        self.processes: list[subprocess.Popen[bytes]] = []
+        self.scheduler = self._start("dask_scheduler", "--host", self.address)
+
+    def add(self) -> "subprocess.Popen[bytes]":
+        """One more worker, without a nanny that would start it again."""
+        return self._start("dask_worker", self.address, "--nthreads", "1", "--no-nanny")
+
+    def _start(self, program: str, *args: str) -> "subprocess.Popen[bytes]":
+        command = [sys.executable, "-m", f"distributed.cli.{program}", *args, "--no-dashboard"]
+        env = {"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/"), "PYTHONPATH": str(ROOT)}
+        process = subprocess.Popen(command, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        self.processes.append(process)
+        return process
+
+    def stop(self) -> None:
+        """End all."""
+        for process in self.processes:
+            if process.poll() is None:
+                process.send_signal(signal.SIGKILL)
+            process.wait()
+
+
+@pytest.fixture
+def cluster() -> Iterator[Cluster]:
+    """A scheduler with two workers."""
+    made = Cluster()
+    made.add()
+    made.add()
+    try:
+        yield made
+    finally:
+        made.stop()
+
+
+@pytest.fixture(scope="module")
+def parts(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A score table of twelve files."""
+    folder = tmp_path_factory.mktemp("parts")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("tests.proofs.benchmarks.bench_size.PART_ROWS", 5_000)
+        write_parts(folder, 60_000)
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def small_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A table of more than 20,000 rows does not fit in memory."""
+    monkeypatch.setattr(digest, "IN_MEMORY", 20_000)
+
+
+@pytest.fixture(scope="module")
+def alone(parts: Path) -> str:
+    """The evaluation that one process makes."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(digest, "IN_MEMORY", 20_000)
+        return judge_table(parts, rules(), replicates=200).text()
+
+
+def test_a_worker_killed_and_one_added_in_the_middle_change_nothing(
+    cluster: Cluster, parts: Path, alone: str, tmp_path: Path
+) -> None:
+    """After the first file of the first pass one worker dies and another comes."""
+    victim, happened = cluster.processes[1], []
+
+    def meanwhile(done: int, total: int) -> None:
+        if not happened:
+            victim.send_signal(signal.SIGKILL)
+            happened.append(cluster.add())
+
+    with workers(None, cluster.address, tmp_path) as pool:
+        found = judge_table(parts, rules(), replicates=200, workers=pool, progress=meanwhile)
+
+    assert happened and victim.wait() == -signal.SIGKILL
+    assert found.text() == alone
+
+
+def test_a_table_in_s3_is_read_by_its_url(
+    cluster: Cluster, parts: Path, alone: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Here and on workers that have a login of their own; none is sent."""
+    import boto3
+
+    with s3(tmp_path) as env:
+        for name, value in env.items():
+            monkeypatch.setenv(name, value)
+        endpoint = env["MLFLOW_S3_ENDPOINT_URL"]
+        client = boto3.client("s3", endpoint_url=endpoint)
+        for path in parts.iterdir():
+            client.upload_file(str(path), "models", f"scores/{path.name}")
+        host = endpoint.removeprefix("http://")
+        url = f"s3://models/scores?endpoint_override={host}&scheme=http&region=us-east-1"
+
+        assert judge_table(url, rules(), replicates=200).text() == alone
+
+
+def test_no_secret_of_ours_reaches_a_worker(cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker's environment is its own."""
+    monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", "sekret")
+    with workers(None, cluster.address, tmp_path) as pool:
+        assert pool is not None
+        (seen,) = pool.map(working.environment, [()])
+
+    assert "sekret" not in str(seen)
+
+
+def test_a_scheduler_that_is_gone_is_one_sentence(cluster: Cluster, parts: Path, tmp_path: Path) -> None:
+    """Never there, or killed while it was asked."""
+    with (
+        pytest.raises(PromotionError, match=r"no Dask scheduler answers at tcp://127\.0\.0\.1:\d+"),
+        workers(None, f"tcp://127.0.0.1:{free_port()}"),
+    ):
+        pass
+
+    def kill(done: int, total: int) -> None:
+        cluster.scheduler.send_signal(signal.SIGKILL)
+
+    with (
+        pytest.raises(PromotionError, match=r"the cluster tcp://.* is gone"),
+        workers(None, cluster.address, tmp_path) as pool,
+    ):
+        judge_table(parts, rules(), replicates=200, workers=pool, progress=kill)
+
+
+def test_a_scratch_folder_that_is_not_there_is_one_sentence(cluster: Cluster, parts: Path, tmp_path: Path) -> None:
+    """Before any row is dealt."""
+    with (
+        pytest.raises(PromotionError, match="there is no such folder; --scratch"),
+        workers(None, cluster.address, tmp_path / "absent") as pool,
+    ):
+        judge_table(parts, rules(), replicates=200, workers=pool)

@@ -1,0 +1,37 @@
+"""What tests give to workers; a module, because a worker imports what it is given."""
+
+import importlib
+import os
+import signal
+from pathlib import Path
+
+
+def doubled(number: int) -> int:
+    """Twice a number."""
+    return 2 * number
+
+
+def dies_first(marker: Path, number: int) -> int:
+    """Twice a number; whoever comes first is killed."""
+    try:
+        marker.touch(exist_ok=False)
+    except FileExistsError:
+        return 2 * number
+    os.kill(os.getpid(), signal.SIGKILL)
+    return -1
+
+
+def always_dies(number: int) -> int:
+    """Nobody survives this."""
+    os.kill(os.getpid(), signal.SIGKILL)
+    return number
+
+
+def environment() -> dict[str, str]:
+    """What a worker's environment has."""
+    return dict(os.environ)
+
+
+def lacking(number: int) -> int:
+    """Needs what nobody has."""
+    return int(importlib.import_module("a_library_that_nobody_has").double(number))
