@@ -31,6 +31,7 @@ WORKFLOWS = ROOT / ".github" / "workflows"
 ACTIONS = Path(__file__).parent / "actions"
 TOOLS = ROOT / ".tools" / "bin"
 REPO = "octo-org/fraud"
+FRESH = {"UV_NO_CACHE": "1", "PIP_NO_CACHE_DIR": "1"}
 # what must never be seen where model code runs
 SECRETS = {
     "MLFLOW_TRACKING_USERNAME": "sekret-user",
@@ -119,9 +120,21 @@ class Server:
 
 
 class Stage:
-    """The hosted repository with the models `names`, its registry and its GitHub."""
+    """The hosted repository with the models `names`, its registry and its GitHub.
 
-    def __init__(self, root: Path, server: Server, names: tuple[str, ...]) -> None:
+    tree: whose scripts, locks and workflows it has. python: what has every package already; None: each job installs its
+    own, as on a hosted runner, from an empty cache.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        server: Server,
+        names: tuple[str, ...],
+        *,
+        tree: Path = ROOT,
+        python: str | None = sys.executable,
+    ) -> None:
         project = root / "project"
         entries = []
         for name in names:
@@ -132,8 +145,8 @@ class Stage:
             entries.append(text.removeprefix("models:\n").replace("  tiny:\n", f"  {name}:\n    drift: repair\n"))
         (project / "promotion.yaml").write_text("models:\n" + "".join(entries))
         for name in ("scripts", "requirements", ".github"):
-            shutil.copytree(ROOT / name, project / name, ignore=shutil.ignore_patterns("__pycache__"))
-        self.root, self.server, self.names = root, server, names
+            shutil.copytree(tree / name, project / name, ignore=shutil.ignore_patterns("__pycache__"))
+        self.root, self.server, self.names, self.python = root, server, names, python
         self.env = environment(root, root / "data")
         self.hosting = Hosting(root, project, self.env)
         self.hosting.create()
@@ -269,11 +282,11 @@ class Stage:
             "STANDIN_ORIGIN": str(self.hosting.bare),
             "STANDIN_ARTIFACTS": str(folder / "artifacts"),
             "STANDIN_ACTIONS": str(ACTIONS),
-            "PROMOTION_PYTHON": sys.executable,
             "PROMOTION_DATA_DIR": str(self.root / "data"),
             "GIT_CONFIG_GLOBAL": os.devnull,
             "GIT_CONFIG_NOSYSTEM": "1",
         }
+        passed |= FRESH if self.python is None else {"PROMOTION_PYTHON": self.python}
         command = [tool("act") or "act", name, "-W", str(where / ".github/workflows" / workflow), "-C", str(where)]
         command += ["-e", str(folder / "event.json"), "-P", "ubuntu-latest=-self-hosted", "--no-skip-checkout"]
         command += ["--action-cache-path", str(folder / "cache"), "--no-cache-server", "--json", "--insecure-secrets"]

@@ -8,6 +8,7 @@ same text. The client is a process of its own, on the same machine.
 import argparse
 import contextlib
 import http.client
+import importlib.util
 import json
 import os
 import statistics
@@ -77,13 +78,15 @@ def make_models(folder: Path, uri: str) -> dict[str, tuple[Path, Any]]:
 
 
 @contextlib.contextmanager
-def running(command: list[str], port: int, environment: dict[str, str], log: Path) -> Iterator[None]:
-    """Run a server until it answers /ping with 200; stop it at the end."""
+def running(
+    command: list[str], port: int, environment: dict[str, str], log: Path, path: str = "/ping"
+) -> Iterator[None]:
+    """Run a server until it answers `path` with 200; stop it at the end."""
     with log.open("w") as out:
         process = subprocess.Popen(command, stdout=out, stderr=out, env=environment)
         try:
             deadline = time.monotonic() + 120
-            while not _up(port):
+            while not _up(port, path):
                 if process.poll() is not None or time.monotonic() > deadline:
                     raise SystemExit(f"the server did not start: {log.read_text()[-2000:]}")
                 time.sleep(0.1)
@@ -96,10 +99,10 @@ def running(command: list[str], port: int, environment: dict[str, str], log: Pat
                 process.kill()
 
 
-def _up(port: int) -> bool:
+def _up(port: int, path: str = "/ping") -> bool:
     try:
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=2)
-        connection.request("GET", "/ping")
+        connection.request("GET", path)
         return connection.getresponse().status == 200
     except OSError:
         return False
@@ -174,6 +177,29 @@ def compare(name: str, model: Any, folder: Path, environment: dict[str, str], se
     return rows
 
 
+def beside_litserve(name: str, folder: Path, environment: dict[str, str], seconds: float) -> list[list[str]]:
+    """LitServe with the same model, where it is installed; it has no swap, so only its rate is compared."""
+    from tests.proofs.benchmarks.hammer import measured
+
+    body, ours, theirs = folder / "body.json", free_port(), free_port()
+    serve_py = [sys.executable, str(SCRIPTS / "serve.py"), name, "--port", str(ours), "--store", str(folder / "store")]
+    peer = [sys.executable, str(HERE / "litserver.py"), str(folder / name), str(theirs)]
+    rows = []
+    with (
+        running(peer, theirs, environment, folder / "lit.log", "/health"),
+        running(serve_py, ours, environment, folder / "ours.log"),
+    ):
+        for port in (ours, theirs):
+            measured(port, 8, 1.0, body)
+        for clients in CLIENTS:
+            b, a = (measured(port, clients, seconds, body) for port in (theirs, ours))
+            if set(b["statuses"]) | set(a["statuses"]) != {"200"}:
+                raise SystemExit(f"not every answer was 200: {a} {b}")
+            told = [f"{one['rate']:.0f} ({one['p50']:.1f}, {one['p99']:.1f})" for one in (a, b)]
+            rows.append([f"{name}, {clients} connections", *told, f"{a['rate'] / b['rate']:.1f}"])
+    return rows
+
+
 def moving(folder: Path, uri: str, environment: dict[str, str], seconds: float) -> list[str]:
     """p99 of serve.py steady and while @champion moves every 2 s, 8 connections; return the row of the table."""
     from promotion.registry.client import Registry
@@ -231,6 +257,9 @@ def main(argv: list[str] | None = None) -> int:
             rows += compare(kind, models[kind][1], folder, environment, args.seconds)
         head = ["one-row requests, /s (p50, p99 ms)", "serve.py", "mlflow models serve", "rates", "p99 / its p50"]
         print(markdown(head, rows))
+        if importlib.util.find_spec("litserve") is not None:
+            rows = beside_litserve(args.models[0], folder, environment, args.seconds)
+            print("\n" + markdown(["one-row requests, /s (p50, p99 ms)", "serve.py", "LitServe", "rates"], rows))
         print(f"\n{GOALS}, or 0.9 of what predict alone allows\n")
         row = moving(folder, uri, environment, args.seconds)
         print(markdown(["@champion moves every 2 s", "failed", "p99 ms steady", "p99 ms moving", "ratio"], [row]))

@@ -1,0 +1,94 @@
+"""How long a pull request waits for its comment, and a merge for @champion, on runners that have nothing installed.
+
+Run from the root: `python tests/proofs/benchmarks/bench_pull_request.py [--before COMMIT]`. act plays the real
+workflows: every job makes its own environment from an empty cache, one job after another, and the model trains in
+no time, so what is measured is everything else. With --before the same is measured with the scripts, locks and
+workflows of an older commit, in the same run. Prints Markdown.
+"""
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[3]
+sys.path[:0] = [str(ROOT / "scripts"), str(ROOT)]
+
+from tests.workflows.stage import Played, Server, Stage, tool  # noqa: E402
+
+
+def tree_of(commit: str, folder: Path) -> Path:
+    """The files of a commit."""
+    folder.mkdir()
+    archive = subprocess.run(["git", "-C", str(ROOT), "archive", commit], check=True, capture_output=True)
+    subprocess.run(["tar", "-x", "-C", str(folder)], input=archive.stdout, check=True)
+    return folder
+
+
+def timed(played: list[Played], what: str, run: object) -> float:
+    """Run a workflow; return its seconds."""
+    began = time.perf_counter()
+    played.append(run())  # type: ignore[operator]
+    seconds = time.perf_counter() - began
+    if played[-1].code != 0:
+        raise SystemExit(f"{what} failed:\n{played[-1].log[-3000:]}")
+    return seconds
+
+
+def measured(folder: Path, tree: Path) -> tuple[float, float]:
+    """(seconds from a push that retrains to its comment, seconds from its merge to the moved alias)."""
+    server = Server(folder / "mlflow")
+    server.start()
+    runs: list[Played] = []
+    try:
+        stage = Stage(folder / "stage", server, ("tiny",), tree=tree, python=None)
+        try:
+            stage.main()
+            stage.edit("model.yaml", "seed: 0", "seed: 1")
+            request = stage.open("retrain/first")
+            timed(runs, "the first pull request", lambda: stage.retrain(request))
+            stage.merge(request)
+            timed(runs, "the first promotion", stage.promote)
+            stage.main()
+            stage.edit("model.yaml", "[hint]", "[hint, clue]")
+            request = stage.open("retrain/better")
+            comment = timed(runs, "the pull request", lambda: stage.retrain(request))
+            assert len(stage.comments(request)) == 1
+            stage.merge(request)
+            moved = timed(runs, "the promotion", stage.promote)
+            assert stage.champion() == 2
+            return comment, moved
+        finally:
+            stage.stop()
+    finally:
+        server.stop()
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--before", metavar="COMMIT", help="measure an older commit too")
+    args = parser.parse_args(argv)
+    if tool("act") is None:
+        print("act is not installed; `make test-workflows` installs it where Go is present")
+        return 0
+    trees = {"now": None} if args.before is None else {args.before[:12]: args.before, "now": None}
+    found = {}
+    os.environ.pop("PROMOTION_PYTHON", None)
+    print("| on runners with nothing installed | push to comment | merge to moved alias |\n|---|--:|--:|", flush=True)
+    for name, commit in trees.items():
+        with tempfile.TemporaryDirectory() as scratch:
+            tree = ROOT if commit is None else tree_of(commit, Path(scratch) / "tree")
+            found[name] = measured(Path(scratch), tree)
+        print(f"| {name} | {found[name][0]:.0f} s | {found[name][1]:.1f} s |", flush=True)
+    if args.before is not None:
+        old, new = found[args.before[:12]], found["now"]
+        print(f"| now, of {args.before[:12]} | {new[0] / old[0]:.2f} | {new[1] / old[1]:.2f} |")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
