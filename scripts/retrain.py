@@ -1,4 +1,4 @@
-"""Try a model on this machine with nothing registered; open, update and schedule its retrain pull request."""
+"""Try a model on this machine with nothing registered; write its lock; open, update and schedule its pull request."""
 
 import argparse
 import datetime
@@ -51,6 +51,17 @@ def run_open(args: argparse.Namespace) -> int:
     print(f"{args.model}: {found.title}; {found.champion_since}")
     open_retrain(repo, host_of(repo), found, into=args.branch, branch=args.head)
     return 0
+
+
+def run_lock(args: argparse.Namespace) -> int:
+    """Write what a model needs beyond the base's lock."""
+    from promotion.retrain.lock import write_lock
+
+    pins = write_lock(Path(Repo(args.repo).root), args.model, args.packages)
+    for pin in pins:
+        print(f"{pin.name}=={pin.version}")
+    print(f"written to models/{args.model}/requirements.txt; it is one pull request with the code that needs it")
+    return OK
 
 
 def run_update(args: argparse.Namespace) -> int:
@@ -135,6 +146,11 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument(
         "--as-of", type=_day, metavar="DATE", help="the first test day (default: the newest that is labelled)"
     )
+
+    text = "write a model's requirements.txt: packages beyond the base's lock, with what they need, pinned and hashed"
+    command = subcommand(commands, run_lock, text, "repo")
+    command.add_argument("model", help="the name of the model's folder")
+    command.add_argument("packages", nargs="+", metavar="PACKAGE", help="such as lightgbm, or lightgbm==4.6.0")
 
     text = "merge the production branch into a pull request's branch, and take its pin where they conflict"
     command = subcommand(commands, run_update, text, "repo", "branch", moved=branches)

@@ -13,7 +13,7 @@ from pathlib import Path
 from promotion.cli import command_line, handled
 from promotion.errors import BAD_INPUT, OK, PromotionError
 from promotion.pullrequest.incoming import allowed_by, take_in
-from promotion.pullrequest.sides import add_sums, join, make_features, window
+from promotion.pullrequest.sides import add_sums, join, make_features, packages, window
 from promotion.pullrequest.workdir import ModelWork, Work, base_side
 from promotion.records import Answered, ModelPlan, ScoresInfo, digest_files
 from promotion.sandbox.artifact import read_artifact
@@ -44,6 +44,7 @@ def _answer(plan: ModelPlan, files: ModelWork, side: str, rounds: int, types: tu
         "out": str(own.answers.resolve()),
         "rounds": rounds,
         "types": types,
+        "packages": packages(plan, files, side),
     }
     result = run_model("answers", job, log=own.root / "answer.log", blame=own.model)
     record = Answered(
@@ -96,6 +97,7 @@ def sum_metrics(plan: ModelPlan, files: ModelWork, sides: list[str]) -> None:
         "scores": str(files.scores.resolve()),
         "sides": sides,
         "metrics": metrics,
+        "packages": packages(plan, files, base_side(files)),
         "out": str(out.resolve()),
     }
     run_model_code("sums", job, log=files.root / "sums.log", blame=plan.shown)
@@ -136,7 +138,7 @@ def answer_example(plan: ModelPlan, work: Work) -> None:
     model = files.side("pinned").model
     if not model.is_dir():
         return
-    job = {"model": str(model.resolve())}
+    job = {"model": str(model.resolve()), "packages": packages(plan, files, "pinned")}
     result = run_model("example", job, log=files.root / "answer.log", blame=model)
     Answered(model=plan.model, digest=digest_files(model), rows=int(result["rows"])).write(files.answered)
     print(f"{plan.model}: the pinned version loads and answers its example ({result['rows']} rows)")

@@ -10,7 +10,7 @@ from promotion.cli import command_line, handled
 from promotion.config.model_yaml import read_spec, windows
 from promotion.model import Window
 from promotion.pullrequest.incoming import allowed_by
-from promotion.pullrequest.sides import make_features
+from promotion.pullrequest.sides import make_features, packages
 from promotion.pullrequest.workdir import Work
 from promotion.records import Candidate, ModelPlan, digest_files
 from promotion.sandbox.artifact import read_artifact
@@ -29,6 +29,7 @@ def train(plan: ModelPlan, work: Work, lock: str) -> Candidate:
         "train",
         {
             "source": str(side.source.resolve()),
+            "packages": packages(plan, files, "candidate"),
             "out": str(side.model.resolve()),
             "spec": {
                 "as_of": str(spec.as_of),

@@ -14,6 +14,7 @@ from promotion.config.model_yaml import read_spec
 from promotion.errors import PromotionError
 from promotion.pullrequest.workdir import ModelWork, base_side
 from promotion.records import ModelPlan
+from promotion.sandbox.packages import packages_of
 from promotion.sandbox.run import run_model_code
 
 FIRST_ROWS = (
@@ -25,6 +26,11 @@ def window(plan: ModelPlan, files: ModelWork) -> tuple[date, int]:
     """The first test day, which is the candidate's as_of, and how many there are."""
     spec = read_spec(files.side("candidate").source, shown=plan.shown)
     return spec.as_of, plan.judged_by.measure.test_days
+
+
+def packages(plan: ModelPlan, files: ModelWork, side: str) -> str | None:
+    """The packages that a side's own tree asks for; where a champion's lock is older than the base's, that one wins."""
+    return packages_of(files.side(side).source, plan.shown, base_wins=side != "candidate")
 
 
 def make_features(plan: ModelPlan, files: ModelWork, side: str) -> None:
@@ -40,6 +46,7 @@ def make_features(plan: ModelPlan, files: ModelWork, side: str) -> None:
         "features": str(own.features.resolve()),
         "table": str(own.table.resolve()),
         "declares": side == base_side(files),
+        "packages": packages(plan, files, side),
     }
     run_model_code("features", job, log=own.root / "features.log", blame=plan.shown)
 

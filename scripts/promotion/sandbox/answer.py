@@ -9,6 +9,7 @@ import importlib
 import importlib.util
 import json
 import os
+import site
 import statistics
 import sys
 import time
@@ -298,6 +299,8 @@ STEPS = {"answers": answers, "example": example}
 def main(argv: list[str]) -> int:
     """Read a job file, run its step, write a result file; a Complaint becomes part of the result."""
     job = json.loads(Path(argv[0]).read_text(encoding="utf-8"))
+    if job.get("packages") is not None:  # what the model's requirements.txt names; after all others on the path
+        site.addsitedir(job["packages"])
     try:
         result = STEPS[job["step"]](job)
     except Complaint as complaint:

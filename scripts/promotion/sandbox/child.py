@@ -7,6 +7,7 @@ answered by another process (answer.py), which has none of this on its path.
 import importlib
 import importlib.util
 import json
+import site
 import sys
 import time
 import traceback
@@ -23,9 +24,10 @@ class Complaint(Exception):
         self.file, self.line = file, line
 
 
-def enter(source: str) -> None:
+def enter(source: str, packages: str | None = None) -> None:
     """Make the model folder and this project's package importable, and nothing else of the caller's.
 
+    packages: a folder of those that the model's own requirements.txt names, which come after all others.
     The package has a folder of its own on the path: beside it lie the verbs, whose names (train, score) are
     also those of model code.
     """
@@ -34,6 +36,8 @@ def enter(source: str) -> None:
     (alone / "promotion").symlink_to(Path(__file__).parents[1], target_is_directory=True)
     sys.path.insert(0, str(alone))
     sys.path.insert(0, source)
+    if packages is not None:
+        site.addsitedir(packages)
 
 
 def load_rows(window: Any, name: str) -> Any:
@@ -112,7 +116,7 @@ def train(job: dict[str, Any]) -> dict[str, Any]:
     model = fit(rows["train"], rows["validation"], spec)
     seconds = time.perf_counter() - started
     try:
-        save(model, rows["validation"].X, Path(job["out"]), Path(job["source"]))
+        save(model, rows["validation"].X, Path(job["out"]), Path(job["source"]), job.get("packages"))
     except ValueError as error:
         raise Complaint(str(error), "train.py") from error
     return {"train_seconds": seconds}
@@ -214,6 +218,25 @@ def raised_in(error: Exception, source: Path) -> tuple[str, int | None] | None:
     return inside[-1] if inside else None
 
 
+def missing(error: Exception, source: Path, name: str) -> Complaint | None:
+    """The sentence for a library that model code imports and that is not there; None for any other error.
+
+    name: of the model.
+    """
+    place = raised_in(error, source)
+    if not isinstance(error, ModuleNotFoundError) or not error.name or place is None:
+        return None
+    top = error.name.partition(".")[0]
+    if importlib.util.find_spec(top) is not None:  # it is there, and lacks a part
+        return None
+    return Complaint(
+        f"there is no module `{top}` here: if a library brings it, `python scripts/retrain.py lock {name} {top}` "
+        f"writes that library into models/{name}/requirements.txt (its name on PyPI may be another); else it is a file "
+        "that the model's folder lacks",
+        *place,
+    )
+
+
 def told(complaint: Complaint) -> dict[str, Any]:
     """A complaint as a result."""
     return {"complaint": str(complaint), "file": complaint.file, "line": complaint.line}
@@ -225,14 +248,16 @@ STEPS = {"train": train, "features": features, "sums": sums}
 def main(argv: list[str]) -> int:
     """Read a job file, run its step, write a result file; a Complaint becomes part of the result."""
     job = json.loads(Path(argv[0]).read_text(encoding="utf-8"))
-    enter(job["source"])
+    enter(job["source"], job.get("packages"))
     try:
         result = STEPS[job["step"]](job)
     except Complaint as complaint:
         result = told(complaint)
     except Exception as error:
         traceback.print_exc()
-        result = {"raised_in": raised_in(error, Path(job["source"]))}
+        source = Path(job["source"])
+        lacking = missing(error, source, job["name"])
+        result = told(lacking) if lacking is not None else {"raised_in": raised_in(error, source)}
     Path(argv[1]).write_text(json.dumps(result), encoding="utf-8")
     return 0
 

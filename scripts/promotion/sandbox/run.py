@@ -106,7 +106,7 @@ def _run(program: str, step: str, job: dict[str, Any], *, log: Path, blame: Path
     log.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as home:
         request, answer = Path(home) / "job.json", Path(home) / "result.json"
-        request.write_text(json.dumps({**job, "step": step}), encoding="utf-8")
+        request.write_text(json.dumps({**job, "step": step, "name": blame.name}), encoding="utf-8")
         order = {
             "step": step,
             "program": str(HERE / program),

@@ -21,8 +21,10 @@ EXAMPLE_ROWS = 64  # distinct, so that the server can show on them that no row's
 SAMPLE_ROWS = 1000
 
 
-def save(model: Any, X: Any, out: Path, source: Path) -> None:
+def save(model: Any, X: Any, out: Path, source: Path, packages: str | None = None) -> None:
     """Save `model` below `out`. X: rows from which signature and example are taken. source: the model folder.
+
+    packages: a folder of those that it needs beyond the base's; a server is told of them.
 
     Raises ValueError, one sentence, for what cannot be saved so that a server could load it.
     """
@@ -33,7 +35,7 @@ def save(model: Any, X: Any, out: Path, source: Path) -> None:
     library = type(model).__module__.partition(".")[0]
     answer = _answer(model, sample)
     common = {
-        "pip_requirements": [f"{name}=={importlib.metadata.version(name)}" for name in _packages(library)],
+        "pip_requirements": _requirements(library, packages),
         "signature": infer_signature(sample, answer),
         "input_example": sample.drop_duplicates().head(EXAMPLE_ROWS),
     }
@@ -71,6 +73,14 @@ def _input(model: Any, sample: Any) -> Any:
     if type(model).__module__ == "xgboost.core":
         return importlib.import_module("xgboost").DMatrix(sample)
     return sample
+
+
+def _requirements(library: str, packages: str | None) -> list[str]:
+    """What a server needs, as NAME==VERSION."""
+    found = {name: importlib.metadata.version(name) for name in _packages(library)}
+    own = () if packages is None else importlib.metadata.distributions(path=[packages])
+    found |= {dist.metadata["Name"]: dist.version for dist in own}
+    return [f"{name}=={version}" for name, version in found.items()]
 
 
 def _packages(library: str) -> Iterable[str]:
