@@ -7,6 +7,7 @@ rule is also asked with guards taken out, so that error and power stand side by 
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from promotion.config.policy import Measure
@@ -49,6 +50,10 @@ class Drawn:
     def rows(self, tallies: tuple[Tally, ...]) -> Iterator[Rows]:
         """The one part."""
         yield self.drawn
+
+    def shares(self, work: Callable[..., Any], *more: Any) -> Iterator[Any]:
+        """The one share."""
+        yield work(self, *more)
 
 
 def _largest(values: np.ndarray) -> float:
