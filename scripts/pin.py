@@ -42,6 +42,8 @@ def winners(work: Work) -> tuple[dict[str, PinRecord], list[str]]:
         candidate = Candidate.read(files.candidate_record)
         if evaluation.verdict not in WINNING:
             losers.append(f"{item.model} did not win ({evaluation.verdict})")
+        elif item.gate_alone:
+            losers.append(f"{item.model} met the gate alone, and its version is in a throwaway tracker")
         elif gated.version is None:
             losers.append(f"{item.model} won but was not registered; run gate.py again")
         else:

@@ -26,7 +26,7 @@ from promotion.judgement.metrics import check_policy
 from promotion.judgement.power import policy_power, sentences
 from promotion.pullrequest.classify import OVERRIDDEN, WON_HERE, classify
 from promotion.pullrequest.moved import moved, need_commits
-from promotion.pullrequest.situation import THROWAWAY, situation
+from promotion.pullrequest.situation import NO_TRACKER, THROWAWAY, gate_alone, situation
 from promotion.pullrequest.workdir import ModelWork, Work
 from promotion.records import ModelPlan, Plan, digest_files
 from promotion.registry.client import Registry, tracking_uri
@@ -265,15 +265,21 @@ def run(args: argparse.Namespace) -> Plan:
         known = {"trial": trial, "pull": args.pull, "scripts": scripts}
         return prepare(repo, registry, work, base=base, merge=merge, head=head, **known)
     where = situation(read_event(), GitHub.from_environment, production=args.branch)
-    if where.credentials and tracking_uri().startswith("sqlite:"):
-        raise PromotionError("MLFLOW_TRACKING_URI is not set; give the repository this variable (see .github/SETUP.md)")
+    alone = where.credentials and tracking_uri().startswith("sqlite:")
+    pinned = [name for name, entry in promotion_at(repo, base, base=True).models.items() if entry.champion is not None]
+    if alone and pinned:
+        raise PromotionError(
+            f"MLFLOW_TRACKING_URI is not set, and {FILE} pins a champion of {pinned[0]}; give the repository this "
+            "variable (see .github/SETUP.md)"
+        )
+    throwaway = alone or not where.credentials
     need_commits(repo, where, base=base, head=head)
     write_output({"merge": merge})
-    registry = Registry(None if where.credentials else THROWAWAY)
+    registry = Registry(THROWAWAY if throwaway else None)
     print(f"{reading} {registry.where}", flush=True)
 
     def adapted(plan: Plan) -> Plan:
-        plan = where.adapt(plan)
+        plan = where.adapt(gate_alone(plan, NO_TRACKER) if alone else plan)
         late = moved(repo, plan, head_ref=where.head_ref, base_ref=where.base_ref) if where.speaks else None
         return plan if late is None else plan.model_copy(update={"refusals": (*plan.refusals, late)})
 
@@ -290,7 +296,7 @@ def run(args: argparse.Namespace) -> Plan:
         scripts=scripts,
     )
     wanted = [] if plan.refusals else [m.model for m in plan.models if m.action in ("train", "judge", "verify")]
-    write_output({"models": json.dumps(wanted), "tracker": "" if where.credentials else THROWAWAY})
+    write_output({"models": json.dumps(wanted), "tracker": THROWAWAY if throwaway else ""})
     return plan
 
 

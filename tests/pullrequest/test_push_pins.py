@@ -8,6 +8,7 @@ import pin
 import prepare
 import pytest
 import report
+from pin import winners
 from promotion.config.pin import PinRecord
 from promotion.config.promotion_yaml import parse
 from promotion.errors import PromotionError
@@ -196,10 +197,35 @@ def prepared(hosted: Hosted, patch: pytest.MonkeyPatch, *, head_repo: str, uri: 
 def test_a_repository_without_a_tracker_is_told_so(
     hosted: Hosted, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """An unset MLFLOW_TRACKING_URI must not register champions in a file that ends with the job."""
+    """Where main pins a champion, an unset MLFLOW_TRACKING_URI is a mistake, and nothing is judged."""
+    hosted.commit("main", "promotion.yaml", lambda text: text.replace("champion: null", PIN_9))
+    hosted.pull = hosted.hosting.merge_result(hosted.request)
+
     assert prepared(hosted, monkeypatch, head_repo="octo-org/fraud") == 2
-    assert "MLFLOW_TRACKING_URI is not set" in capsys.readouterr().err
+    assert "MLFLOW_TRACKING_URI is not set, and promotion.yaml pins a champion of" in capsys.readouterr().err
     assert "MLFLOW_TRACKING_URI" in Work(Path("work")).error.read_text()
+
+
+def test_a_trial_without_a_tracker(hosted: Hosted, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While main pins nothing a run trains and meets the gate, says what to set, and registers and pins nothing."""
+    assert prepared(hosted, monkeypatch, head_repo="octo-org/fraud") == 0
+    plan = Plan.read(Path("work/plan.json"))
+    (item,) = [item for item in plan.models if item.model == "tiny"]
+
+    assert (item.action, item.gate_alone) == ("train", True)
+    assert item.says_first[0].startswith("This repository does not set MLFLOW_TRACKING_URI yet, so this is a trial")
+    assert THROWAWAY in (hosted.hosting.root / "output").read_text()
+    work, won = Work(Path("work")), samples.promote()
+    files = work.model("tiny")
+    for record, path in (
+        (won.gate, files.gate),
+        (won.evaluation, files.evaluation),
+        (won.candidate, files.candidate_record),
+    ):
+        assert record is not None
+        record.write(path)
+    plan.model_copy(update={"models": (item,)}).write(work.plan)
+    assert winners(work) == ({}, ["tiny met the gate alone, and its version is in a throwaway tracker"])
 
 
 def test_a_fork_is_planned_without_asking_the_registry(hosted: Hosted, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,6 +16,11 @@ GATE_ALONE = (
     "checked against the gate alone, in a throwaway tracker; nothing was registered, challenged or pinned. To promote "
     "it, a maintainer pushes this branch to the repository itself and opens a pull request from there."
 )
+NO_TRACKER = (
+    "This repository does not set MLFLOW_TRACKING_URI yet, so this is a trial: the candidate was trained and checked "
+    "against the gate alone, in a throwaway tracker; nothing was registered, challenged or pinned. To promote, give "
+    "the repository the variable MLFLOW_TRACKING_URI and its secrets (.github/SETUP.md, 2), and run this again."
+)
 DRAFT = "this is a draft, so nothing is trained; mark it ready for review and it is judged"
 QUEUE = "a merge queue trains nothing; take it out of the queue, update the branch, and queue it when it is pinned"
 
@@ -103,14 +108,14 @@ def _dispatched(event: Event, github: Callable[[], GitHub]) -> Situation:
     )
 
 
-def gate_alone(plan: Plan) -> Plan:
+def gate_alone(plan: Plan, why: str = GATE_ALONE) -> Plan:
     """Drop the champions, which a run without credentials cannot fetch, and refuse pins, which it cannot verify."""
-    return _changed(plan, _alone)
+    return _changed(plan, lambda item: _alone(item, why))
 
 
-def _alone(item: ModelPlan) -> ModelPlan:
+def _alone(item: ModelPlan, why: str) -> ModelPlan:
     if item.action in ("train", "judge"):
-        first = (GATE_ALONE, *item.says_first)
+        first = (why, *item.says_first)
         return item.model_copy(update={"champion": None, "gate_alone": True, "says_first": first})
     if item.pin != item.champion:
         reason = "its pin moves, which a run without credentials cannot verify; a maintainer pushes this branch instead"
