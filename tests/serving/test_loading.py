@@ -5,6 +5,7 @@ import functools
 import pytest
 from promotion.errors import PromotionError
 from promotion.records import digest_files
+from promotion.serving import worker
 from promotion.serving.loading import fetch
 from promotion.serving.store import Store
 
@@ -101,3 +102,17 @@ def test_another_alias_serves_what_was_registered_with_a_digest(world):
     third = models.registry.register("m", run, {})
     with pytest.raises(PromotionError, match="was registered without a digest"):
         fetch(models.registry, third, store, "candidate")
+
+
+def test_a_server_that_lacks_a_library_says_which_line_to_install(tmp_path):
+    """The model's own list is read; what is there in another version is not what is missing."""
+    (tmp_path / "MLmodel").write_text("flavors:\n  python_function:\n    loader_module: seasons_loader\n")
+    (tmp_path / "requirements.txt").write_text("numpy==0.1\nseasons==1.0\n")
+
+    with pytest.raises(
+        PromotionError, match=r"m version 2 needs seasons==1\.0, which .*`uv pip install seasons==1\.0`"
+    ):
+        worker.load({"folder": str(tmp_path), "label": "m version 2"})
+    (tmp_path / "requirements.txt").write_text("numpy==0.1\n")
+    with pytest.raises(ModuleNotFoundError, match="seasons_loader"):
+        worker.load({"folder": str(tmp_path), "label": "m version 2"})

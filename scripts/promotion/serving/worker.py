@@ -6,6 +6,7 @@ the server is gone, and whatever the model does to it, the server notices and st
 
 import contextlib
 import importlib
+import importlib.metadata
 import logging
 import os
 import resource
@@ -99,7 +100,15 @@ def load(order: dict[str, Any]) -> tuple[Scorer, list[str]]:
     """Load, warm and, unless the order brings a proof, prove; return the scorer and notes for /health."""
     import mlflow.pyfunc
 
-    model = mlflow.pyfunc.load_model(order["folder"])
+    try:
+        model = mlflow.pyfunc.load_model(order["folder"])
+    except Exception as error:
+        if wanted := lacking(Path(order["folder"])):
+            raise PromotionError(
+                f"{order['label']} needs {', '.join(wanted)}, which this server lacks; install it into the server's "
+                f"environment, `uv pip install {' '.join(wanted)}`, and restart it"
+            ) from error
+        raise
     notes = warm(model, order["label"])
     scorer = Scorer(model, Proof(**order["proof"]) if order.get("proof") else None)
     if not order.get("proof"):
@@ -108,6 +117,21 @@ def load(order: dict[str, Any]) -> tuple[Scorer, list[str]]:
         else:
             scorer.proof = Proof(note="requests are answered one by one: they are not tables")
     return scorer, notes
+
+
+def lacking(folder: Path) -> list[str]:
+    """The packages, as NAME==VERSION, that a model's own list names and that are not installed here in any version."""
+    listed = folder / "requirements.txt"
+    lines = listed.read_text(encoding="utf-8").split() if listed.is_file() else []
+    return [line for line in lines if not _installed(line.partition("==")[0].partition("[")[0])]
+
+
+def _installed(name: str) -> bool:
+    try:
+        importlib.metadata.version(name)
+    except (importlib.metadata.PackageNotFoundError, ValueError):
+        return False
+    return True
 
 
 def warm(model: Any, label: str) -> list[str]:
