@@ -100,7 +100,8 @@ def _holds(kind: type, values: tuple[Any, ...]) -> bool:
 
 def array_of(rows: Rows, columns: dict[str, type]) -> np.ndarray:
     """Return the rows as one array, (rows, columns): of longs where all columns are, else of doubles."""
-    return np.array(rows, dtype=np.int64 if float not in columns.values() else np.float64)
+    # by columns, as a data frame keeps them: a matrix product's last bits depend on it
+    return np.array(rows, dtype=np.int64 if float not in columns.values() else np.float64, order="F")
 
 
 def frame_of(rows: Rows, columns: dict[str, type]) -> Any:
