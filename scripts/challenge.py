@@ -54,6 +54,7 @@ def challenge(plan: ModelPlan, whole: Plan, files: ModelWork, registry: Registry
         pair=pair,
         looks=gated.looks,
         notes=_notes(plan, files, believed, registry),
+        drift=info.drift,
         fresh_from=_fresh_from(plan, info, policy, registry),
     )
     result = judge(believed.scores, policy, case)

@@ -1,6 +1,7 @@
 """Try a model on this machine with nothing registered; write its lock; open, update and schedule its pull request."""
 
 import argparse
+import contextlib
 import datetime
 import importlib
 from pathlib import Path
@@ -12,11 +13,14 @@ from promotion.git.commits import hosted_tip
 from promotion.git.repo import Repo
 from promotion.github.actions import write_summary
 from promotion.github.pulls import host_of
+from promotion.pullrequest.workdir import Work
+from promotion.records import Evaluation
 from promotion.retrain.trial import as_merged, base_of
 from promotion.text.escape import log_text, markdown
 
 TRY_WORK = Path(".work-try")
 STEPS = ("prepare", "train", "score", "gate", "challenge", "report")
+REFIT = ("train", "score", "gate", "challenge")
 
 
 def attempt(repo: Repo, model: str, *, base: str | None, branch: str, work: Path) -> int:
@@ -38,6 +42,24 @@ def attempt(repo: Repo, model: str, *, base: str | None, branch: str, work: Path
             return code
         verdict = code if step == "challenge" else verdict
     return verdict
+
+
+def refit(model: str, work: Path, seeds: int) -> int:
+    """Train what was tried with so many other seeds, judge each alike, and print where the candidate lies."""
+    from promotion.retrain.seeds import Refit, copy_for, other_seeds, own_refit, told
+
+    tried, found = Work(work), []
+    for seed in other_seeds(tried, model, seeds):
+        print(f"{model}: once more with seed {seed} ...", flush=True)
+        copied = copy_for(tried, model, seed)
+        with (copied.root / "steps.log").open("w", encoding="utf-8") as log, contextlib.redirect_stdout(log):
+            for step in REFIT:
+                code: int = importlib.import_module(step).main(["--work", str(copied.root)])
+                if code > VERDICT_NO:
+                    return code
+        found.append(Refit(seed, Evaluation.read(copied.model(model).evaluation)))
+    print("\n" + "\n".join(told(own_refit(tried, model), found)))
+    return OK
 
 
 def run_open(args: argparse.Namespace) -> int:
@@ -105,7 +127,10 @@ def run_schedule(args: argparse.Namespace) -> int:
 
 def run_try(args: argparse.Namespace) -> int:
     """Judge models/MODEL/ as it lies on disk; exit 1 when it would not win."""
-    return attempt(Repo(args.repo, args.root), args.model, base=args.base, branch=args.branch, work=args.work)
+    code = attempt(Repo(args.repo, args.root), args.model, base=args.base, branch=args.branch, work=args.work)
+    if args.seeds and code <= VERDICT_NO and Work(args.work).model(args.model).evaluation.is_file():
+        return refit(args.model, args.work, args.seeds) or code
+    return code
 
 
 def _day(text: str) -> datetime.date:
@@ -113,6 +138,12 @@ def _day(text: str) -> datetime.date:
         return as_date(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def _number(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= 100:
+        raise argparse.ArgumentTypeError(f"`{text}` is not a number from 1 to 100")
+    return int(text)
 
 
 def today() -> datetime.date:
@@ -136,6 +167,9 @@ def _parser() -> argparse.ArgumentParser:
     command = subcommand(commands, run_try, text, "repo", "branch", "work")
     command.add_argument("model", help="the name of the model's folder")
     command.add_argument("--base", metavar="COMMIT", help="judge against this commit (default: the production branch)")
+    command.add_argument(
+        "--seeds", type=_number, metavar="N", help="train it with N other seeds too, and show where this one lies"
+    )
     command.set_defaults(work=TRY_WORK)
 
     branches = {"--base": "`--branch NAME` names the production branch, `--head NAME` the pull request's own"}

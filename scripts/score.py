@@ -5,6 +5,7 @@ made, in a process with neither its source nor scripts/. The champion's: the bas
 labels, money), its champion answers, and both are put side by side; of the candidate only its answers are read.
 """
 
+import json
 import shutil
 import sys
 from datetime import date, timedelta
@@ -15,9 +16,10 @@ from promotion.errors import BAD_INPUT, OK, PromotionError
 from promotion.pullrequest.incoming import allowed_by, take_in
 from promotion.pullrequest.sides import add_sums, join, make_features, packages, window
 from promotion.pullrequest.workdir import ModelWork, Work, base_side
-from promotion.records import Answered, ModelPlan, ScoresInfo, digest_files
+from promotion.records import Answered, Drift, Drifts, ModelPlan, ScoresInfo, digest_files
 from promotion.sandbox.artifact import read_artifact
 from promotion.sandbox.run import run_model, run_model_code
+from pydantic import TypeAdapter, ValidationError
 
 ROUNDS = 20  # of measuring latency
 
@@ -45,6 +47,7 @@ def _answer(plan: ModelPlan, files: ModelWork, side: str, rounds: int, types: tu
         "rounds": rounds,
         "types": types,
         "packages": packages(plan, files, side),
+        "training": str(own.training.resolve()) if own.training.is_file() else None,
     }
     result = run_model("answers", job, log=own.root / "answer.log", blame=own.model)
     record = Answered(
@@ -53,9 +56,18 @@ def _answer(plan: ModelPlan, files: ModelWork, side: str, rounds: int, types: tu
         rows=int(result["rows"]),
         task=result["task"],
         latency_ms={name: float(value) for name, value in result["latency_ms"].items()},
+        drift=_drifts(result.get("drift"), own.model),
     )
     record.write(own.answered)
     return record
+
+
+def _drifts(found: object, blame: Path) -> tuple[Drift, ...] | None:
+    """What the process that answered says of drift; None where it could not say."""
+    try:
+        return None if found is None else TypeAdapter(Drifts).validate_json(json.dumps(found))
+    except ValidationError:
+        raise PromotionError("what it says of the drift of its features is no record of it", file=blame) from None
 
 
 def score_champion(plan: ModelPlan, work: Work, *, latency_rounds: int = ROUNDS) -> ScoresInfo:
@@ -128,6 +140,7 @@ def _describe(
         champion_digest=None if champion is None else champion.digest,
         changes=changes,
         empty_days=empty or None,
+        drift=candidate.drift,
         latency_ms={f"{side}.{name}": value for side in answered for name, value in answered[side].latency_ms.items()},
     )
 

@@ -31,6 +31,7 @@ def train(plan: ModelPlan, work: Work, lock: str) -> Candidate:
             "source": str(side.source.resolve()),
             "packages": packages(plan, files, "candidate"),
             "out": str(side.model.resolve()),
+            "training": str(side.training.resolve()),
             "spec": {
                 "as_of": str(spec.as_of),
                 "train_days": spec.train_days,

@@ -9,7 +9,7 @@ import hashlib
 import math
 import re
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, ValidationError
 
@@ -227,20 +227,95 @@ class Flip(Frozen):
     dollars: float | None = None
 
 
+class Band(Frozen):
+    """Values, each with the ends of its own interval (of all points at once they say less); None: not defined."""
+
+    values: tuple[float | None, ...]
+    low: tuple[float | None, ...]
+    high: tuple[float | None, ...]
+
+
 class SideCurve(Frozen):
-    """One model at every threshold. values: None where not defined; chosen: how many rows it really flags."""
+    """One model at every threshold. values: None where not defined; chosen: how many rows it really flags.
+
+    low, high: the ends of each value's own interval.
+    """
 
     values: tuple[float | None, ...]
     chosen: int
+    low: tuple[float | None, ...] | None = added()
+    high: tuple[float | None, ...] | None = added()
 
 
 class Curve(Frozen):
-    """The first challenge metric where at most so many rows are `flagged`, those with a model's highest scores."""
+    """The first challenge metric where at most so many rows are `flagged`, those with a model's highest scores.
+
+    difference: candidate minus champion at the same number of flagged rows.
+    """
 
     metric: str
     flagged: tuple[int, ...]
     candidate: SideCurve
     champion: SideCurve | None = None
+    difference: Band | None = added()
+
+
+class Costs(Frozen):
+    """Net benefit of the models' own decisions if a review cost `times` what the policy says.
+
+    even: the multiple at which both models would earn the same; None where there is none, or no champion.
+    """
+
+    times: tuple[float, ...]
+    candidate: Band
+    champion: Band | None = None
+    difference: Band | None = None
+    even: float | None = None
+
+
+class Bin(Frozen):
+    """Rows whose scores lie between `low` and `high`: their mean score, and the share of positives among them."""
+
+    low: float
+    high: float
+    rows: int
+    expected: float
+    observed: float
+    interval: tuple[float, float] | None = None
+
+
+class Reliability(Frozen):
+    """How far a model's probabilities are what they say. slope, intercept: 1 and 0 where they are exactly that.
+
+    slope: of the label's log odds in the score's; below 1 the scores are too extreme. intercept: of the label's log
+    odds with the slope held at 1; below 0 the scores are too high.
+    """
+
+    slope: Estimate
+    intercept: Estimate
+    bins: tuple[Bin, ...]
+
+
+class Drift(Frozen):
+    """How far a feature, or the candidate's scores, moved from training to test: the population stability index.
+
+    bins: (label, share of the training rows, share of the test rows).
+    """
+
+    of: Literal["score", "feature"]
+    column: Annotated[str, Field(max_length=100)]
+    psi: float
+    bins: Annotated[tuple[tuple[Annotated[str, Field(max_length=100)], float, float], ...], Field(max_length=20)]
+
+
+Drifts = Annotated[tuple[Drift, ...], Field(max_length=201)]
+
+
+class Calibration(Frozen):
+    """Both models' probabilities against what happened."""
+
+    candidate: Reliability
+    champion: Reliability | None = None
 
 
 class Power(Frozen):
@@ -301,7 +376,9 @@ class Evaluation(Record):
 
     release: of the scripts that judged. flips: every kind of changed decision; None where nothing is decided
     (a regression), or there is nothing to compare with. warn: floors that block nothing; None where there are none.
-    curve: None where no threshold moves the first challenge metric.
+    curve: None where no threshold moves the first challenge metric. costs: None without decisions or a review's
+    cost. calibration: None where there are no probabilities. drift: of the candidate's scores and features, from
+    the job that scored; None where it was not trained in this run.
     """
 
     model: str
@@ -324,6 +401,9 @@ class Evaluation(Record):
     flips: tuple[Flip, ...] | None = added()
     warn: tuple[RuleResult, ...] | None = added()
     curve: Curve | None = added()
+    costs: Costs | None = added()
+    calibration: Calibration | None = added()
+    drift: tuple[Drift, ...] | None = added()
     trivial: tuple[Trivial, ...] | None = added()
 
     @property
@@ -402,6 +482,7 @@ class ScoresInfo(Record):
     changes: tuple[str, ...] = ()
     latency_ms: dict[str, float] = Field(default_factory=dict)
     empty_days: tuple[str, ...] | None = added()
+    drift: Drifts | None = added()
 
 
 class Candidate(Record):
@@ -434,6 +515,7 @@ class Answered(Record):
     rows: int
     task: Literal["classification", "regression"] | None = None
     latency_ms: dict[str, float] = Field(default_factory=dict)
+    drift: Drifts | None = added()
 
 
 class Gate(Record):

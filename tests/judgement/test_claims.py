@@ -240,7 +240,11 @@ def test_intervals_stay_inside_what_a_metric_can_be() -> None:
     found = judged(rows, MEASURE, recall="superior", f1="superior", accuracy="superior")
     for row in found.comparisons:
         for estimate, low, high in ((row.candidate, 0, 1), (row.champion, 0, 1), (row.difference, -1, 1)):
-            if estimate.interval is not None and row.metric in ("recall", "f1", "accuracy", "precision"):
+            if (
+                estimate is not None
+                and estimate.interval is not None
+                and row.metric in ("recall", "f1", "accuracy", "precision")
+            ):
                 assert low <= estimate.interval[0] <= estimate.interval[1] <= high
 
 

@@ -3,11 +3,21 @@
 import numpy as np
 import pandas as pd
 import pytest
-from promotion.judgement.curve import POINTS, curve
+from promotion.config.policy import Policy
+from promotion.judgement import curve as module
+from promotion.judgement.curve import POINTS
+from promotion.judgement.table import Scores
+from promotion.judgement.work import Work
+from promotion.records import Curve
 
 from tests.support.score_tables import frame, opened, policy, regression
 
 TABLE = frame(6000, finds=(0.5, 0.8))
+
+
+def curve(scores: Scores, rules: Policy) -> Curve | None:
+    """The curve of a table."""
+    return module.curve(Work(scores, rules, replicates=500))
 
 
 def plain(table: pd.DataFrame, side: str, most: int, metric: str) -> float:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from promotion.config import promotion_yaml
-from promotion.judgement.metrics import BUILT_IN, RANKED
+from promotion.judgement.metrics import BUILT_IN, NOT_SUMS
 
 from tests.support.tiny import TinyProject
 
@@ -72,4 +72,4 @@ def test_every_key_is_explained(name: str) -> None:
 
 def test_every_metric_is_named() -> None:
     """The page names each metric that the judgement knows."""
-    assert {name for name in (*BUILT_IN, *RANKED, "net_benefit") if f"`{name}`" not in PAGE} == set()
+    assert {name for name in (*BUILT_IN, *NOT_SUMS, "net_benefit") if f"`{name}`" not in PAGE} == set()

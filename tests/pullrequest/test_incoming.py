@@ -9,12 +9,13 @@ from pathlib import Path
 
 import challenge
 import gate
+import pandas as pd
 import pytest
 from promotion.errors import PromotionError
 from promotion.pullrequest import incoming as module
 from promotion.pullrequest.incoming import check_incoming, take_in
 from promotion.pullrequest.workdir import ModelWork, Work
-from promotion.records import Plan
+from promotion.records import Evaluation, Plan
 from promotion.story.hosting import LocalPull
 from report import collect
 
@@ -79,6 +80,22 @@ def handed(judged: Path, tmp_path: Path) -> Iterator[Handed]:
 def test_an_honest_job_is_believed(handed: Handed) -> None:
     """The same files as they were judged pass every check."""
     handed.take()
+
+
+def test_rows_of_training_reach_the_job_that_answers_and_no_other(handed: Handed) -> None:
+    """What drift is measured by has features alone, and ends in the evidence: scores first, then every feature."""
+    mine = handed.files.side("candidate").training
+
+    assert list(pd.read_parquet(mine)) == ["hint", "clue"]
+    mine.unlink()
+    handed.take()
+    assert not mine.exists()
+    take_in(handed.incoming, handed.files, "train", "answer")
+    assert mine.is_file()
+    found = Evaluation.read(handed.files.evaluation).drift
+    assert [(one.of, one.column) for one in found or ()] == [
+        ("score", "score"), ("feature", "hint"), ("feature", "clue"),
+    ]  # fmt: skip
 
 
 def set_to(key: str, value: object) -> Callable[[dict[str, object]], None]:

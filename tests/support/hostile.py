@@ -3,10 +3,11 @@
 import re
 
 from hypothesis import strategies as st
-from promotion.records import Changed, Estimate, FileChange, RuleResult, Trivial
+from promotion.records import Changed, Drift, Estimate, FileChange, RuleResult, Trivial
 from promotion.rendering import Reported
 
 from tests.support import samples
+from tests.support.sample_judgements import calibration
 
 TRICKS = (
     "|",
@@ -94,6 +95,14 @@ def hostile_model(text: str) -> Reported:
             "warn": (rule.model_copy(update={"kind": "floor"}),),
             "trivial": (Trivial(name=text, values={text: 1.0}),),
             "curve": plain.evaluation.curve.model_copy(update={"metric": text}),
+            "drift": (
+                Drift(of="feature", column="x", psi=1.0, bins=()).model_copy(
+                    update={"column": text, "bins": ((text, 0.1, 0.9),)}
+                ),
+            ),
+            "calibration": calibration().model_copy(
+                update={"candidate": calibration().candidate.model_copy(update={"slope": Estimate(reason=text)})}
+            ),
             "release": text,
             "test": plain.evaluation.test.model_copy(update={"first": text, "digest": text}),
         }

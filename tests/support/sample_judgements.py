@@ -4,9 +4,14 @@ import math
 
 from promotion.records import (
     Assumptions,
+    Band,
+    Bin,
+    Calibration,
     Comparison,
+    Costs,
     Curve,
     Day,
+    Drift,
     Estimate,
     Evaluation,
     Flip,
@@ -14,6 +19,7 @@ from promotion.records import (
     JudgedRows,
     Looks,
     Power,
+    Reliability,
     RuleResult,
     Side,
     SideCurve,
@@ -42,10 +48,80 @@ def curve(old: float | None, new: float) -> Curve:
         values = tuple(
             round(best * (1 - abs(math.log(n / at)) ** 1.5 / 9) - 15 * max(0, n - at) * 0.3, 2) for n in flagged
         )
-        return SideCurve(values=values, chosen=round(at * 0.9))
+        ends = band(values, 0.1 * best)
+        return SideCurve(values=values, chosen=round(at * 0.9), low=ends.low, high=ends.high)
 
-    champion = None if old is None else side(old * 1.01, 560)
-    return Curve(metric="net_benefit", flagged=flagged, candidate=side(new * 1.015, 480), champion=champion)
+    champion, candidate = None if old is None else side(old * 1.01, 560), side(new * 1.015, 480)
+    gaps = None
+    if champion is not None:
+        pairs = zip(candidate.values, champion.values, strict=True)
+        gaps = band(tuple(round(a - b, 2) for a, b in pairs), 0.04 * new)
+    return Curve(metric="net_benefit", flagged=flagged, candidate=candidate, champion=champion, difference=gaps)
+
+
+def band(values: tuple[float, ...], half: float) -> Band:
+    """Values with ends on both sides."""
+    ends = (tuple(round(value + sign * half, 2) for value in values) for sign in (-1, 1))
+    return Band(values=values, low=next(ends), high=next(ends))
+
+
+def costs(old: float | None, new: float) -> Costs:
+    """Reviews of 469 and 560 rows at multiples of $15."""
+    times = (0.0, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 4.0)
+    mine = tuple(round(new + 15 * 469 * (1 - t), 2) for t in times)
+    if old is None:
+        return Costs(times=times, candidate=band(mine, 5119))
+    theirs = tuple(round(old + 15 * 560 * (1 - t), 2) for t in times)
+    gaps = tuple(round(a - b, 2) for a, b in zip(mine, theirs, strict=True))
+    even = round(1 - (new - old) / (15 * (560 - 469)), 4)
+    return Costs(
+        times=times,
+        candidate=band(mine, 5119),
+        champion=band(theirs, 5119),
+        difference=band(gaps, 2133),
+        even=even if even >= 0 else None,
+    )
+
+
+def calibration(champion: bool = True) -> Calibration:
+    """A candidate that is about right, a champion whose scores are too extreme."""
+    bins = tuple(
+        Bin(
+            low=round(0.9 * i / 9 + 0.001, 4),
+            high=round(0.9 * i / 9 + 0.099, 4),
+            rows=round(66000 * 0.15**i) + 40,
+            expected=round(0.9 * i / 9 + 0.04, 4),
+            observed=round(0.9 * i / 9 + 0.03 + 0.01 * (-1) ** i, 4),
+            interval=None if i == 0 else (round(0.9 * i / 9 - 0.03, 4), round(0.9 * i / 9 + 0.1, 4)),
+        )
+        for i in range(10)
+    )
+    old = Reliability(
+        slope=Estimate(value=0.7213, interval=(0.6412, 0.8014)),
+        intercept=Estimate(value=-0.3121, interval=(-0.4533, -0.1709)),
+        bins=bins,
+    )
+    new = Reliability(
+        slope=Estimate(value=0.9712, interval=(0.8801, 1.0623)),
+        intercept=Estimate(value=0.0512, interval=(-0.0913, 0.1937)),
+        bins=bins,
+    )
+    return Calibration(candidate=new, champion=old if champion else None)
+
+
+def drift() -> tuple[Drift, ...]:
+    """One feature of three moved far, whose values people write."""
+    return (
+        Drift(of="score", column="score", psi=0.0213, bins=(("up to 0.001", 0.9, 0.88), ("over 0.001", 0.1, 0.12))),
+        Drift(of="feature", column="amount", psi=0.0041, bins=(("up to 20", 0.3, 0.29), ("over 20", 0.7, 0.71))),
+        Drift(
+            of="feature",
+            column="terminal_risk_30_days",
+            psi=0.3127,
+            bins=(("up to 0", 0.97, 0.84), ("0 to 0.2", 0.02, 0.09), ("over 0.2", 0.01, 0.07)),
+        ),
+        Drift(of="feature", column="is_weekend", psi=0.0002, bins=(("0", 0.71, 0.715), ("1", 0.29, 0.285))),
+    )
 
 
 def gate(passed: bool = True, benefit: float = 50184.2, f1: float = 0.6784, version: int | None = 4) -> Gate:
@@ -254,6 +330,9 @@ def evaluation(verdict: str, headline: str, **changes: object) -> Evaluation:
         "release": "0.1.0",
         "flips": flips(3060),
         "curve": curve(47124, 50184),
+        "costs": costs(47124, 50184),
+        "calibration": calibration(),
+        "drift": drift(),
         "trivial": (
             Trivial(name="flag nobody", values={"net_benefit": 0.0, "f1": 0.0, "accuracy": 0.9923}),
             Trivial(name="flag everybody", values={"net_benefit": -960507.0, "f1": 0.0152, "accuracy": 0.0077}),

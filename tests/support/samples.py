@@ -6,8 +6,10 @@ from promotion.rendering import Reported
 
 from tests.support.sample_actions import broken, refused, retired, rollback, untouched
 from tests.support.sample_judgements import (
+    calibration,
     comparison,
     comparisons,
+    costs,
     curve,
     days,
     evaluation,
@@ -50,6 +52,7 @@ def keep() -> Reported:
         days=days(47124, 42144),
         flips=flips(-4980),
         curve=curve(47124, 42144),
+        costs=costs(47124, 42144),
         notes=(
             "The champion won on test days that overlap these (2018-08-08 to 2018-08-14), so its own figures here may "
             "flatter it.",
@@ -86,6 +89,7 @@ def rejected() -> Reported:
         days=days(47124, 39104),
         flips=flips(-8020),
         curve=curve(47124, 39104),
+        costs=costs(47124, 39104),
     )
     return Reported(model_plan(), judged, failed, candidate(), scores(latency_ms={}))
 
@@ -124,6 +128,8 @@ def first() -> Reported:
         notes=(),
         flips=None,
         curve=curve(None, 47124),
+        costs=costs(None, 47124),
+        calibration=calibration(champion=False),
     )
     return Reported(plan, judged, gate(benefit=47124, f1=0.5713, version=1), candidate(), scores(), pinned=True)
 
@@ -205,6 +211,8 @@ def regression() -> Reported:
             comparison("rmse", 55.33, 54.23, 2.3, better="lower", rows=442),
             comparison("r2", 0.421, 0.448, 0.05, rows=442),
         ),
+        costs=None,
+        calibration=None,
         days=tuple(
             Day(day=f"2024-05-{7 * i + 6:02d}", rows=110, champion=300.0 + i, candidate=280.0 + 12 * i)
             for i in range(4)

@@ -1,5 +1,6 @@
 """A model folder from the outside: its model.yaml, its windows in time, its files. Imports no model code."""
 
+import dataclasses
 import hashlib
 import math
 import re
@@ -132,6 +133,17 @@ def move_as_of(text: str, to: date, file: str) -> str:
     changed = text[: node.start.index] + to.isoformat() + text[node.end.index :]
     if read_as_of(changed, file) != to:
         raise PromotionError("as_of cannot be set without changing other lines; set it by hand", file=file)
+    return changed
+
+
+def with_seed(text: str, seed: int, file: str) -> str:
+    """Return a model.yaml's text with another seed; every other byte stays."""
+    node = _tree(text, file).node(("seed",))
+    if node is None:
+        raise PromotionError("the file lacks `seed`", file=file, line=1)
+    changed = text[: node.start.index] + str(seed) + text[node.end.index :]
+    if parse_spec(changed, file) != dataclasses.replace(parse_spec(text, file), seed=seed):
+        raise PromotionError("seed cannot be set without changing other lines; set it by hand", file=file)
     return changed
 
 

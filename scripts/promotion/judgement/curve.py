@@ -1,105 +1,112 @@
 """What each model would reach at every threshold: the first challenge metric by how many rows may be flagged.
 
-Two models' thresholds cannot be compared, the number of rows that they flag can. Rows are counted in bins of their
-score (the leading 20 bits of a float32, so that a bin is 0.05% of a score wide), and dollars in whole 1/1024, so
-the counts are exact and the same on every machine and partitioning, whatever the number of rows.
+Two models' thresholds cannot be compared, the number of rows that they flag can. The bands are pointwise: each
+threshold's own interval by the cluster bootstrap, of both models with the same weights.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
-from promotion.config.policy import Policy
-from promotion.judgement.metrics import Metric, dollars, metrics_of
-from promotion.judgement.table import Part, Scores
+from promotion.judgement.binned import BINS, CENTS, Binned, bins_of, flagging, money_columns
+from promotion.judgement.buckets import Buckets, band
+from promotion.judgement.metrics import Metric
+from promotion.judgement.work import Work
 from promotion.records import Curve, SideCurve, finite
 
-SHIFT = 12  # bits of a float32 that make no difference
-BINS = (0x3F800000 >> SHIFT) + 1  # the bits of a probability are those of 1.0 at most, and in its order
-CENTS = 1024.0
 POINTS = 40
 FEWEST = 10  # rows; what a model says of its first few is chance
 SUMS = {"tp", "fp", "fn", "dollars"}
 
 
-@dataclass
-class _Tally:
-    """(BINS,) rows, positives, and dollars that flagging adds; what flagging nobody is worth; rows really flagged."""
-
-    rows: np.ndarray = field(default_factory=lambda: np.zeros(BINS))
-    positives: np.ndarray = field(default_factory=lambda: np.zeros(BINS))
-    gains: np.ndarray = field(default_factory=lambda: np.zeros(BINS))
-    nobody: float = 0.0
-    flagged: int = 0
-
-    def add(self, other: "_Tally") -> None:
-        """Take in the counts of other rows; all are whole numbers, so in any order."""
-        self.rows += other.rows
-        self.positives += other.positives
-        self.gains += other.gains
-        self.nobody += other.nobody
-        self.flagged += other.flagged
-
-
-def curve(scores: Scores, policy: Policy) -> Curve | None:
+def curve(work: Work) -> Curve | None:
     """Return the curves of both models; None without probabilities, or for a metric that thresholds do not move."""
-    metric = metrics_of(policy, scores.task)[policy.challenge.rules[0].target.metric]
-    sides = [side for side in scores.sides if f"{side}.score" in scores.names]
-    if not scores.probabilities or "candidate" not in sides or not set(metric.sums) <= SUMS:
+    scores, metric, tallies = work.scores, work.first, work.binned
+    if not tallies or not set(metric.sums) <= SUMS:
         return None
-    money = sorted({f"column.{spec}" for spec in policy.measure.dollars.values() if isinstance(spec, str)})
-    wanted = ["label", "column.day", *money, *(f"{side}.{part}" for side in sides for part in ("score", "decision"))]
-    tallies = {side: _Tally() for side in sides}
-    for share in scores.shares(_counted, policy, sides, wanted):
-        for side, tally in tallies.items():
-            tally.add(share[side])
     grid = np.unique(np.geomspace(min(FEWEST, scores.rows), scores.rows, POINTS).round().astype(np.int64))
-    found = {side: _curve(tally, metric, grid) for side, tally in tallies.items()}
+    tops = {side: _Tops.of(tally, grid) for side, tally in tallies.items()}
+    values = {side: metric.value(top.sums()) for side, top in tops.items()}
+    drawn = _drawn(work, tops, metric)
+    ends = {side: band(values[side], [one[side] for one in drawn], work.tail) for side in tallies}
+    gap = None
+    if "champion" in tallies:
+        gaps = [one["candidate"] - one["champion"] for one in drawn]
+        gap = band(values["candidate"] - values["champion"], gaps, work.tail)
+    sides = {
+        side: SideCurve(
+            values=tuple(finite(float(value), 6) for value in values[side]),
+            chosen=tallies[side].flagged,
+            low=ends[side].low,
+            high=ends[side].high,
+        )
+        for side in tallies
+    }
     return Curve(
         metric=metric.name,
         flagged=tuple(int(n) for n in grid),
-        candidate=found["candidate"],
-        champion=found.get("champion"),
+        candidate=sides["candidate"],
+        champion=sides.get("champion"),
+        difference=gap,
     )
 
 
-def _counted(scores: Scores, policy: Policy, sides: list[str], wanted: list[str]) -> dict[str, _Tally]:
-    """The counts of these rows by side."""
-    tallies = {side: _Tally() for side in sides}
-    for part in scores.parts(wanted):
-        for side, tally in tallies.items():
-            _count(part, side, policy, scores, tally)
-    return tallies
+@dataclass(frozen=True)
+class _Tops:
+    """One side's highest scores. last: (J,) how many bins of the highest are flagged at each point of the grid."""
+
+    tally: Binned
+    last: np.ndarray
+
+    @classmethod
+    def of(cls, tally: Binned, grid: np.ndarray) -> "_Tops":
+        """As many bins as fit into each number of rows of `grid`."""
+        flagged = np.append(0, np.cumsum(tally.rows[::-1]))
+        return cls(tally, np.searchsorted(flagged, grid, side="right") - 1)
+
+    def sums(self) -> dict[str, np.ndarray]:
+        """(J,) sums at each point."""
+        rows, positives, gains = (
+            np.append(0, np.cumsum(counted[::-1]))[self.last]
+            for counted in (self.tally.rows, self.tally.positives, self.tally.gains)
+        )
+        return _sums(rows, positives, gains, float(self.tally.positives.sum()), self.tally.nobody)
+
+    def places(self) -> np.ndarray:
+        """(BINS,) the first point at which a bin is flagged; J where it never is."""
+        return np.searchsorted(self.last, np.arange(BINS)[::-1], side="right")
 
 
-def _count(part: Part, side: str, policy: Policy, scores: Scores, tally: _Tally) -> None:
-    y = part.y
-    bins = np.minimum(part.number(f"{side}.score").astype(np.float32).view(np.uint32) >> SHIFT, BINS - 1)
-    tally.rows += np.bincount(bins, minlength=BINS)
-    tally.positives += np.bincount(bins, weights=y, minlength=BINS)
-    tally.flagged += int(part.number(f"{side}.decision").sum())
-    if not policy.measure.dollars:
-        return
-    columns = {spec: part.number(f"column.{spec}") for spec in policy.measure.dollars.values() if isinstance(spec, str)}
-    nobody, everybody = (
-        np.round(CENTS * dollars(policy.measure, y, np.full(len(y), decision), columns, scores.task))
-        for decision in (0, 1)
-    )
-    tally.gains += np.bincount(bins, weights=everybody - nobody, minlength=BINS)
-    tally.nobody += float(nobody.sum())
+def _sums(
+    rows: np.ndarray, hits: np.ndarray, gains: np.ndarray, positives: np.ndarray | float, nobody: np.ndarray | float
+) -> dict[str, np.ndarray]:
+    """Sums of a metric where `rows` are flagged, `hits` of them rightly."""
+    return {"tp": hits, "fp": rows - hits, "fn": positives - hits, "dollars": (nobody + gains) / CENTS}
 
 
-def _curve(tally: _Tally, metric: Metric, grid: np.ndarray) -> SideCurve:
-    """The metric where as many bins of the highest scores are flagged as fit into each number of rows of `grid`."""
-    flagged, caught, gained = (
-        np.append(0, np.cumsum(counted[::-1])) for counted in (tally.rows, tally.positives, tally.gains)
-    )
-    last = np.searchsorted(flagged, grid, side="right") - 1
-    sums = {
-        "tp": caught[last],
-        "fp": flagged[last] - caught[last],
-        "fn": caught[-1] - caught[last],
-        "dollars": (tally.nobody + gained[last]) / CENTS,
-    }
-    values = metric.value({name: sums[name] for name in metric.sums})
-    return SideCurve(values=tuple(finite(float(value), 6) for value in values), chosen=tally.flagged)
+def _drawn(work: Work, tops: dict[str, _Tops], metric: Metric) -> list[dict[str, np.ndarray]]:
+    """(R, J) replicates of the metric by side, for each way of resampling."""
+    size = {side: len(top.last) + 1 for side, top in tops.items()}
+    places = {side: top.places() for side, top in tops.items()}
+    kinds = ("gains", "nobody") if metric.sums == ("dollars",) else ("rows", "hits")
+    buckets = Buckets(work)
+    names = [name for side in tops for name in (f"{side}.score",)]
+    for part in work.scores.parts(buckets.needed(["label", "column.day", *money_columns(work.policy), *names])):
+        nobody, gains = flagging(part, work.policy) if "gains" in kinds else (np.zeros(0), np.zeros(0))
+        summands = {"rows": np.ones(part.rows), "hits": part.y, "gains": gains, "nobody": nobody}
+        for side in tops:
+            place = places[side][bins_of(part, side)]
+            for kind in kinds:
+                buckets.add(part, f"{side}.{kind}", summands[kind], place, size[side])
+    found = []
+    for drawn in buckets.drawn():
+        one = {}
+        for side in tops:
+            nothing = np.zeros((1, size[side]))
+            rows, hits, gains, nobody = (
+                np.cumsum(drawn.get(f"{side}.{kind}", nothing), axis=1) for kind in ("rows", "hits", "gains", "nobody")
+            )
+            sums = _sums(rows[:, :-1], hits[:, :-1], gains[:, :-1], hits[:, -1:], nobody[:, -1:])
+            one[side] = metric.value({name: sums[name] for name in metric.sums})
+        found.append(one)
+    return found

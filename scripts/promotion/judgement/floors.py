@@ -6,7 +6,7 @@ from promotion.config.policy import Policy
 from promotion.config.rules import Floor
 from promotion.judgement.claims import few
 from promotion.judgement.measure import Measured
-from promotion.judgement.metrics import RANKED
+from promotion.judgement.metrics import CALIBRATION, NOT_SUMS
 from promotion.judgement.rules import Outcome, TrivialBest, floor_rule, tail
 from promotion.judgement.statistic import CANDIDATE, Contrast, Statistic
 from promotion.judgement.table import Scores
@@ -35,7 +35,7 @@ def floors_of(work: Work, looks_allowed: int | None = None, side: Contrast = CAN
     share = tail(challenge.confidence, looks_allowed or challenge.looks)
     found = []
     for floor, one in work.floors:
-        outcome = _ranked(work, one, side) if one.metric.name in RANKED else level(work.measured, one, share, side)
+        outcome = _ranked(work, one, side) if one.metric.name in NOT_SUMS else level(work.measured, one, share, side)
         outcome = replace(outcome, reason=_objection(work, one) or outcome.reason)
         scale = 1.0 if work.watch_tail is None else days_scale(work.scores, work.policy, one.metric)
         found.append(floor_rule(floor, outcome, one.label, _trivial(floor, one, work.measured), scale=scale))
@@ -66,13 +66,15 @@ def _objection(work: Work, one: Statistic) -> str | None:
         days = wrong_days(work.scores, work.policy, one.metric, floor=True, any_number=any_number)
     if days is not None or work.scores.task == "regression":
         return days
-    return one_class(work.measured.classes(None if one.metric.name in RANKED else one.slice))
+    return one_class(work.measured.classes(None if one.metric.name in NOT_SUMS else one.slice))
 
 
 def _ranked(work: Work, one: Statistic, side: Contrast) -> Outcome:
     name = one.metric.name
     if one.slice is not None:
         return Outcome(None, None, reason=f"{name} is computed on all rows only")
+    if name in CALIBRATION:
+        return _calibrated(work, name, side)
     found = work.ranked.get(name)
     value = None if found is None else found.candidate if side is CANDIDATE else found.champion
     if value is None:
@@ -81,11 +83,22 @@ def _ranked(work: Work, one: Statistic, side: Contrast) -> Outcome:
     return Outcome(value, None)
 
 
+def _calibrated(work: Work, name: str, side: Contrast) -> Outcome:
+    found = work.calibrated
+    mine = None if found is None else found.candidate if side is CANDIDATE else found.champion
+    if mine is None:
+        return Outcome(None, None, reason="the score table has no probabilities")
+    estimate = mine.slope if name == "calibration_slope" else mine.intercept
+    return Outcome(estimate.value, estimate.interval, reason=estimate.reason)
+
+
 def _trivial(floor: Floor, one: Statistic, measured: Measured) -> TrivialBest | None:
     """What a floor `above_trivial` is compared with."""
     if floor.bound is not None:
         return None
-    if one.metric.name in RANKED:
+    if one.metric.name in CALIBRATION:
+        return None
+    if one.metric.name in NOT_SUMS:
         positives, negatives = measured.classes()
         share = 0.5 if one.metric.name == "roc_auc" else positives / (positives + negatives)
         return TrivialBest("score every row alike", share, ">")

@@ -9,6 +9,7 @@ from promotion.config.policy import Policy
 from promotion.errors import PromotionError
 from promotion.judgement import shown
 from promotion.judgement.challenge import Challenged, challenge
+from promotion.judgement.costs import costs
 from promotion.judgement.curve import curve
 from promotion.judgement.floors import floors, floors_of
 from promotion.judgement.headline import headline
@@ -20,7 +21,7 @@ from promotion.judgement.table import Progress, Scores, Workers, predictions_dig
 from promotion.judgement.targets import iso
 from promotion.judgement.warn import warnings
 from promotion.judgement.work import REPLICATES, Work
-from promotion.records import Evaluation, JudgedRows, Looks, RuleResult, Side, finite
+from promotion.records import Drift, Evaluation, JudgedRows, Looks, RuleResult, Side, finite
 
 __all__ = ["Case", "floors", "judge", "judge_table"]
 
@@ -31,7 +32,8 @@ class Case:
 
     gate: what `floors` gave; None where no floor is asked. pair: rules about the pair that were made elsewhere
     (signature, windows); one that is not ok means KEEP. looks: which look this is, None where none is used.
-    fresh_from: with `confirm: fresh`, the day on which the candidate's tree was committed.
+    fresh_from: with `confirm: fresh`, the day on which the candidate's tree was committed. drift: as the job that
+    scored says it.
     """
 
     gate: tuple[RuleResult, ...] | None
@@ -40,6 +42,7 @@ class Case:
     pair: tuple[RuleResult, ...] = ()
     looks: Looks | None = None
     notes: tuple[str, ...] = ()
+    drift: tuple[Drift, ...] | None = None
     fresh_from: date | None = None
 
 
@@ -86,7 +89,10 @@ def judged(work: Work, case: Case) -> Evaluation:
         release=__version__,
         flips=shown.flips(work),
         warn=warnings(policy, lambda warned: floors(scores, warned, replicates=work.replicates)),
-        curve=curve(scores, policy),
+        curve=curve(work),
+        costs=costs(work),
+        calibration=work.calibrated,
+        drift=case.drift,
         trivial=shown.trivial(work),
     )
     return found.model_copy(update={"headline": headline(found)})

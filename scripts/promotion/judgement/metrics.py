@@ -21,6 +21,8 @@ Task = Literal["classification", "regression"]
 Sums = Mapping[str, Any]  # name -> array or number
 EPSILON = np.finfo(np.float64).eps  # scikit-learn's clipping of probabilities in log_loss
 RANKED = ("roc_auc", "average_precision", "precision_at_k")
+CALIBRATION = ("calibration_slope", "calibration_intercept")
+NOT_SUMS = (*RANKED, *CALIBRATION)
 
 
 @dataclass(frozen=True)
@@ -155,7 +157,7 @@ def metrics_of(policy: Policy, task: Task) -> dict[str, Metric]:
     found |= {name: metric for name, metric in BUILT_IN.items() if metric.task == task}
     for name, custom in policy.measure.metrics.items():
         line = policy.line_of(f"metrics.{name}")
-        if name in BUILT_IN or name in (*RANKED, "net_benefit"):
+        if name in BUILT_IN or name in (*NOT_SUMS, "net_benefit"):
             raise PromotionError(
                 f"measure.metrics.{name} has the name of a built-in metric; call it something else",
                 file=policy.file,
@@ -174,7 +176,7 @@ def check_policy(policy: Policy, task: Task | None = None) -> None:
     tasks: tuple[Task, ...] = (task,) if task is not None else ("classification", "regression")
     known = {t: metrics_of(policy, t) for t in tasks}
     names = tuple(dict.fromkeys(name for found in known.values() for name in found))
-    ranked = RANKED if "classification" in tasks else ()
+    ranked = NOT_SUMS if "classification" in tasks else ()
     mistakes = [
         (_unknown(floor.target.metric, names + ranked), policy.line_of(floor))
         for floor in (*policy.gate, *policy.warn)

@@ -103,6 +103,14 @@ def percentile(sample: Sample, tail: float) -> tuple[float, float] | None:
     return ends if np.isfinite(ends).all() else None
 
 
+def percentile_ends(draws: np.ndarray, tail: float) -> tuple[np.ndarray, np.ndarray]:
+    """(J,) low and high percentile ends of (R, J) replicates; one that cannot be computed counts as infinitely far."""
+    rank = min(max(math.floor(tail * (len(draws) + 1)), 1), len(draws)) - 1
+    low = np.partition(np.where(np.isfinite(draws), draws, -np.inf), rank, axis=0)[rank]
+    high = -np.partition(-np.where(np.isfinite(draws), draws, np.inf), rank, axis=0)[rank]
+    return low, high
+
+
 def normal(sample: Sample, tail: float) -> tuple[float, float] | None:
     """The value plus and minus z standard deviations of its replicates, stretched by `scale`."""
     draws = sample.draws[np.isfinite(sample.draws)]

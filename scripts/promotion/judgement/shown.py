@@ -19,7 +19,24 @@ def comparisons(work: Work, rules: tuple[RuleResult, ...]) -> tuple[Comparison, 
     ruled = {(rule.metric, rule.slice): rule for rule in rules if rule.value is not None and rule.interval is not None}
     found = [_comparison(work, one, ruled.get((one.metric.name, one.label))) for one in work.shown]
     whole = [row for row in found if row.slice is None]
-    return (*whole, *(one.comparison(work.scores.rows) for one in work.ranked.values()), *found[len(whole) :])
+    ranked = (one.comparison(work.scores.rows) for one in work.ranked.values())
+    return (*whole, *ranked, *_calibrations(work), *found[len(whole) :])
+
+
+def _calibrations(work: Work) -> tuple[Comparison, ...]:
+    """Slope and intercept, which are best at 1 and 0, so that their difference says nothing."""
+    found = work.calibrated
+    if found is None:
+        return ()
+    theirs = found.champion
+    pairs = {
+        "calibration_slope": (found.candidate.slope, None if theirs is None else theirs.slope),
+        "calibration_intercept": (found.candidate.intercept, None if theirs is None else theirs.intercept),
+    }
+    return tuple(
+        Comparison(metric=name, rows=work.scores.rows, candidate=mine, champion=old)
+        for name, (mine, old) in pairs.items()
+    )
 
 
 def _comparison(work: Work, one: Statistic, rule: RuleResult | None) -> Comparison:

@@ -8,7 +8,7 @@ from promotion.config.policy import Policy
 from promotion.config.rules import Target
 from promotion.config.strict import suggestion
 from promotion.errors import PromotionError
-from promotion.judgement.metrics import RANKED, Metric, metrics_of
+from promotion.judgement.metrics import NOT_SUMS, Metric, metrics_of
 from promotion.judgement.statistic import Statistic
 from promotion.judgement.table import Scores
 from promotion.text.figures import plural
@@ -39,14 +39,14 @@ def _has_probabilities(scores: Scores) -> bool:
 
 def ranked_metric(name: str) -> Metric:
     """A metric that is no sum, so that a floor on it is a statistic like any other."""
-    return Metric(name, (), lambda sums: np.asarray(np.nan), task="classification", low=0.0, high=1.0)
+    return Metric(name, (), lambda sums: np.asarray(np.nan), task="classification")
 
 
 def statistics(
     target: Target, metrics: dict[str, Metric], scores: Scores, policy: Policy, line: int | None
 ) -> list[Statistic]:
     """A rule's target as statistics of this table: one, or one for every value of the slice column."""
-    metric = metrics.get(target.metric) or (ranked_metric(target.metric) if target.metric in RANKED else None)
+    metric = metrics.get(target.metric) or (ranked_metric(target.metric) if target.metric in NOT_SUMS else None)
     if metric is None:
         raise PromotionError(
             f"a rule on `{target.metric}`: the score table has no probabilities", file=policy.file, line=line

@@ -4,14 +4,16 @@ from dataclasses import replace
 from functools import cached_property
 
 from promotion.config.policy import ChallengeRule, Floor, Policy
+from promotion.judgement.binned import Binned, binned
 from promotion.judgement.measure import Measured
-from promotion.judgement.metrics import RANKED, Metric, check_policy
+from promotion.judgement.metrics import NOT_SUMS, Metric, check_policy
 from promotion.judgement.ranking import Ranked, rank
 from promotion.judgement.rules import tail
 from promotion.judgement.source import ScoresSource
 from promotion.judgement.statistic import Statistic
 from promotion.judgement.table import Scores, test_digest
 from promotion.judgement.targets import available, statistics
+from promotion.records import Calibration
 
 REPLICATES = 10_000
 
@@ -62,6 +64,11 @@ class Work:
         return tail(self.policy.challenge.confidence, self.policy.challenge.looks)
 
     @property
+    def seed(self) -> int:
+        """The test set's own, so that the same judgement has the same bytes."""
+        return int(test_digest(self.scores).removeprefix("sha256:")[:30], 16)
+
+    @property
     def first(self) -> Metric:
         """The first challenge rule's metric, which leads."""
         return self.rules[0][1].metric
@@ -73,18 +80,30 @@ class Work:
 
     @cached_property
     def ranked(self) -> dict[str, Ranked]:
-        """The metrics that are no sums."""
+        """The metrics of the order of the scores."""
         return rank(self.scores, self.policy)
+
+    @cached_property
+    def binned(self) -> dict[str, Binned]:
+        """Each side's rows by their probabilities; {} without."""
+        return binned(self.scores, self.policy)
+
+    @cached_property
+    def calibrated(self) -> Calibration | None:
+        """Both models' calibration."""
+        from promotion.judgement.calibration import calibration  # which is about a Work
+
+        return calibration(self)
 
     def measure(self, scores: Scores, *, days: bool) -> Measured:
         """The sums of some days of the table."""
-        floors = [one for _, one in self.floors if one.metric.name not in RANKED]
-        above = [one for floor, one in self.floors if floor.bound is None and one.metric.name not in RANKED]
+        floors = [one for _, one in self.floors if one.metric.name not in NOT_SUMS]
+        above = [one for floor, one in self.floors if floor.bound is None and one.metric.name not in NOT_SUMS]
         return Measured(
             ScoresSource(scores, self.policy),
             self.policy.measure,
             list(dict.fromkeys([*self.shown, *floors])),
-            seed=int(test_digest(self.scores).removeprefix("sha256:")[:30], 16),  # the test set's own
+            seed=self.seed,
             count=self.replicates,
             trivial=[*(one for one in self.shown if one.slice is None), *above],
             days=self.first if days else None,

@@ -21,7 +21,7 @@ TRAINED, ANSWERED, SCORED = "trained-{model}", "answered-{model}", "scored/{mode
 MADE = ("candidate/candidate.json", "candidate/model")
 FEATURES = ("candidate/features", "candidate/table")
 TAKEN: dict[tuple[str, str], dict[str, tuple[str, ...]]] = {
-    ("answer", "train"): {TRAINED: ("candidate/model", *FEATURES)},
+    ("answer", "train"): {TRAINED: ("candidate/model", "candidate/training.parquet", *FEATURES)},
     ("answer", "judge"): {TRAINED: FEATURES},
     ("score", "train"): {ANSWERED: (*FEATURES, "candidate/answers", "candidate/answered.json")},
     ("judge", "train"): {TRAINED: MADE, SCORED: ("scores", "scores.json")},

@@ -108,6 +108,11 @@ class SideWork:
         return self.root / "model"
 
     @property
+    def training(self) -> Path:
+        """Some rows of what the model was trained on, without labels: what its test rows have drifted from."""
+        return self.root / "training.parquet"
+
+    @property
     def features(self) -> Path:
         """What this tree's data.py gives the model for the test rows, a part a day."""
         return self.root / "features"

@@ -87,8 +87,12 @@ def strip(
     unit: str | None = None,
     axis: bool = False,
     signed: bool = True,
+    mark: float | None = None,
 ) -> Markup:
-    """An interval with its point against a bound; the side that is not allowed is shaded. `axis` adds ticks."""
+    """An interval with its point against a bound; the side that is not allowed is shaded. `axis` adds ticks.
+
+    mark: a value beside, of which no side is shaded.
+    """
     scale = scale or Scale.around((value, bound, *(interval or ())))
     if value is None or scale is None:
         return Markup("")
@@ -105,6 +109,8 @@ def strip(
     if bound is not None:
         parts.append(_line("bound", edge, edge, middle - (18 if axis else 11), middle + (18 if axis else 11)))
     tone = {True: "pass", False: "fail", None: "open"}[ok]
+    if mark is not None:
+        parts.append(_line("bound", scale.at(mark), scale.at(mark), middle - 11, middle + 11))
     if interval is not None:
         low, high = (scale.at(end) for end in interval)
         thick = 14 if axis else 8

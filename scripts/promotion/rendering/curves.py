@@ -23,7 +23,9 @@ class Tick:
 
 @dataclass(frozen=True)
 class Line:
-    """One model. path: of its curve; x, y: where its own decisions lie, y None where that is not known.
+    """One model. path: of its curve; area: of its band, empty without; x, y: where its own decisions lie.
+
+    y is None where that is not known.
 
     chosen: what they are, in words; steps: the curve's value at each step of the slider, as text.
     """
@@ -31,6 +33,7 @@ class Line:
     name: str
     kind: str
     path: str
+    area: str
     x: float
     y: float | None
     chosen: str
@@ -95,11 +98,21 @@ def _line(curve: Curve, model: Decided, scale: Scale, unit: str | None) -> Line:
         name=model.name,
         kind=model.kind,
         path="M" + " L".join(points) if points else "",
+        area=_area(curve, model.side, scale),
         x=round(100 * _x(curve, model.side.chosen), 2),
         y=None if model.value is None else _y(scale, model.value),
         chosen=f"flags {text.count(model.side.chosen)}: {text.figure(model.value, unit)}",
         steps=tuple(text.figure(value, unit) for value in model.side.values),
     )
+
+
+def _area(curve: Curve, side: SideCurve, scale: Scale) -> str:
+    """The path around a curve's band: there along the high ends and back along the low ones."""
+    ends = zip(curve.flagged, side.low or (), side.high or (), strict=False)
+    known = [(WIDE * _x(curve, n), low, high) for n, low, high in ends if low is not None and high is not None]
+    there = [f"{x:.1f} {_y(scale, high):.1f}" for x, _, high in known]
+    back = [f"{x:.1f} {_y(scale, low):.1f}" for x, low, _ in reversed(known)]
+    return f"M{' L'.join(there + back)} Z" if known else ""
 
 
 def _powers(low: int, high: int) -> list[int]:
@@ -121,4 +134,5 @@ def _y(scale: Scale, value: float) -> float:
 
 def drawn(line: Line) -> Markup:
     """A curve, of numbers that were made here."""
-    return Markup(f'<path class="{line.kind}" d="{line.path}" vector-effect="non-scaling-stroke"/>')
+    area = f'<path class="band {line.kind}" d="{line.area}"/>' if line.area else ""
+    return Markup(f'{area}<path class="{line.kind}" d="{line.path}" vector-effect="non-scaling-stroke"/>')

@@ -14,6 +14,7 @@ from markupsafe import Markup
 from promotion.records import Plan
 from promotion.rendering import charts, curves, media
 from promotion.rendering.reported import NOWHERE, Links, Reported
+from promotion.rendering.risk import BinRow
 from promotion.rendering.rows import MetricRow, RuleRow
 from promotion.rendering.view import ModelView, build
 
@@ -57,6 +58,7 @@ def _environment() -> Environment:
         "chance": charts.chance,
         "flip_bars": flip_bars,
         "drawn": curves.drawn,
+        "against": against,
     }
     return environment
 
@@ -83,6 +85,12 @@ def metric_strip(row: MetricRow, scale: charts.Scale | None = None) -> Markup:
         return Markup("")
     clear = _clear(difference.interval, row.better)
     return charts.strip(difference.value, difference.interval, 0.0, better=row.better, ok=clear, scale=scale)
+
+
+def against(row: BinRow) -> Markup:
+    """The picture of one bin of scores: what happened, with its interval, against what was expected."""
+    one = row.bin
+    return charts.strip(one.observed, one.interval, None, mark=one.expected, scale=charts.Scale(-0.02, 1.02))
 
 
 def _clear(interval: tuple[float, float] | None, better: str) -> bool | None:

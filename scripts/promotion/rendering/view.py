@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from promotion.records import Comparison, Evaluation, Plan
-from promotion.rendering import about, advice, curves, foundations, rows, sentences
+from promotion.rendering import about, advice, curves, foundations, risk, rows, sentences
 from promotion.rendering.reported import (
     NOWHERE,
     STATUSES,
@@ -51,6 +51,9 @@ class ModelView:
     metrics: tuple[rows.MetricRow, ...] = ()
     slices: tuple[rows.MetricRow, ...] = ()
     curve: curves.CurveView | None = None
+    costs: risk.CostsView | None = None
+    calibration: risk.CalibrationView | None = None
+    drift: risk.DriftView | None = None
     days: tuple[rows.DayRow, ...] = ()
     day_metric: str = ""
     day_better: str = "higher"
@@ -162,6 +165,9 @@ def _model(reported: Reported, shown: Status, losers: Sequence[str], links: Link
         metrics=metrics,
         slices=tuple(rows.metric_row(c) for c in evaluation.comparisons if c.slice is not None),
         curve=_curve(evaluation, lead, base.champion, base.candidate),
+        costs=risk.costs_view(evaluation),
+        calibration=risk.calibration_view(evaluation, base.champion, base.candidate),
+        drift=risk.drift_view(evaluation),
         days=rows.day_rows(evaluation, lead),
         day_metric="" if lead is None else lead.metric,
         day_better="higher" if lead is None else lead.better,

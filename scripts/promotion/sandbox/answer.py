@@ -244,8 +244,9 @@ def answers(job: dict[str, Any]) -> dict[str, Any]:
 
     model, out = load(job["model"], job.get("types", ())), Path(job["out"])
     out.mkdir(parents=True, exist_ok=True)
-    tasks, total, samples = set(), 0, []
-    for path in sorted(Path(job["features"]).glob("part-*.parquet")):
+    tasks, total, samples, seen = set(), 0, [], []
+    paths = sorted(Path(job["features"]).glob("part-*.parquet"))
+    for path in paths:
         X = pd.read_parquet(path)
         answer = ask(model, X)
         found = table(model, X, answer)
@@ -253,6 +254,8 @@ def answers(job: dict[str, Any]) -> dict[str, Any]:
         pd.DataFrame(found).to_parquet(out / path.name, index=False)
         total += len(X)
         samples.append(_sample(X, answer, found))
+        kept = sibling("drift").places(len(X), max(1, sibling("drift").MOST_ROWS // len(paths)))
+        seen.append((X.iloc[kept], found["score"][kept]))
         print(f"{path.stem[5:]}: {len(X)} rows answered", flush=True)
     if len(tasks) != 1:
         raise Complaint("on some days it answers 0 or 1 and on others something else" if tasks else "no rows to answer")
@@ -262,7 +265,29 @@ def answers(job: dict[str, Any]) -> dict[str, Any]:
     row_by_row(model, rows.iloc[chosen].reset_index(drop=True), [judged[place] for place in chosen])
     over_http(model, rows.iloc[chosen].reset_index(drop=True), [judged[place] for place in chosen])
     latency = milliseconds(model, rows.head(SAMPLE_ROWS), int(job["rounds"]))
-    return {"rows": total, "task": tasks.pop(), "latency_ms": latency}
+    result = {"rows": total, "task": tasks.pop(), "latency_ms": latency}
+    return result | ({"drift": _drift(model, job["training"], seen)} if job.get("training") else {})
+
+
+def _drift(model: Any, training: str, seen: list[tuple[Any, Any]]) -> list[dict[str, Any]] | None:
+    """How far scores and features of the test window have moved from those of training.
+
+    A figure beside the verdict, so a failure is only printed.
+    """
+    import numpy as np
+    import pandas as pd
+
+    try:
+        before, now = pd.read_parquet(training), pd.concat([X for X, _ in seen], ignore_index=True)
+        said = table(model, before, ask(model, before))["score"], np.concatenate([score for _, score in seen])
+        frames = [pd.DataFrame({"score": score}) for score in said]
+        moved = sibling("drift").drift
+        return [{"of": "score", **one} for one in moved(*frames)] + [
+            {"of": "feature", **one} for one in moved(before, now)
+        ]
+    except Exception:
+        traceback.print_exc()
+        return None
 
 
 def _sample(X: Any, answer: Any, found: dict[str, Any]) -> tuple[Any, list[str]]:

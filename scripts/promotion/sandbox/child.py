@@ -112,6 +112,11 @@ def train(job: dict[str, Any]) -> dict[str, Any]:
             "`predict`. Put the threshold or the rule into the model that fit() returns (models/README.md shows how)",
             "train.py",
         )
+    if job.get("training"):
+        from promotion.sandbox.drift import MOST_ROWS, places
+
+        kept = rows["train"].X.iloc[places(len(rows["train"].X), MOST_ROWS)]
+        kept.reset_index(drop=True).to_parquet(Path(job["training"]), index=False)
     started = time.perf_counter()
     model = fit(rows["train"], rows["validation"], spec)
     seconds = time.perf_counter() - started
