@@ -7,7 +7,7 @@ with the candidate's run. Versions that do not win are tagged so and lose @candi
 from collections.abc import Sequence
 from datetime import date
 
-from promotion.cli import NO_DRY_RUN, command_line, handled
+from promotion.cli import NO_DRY_RUN, WORKERS, command_line, handled
 from promotion.config.model_yaml import read_spec, windows
 from promotion.config.policy import Policy
 from promotion.config.requirements import conflicts, read_requirements
@@ -30,15 +30,24 @@ from promotion.registry.looks import fresh_since
 from promotion.registry.outcome import description, outcome_tags
 from promotion.sandbox.artifact import FORMATS_THAT_RUN_CODE
 from promotion.sandbox.mlmodel import Column, inputs_of
+from promotion.sandbox.workers import Workers, workers
 
 NEW_INPUT = {True: "needed; promotion.yaml says that callers send it", False: "may be sent or not"}
 
 
-def challenge(plan: ModelPlan, whole: Plan, files: ModelWork, registry: Registry, *, record: bool = True) -> Evaluation:
+def challenge(
+    plan: ModelPlan,
+    whole: Plan,
+    files: ModelWork,
+    registry: Registry,
+    *,
+    record: bool = True,
+    workers: Workers | None = None,
+) -> Evaluation:
     """Judge one candidate against the champion; write evaluation.json and, with `record`, keep it as evidence."""
     from promotion.judgement.judge import Case, judge
 
-    believed = check_incoming(plan, whole, files, trained_before=plan.run_id is not None)
+    believed = check_incoming(plan, whole, files, trained_before=plan.run_id is not None, workers=workers)
     candidate, info, policy = believed.candidate, believed.info, believed.policy
     gated = Gate.read(files.gate)
     champion, pair = _champion(plan, files, believed)
@@ -233,6 +242,7 @@ def main(argv: list[str] | None = None) -> int:
     parser = command_line(
         "Judge candidates against their champions on the same rows.",
         "work",
+        *WORKERS,
         epilog="Reads WORK/plan.json and WORK/MODEL/{candidate/,scores/,scores.json,gate.json}. Writes "
         "WORK/MODEL/evaluation.json and keeps it as evidence with the candidate's run. Loads no model.",
         moved={"--scores": "`python scripts/judge.py TABLE` judges a table from elsewhere", **NO_DRY_RUN},
@@ -242,21 +252,22 @@ def main(argv: list[str] | None = None) -> int:
     work, registry, all_won = Work(args.work), Registry(), True
     failed: PromotionError | None = None
     whole = work.read_plan()
-    for item in work.chosen(args.model, ("train", "judge")):
-        files = work.model(item.model)
-        if files.error.is_file():
-            print(f"{item.model}: not judged, because an earlier step failed")
-            all_won = False
-            continue
-        try:
-            with files.noted():
-                result = challenge(item, whole, files, registry, record=not whole.trial)
-        except PromotionError as error:  # the other models are judged all the same, for the report
-            failed = error
-            print(f"{item.model}: not judged: {error}")
-            continue
-        all_won = all_won and result.verdict in WINNING
-        print(f"{item.model}: {result.verdict}: {result.headline}")
+    with workers(args.workers, args.cluster, args.scratch) as pool:
+        for item in work.chosen(args.model, ("train", "judge")):
+            files = work.model(item.model)
+            if files.error.is_file():
+                print(f"{item.model}: not judged, because an earlier step failed")
+                all_won = False
+                continue
+            try:
+                with files.noted():
+                    result = challenge(item, whole, files, registry, record=not whole.trial, workers=pool)
+            except PromotionError as error:  # the other models are judged all the same, for the report
+                failed = error
+                print(f"{item.model}: not judged: {error}")
+                continue
+            all_won = all_won and result.verdict in WINNING
+            print(f"{item.model}: {result.verdict}: {result.headline}")
     if failed is not None:
         raise failed
     return 0 if all_won else VERDICT_NO

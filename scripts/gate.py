@@ -7,20 +7,29 @@ credentials; it imports no model code and loads no model.
 
 from pathlib import Path
 
-from promotion.cli import NO_DRY_RUN, command_line, handled
+from promotion.cli import NO_DRY_RUN, WORKERS, command_line, handled
 from promotion.errors import VERDICT_NO, PromotionError
 from promotion.pullrequest.incoming import check_incoming, take_in
 from promotion.pullrequest.workdir import ModelWork, Work
 from promotion.records import Candidate, Gate, Looks, ModelPlan, Plan, RuleResult, ScoresInfo
 from promotion.registry.client import CANDIDATE, Registry, Run
 from promotion.registry.looks import count_in, look_tag
+from promotion.sandbox.workers import Workers, workers
 
 
-def gate(plan: ModelPlan, whole: Plan, files: ModelWork, registry: Registry, *, record: bool = True) -> Gate:
+def gate(
+    plan: ModelPlan,
+    whole: Plan,
+    files: ModelWork,
+    registry: Registry,
+    *,
+    record: bool = True,
+    workers: Workers | None = None,
+) -> Gate:
     """Judge the floors of one candidate and, with `record`, log and register it; return and write gate.json."""
     from promotion.judgement.judge import floors
 
-    believed = check_incoming(plan, whole, files, trained_before=plan.run_id is not None)
+    believed = check_incoming(plan, whole, files, trained_before=plan.run_id is not None, workers=workers)
     candidate, info, policy = believed.candidate, believed.info, believed.policy
     same = info.candidate_predictions == info.champion_predictions
     looks = count_in(
@@ -128,6 +137,7 @@ def main(argv: list[str] | None = None) -> int:
     parser = command_line(
         "Check candidates against the floors of promotion.yaml; log and register them.",
         "work",
+        *WORKERS,
         epilog="Reads WORK/plan.json, WORK/MODEL/{candidate/,scores/,scores.json}. Writes WORK/MODEL/gate.json, a run, "
         "and, if every floor is passed, a model version with the alias @candidate. Loads no model.",
         moved=NO_DRY_RUN,
@@ -144,24 +154,25 @@ def main(argv: list[str] | None = None) -> int:
     work, registry, all_passed = Work(args.work), Registry(), True
     whole = work.read_plan()
     failed: PromotionError | None = None
-    for item in work.chosen(args.model, ("train", "judge", "verify")):
-        files = work.model(item.model)
-        try:
-            with files.noted():
-                if args.incoming is not None and whole.refusals and item.action != "verify":
-                    raise PromotionError("not trained, because this pull request is refused as it is")
-                if args.incoming is not None:
-                    take_in(args.incoming, files, item.action)
-                if item.action == "verify":
-                    continue
-                result = gate(item, whole, files, registry, record=not whole.trial)
-        except PromotionError as error:  # the other models are judged all the same, for the report
-            failed = error
-            print(f"{item.model}: not judged: {error}")
-            continue
-        all_passed = all_passed and result.passed
-        where = f"registered as version {result.version}" if result.version else "not registered"
-        print(f"{item.model}: gate {'passed' if result.passed else 'REJECTED'}: {result.reason}; {where}")
+    with workers(args.workers, args.cluster, args.scratch) as pool:
+        for item in work.chosen(args.model, ("train", "judge", "verify")):
+            files = work.model(item.model)
+            try:
+                with files.noted():
+                    if args.incoming is not None and whole.refusals and item.action != "verify":
+                        raise PromotionError("not trained, because this pull request is refused as it is")
+                    if args.incoming is not None:
+                        take_in(args.incoming, files, item.action)
+                    if item.action == "verify":
+                        continue
+                    result = gate(item, whole, files, registry, record=not whole.trial, workers=pool)
+            except PromotionError as error:  # the other models are judged all the same, for the report
+                failed = error
+                print(f"{item.model}: not judged: {error}")
+                continue
+            all_passed = all_passed and result.passed
+            where = f"registered as version {result.version}" if result.version else "not registered"
+            print(f"{item.model}: gate {'passed' if result.passed else 'REJECTED'}: {result.reason}; {where}")
     if failed is not None and args.incoming is None:
         raise failed
     return 0 if all_passed and failed is None else VERDICT_NO  # what came in and cannot be used is a no, and reported

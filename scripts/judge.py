@@ -4,17 +4,16 @@ from collections.abc import Sequence
 from datetime import date
 from pathlib import Path, PurePosixPath
 
-from promotion.cli import command_line, handled
+from promotion.cli import WORKERS, command_line, handled
 from promotion.config.policy import FILE, Policy
 from promotion.config.promotion_yaml import load, suggestion
 from promotion.errors import OK, VERDICT_NO, PromotionError
 from promotion.judgement.judge import judge_table
 from promotion.judgement.labels import join_labels
 from promotion.judgement.places import Place, place
-from promotion.judgement.table import Workers
 from promotion.pullrequest.workdir import Work
 from promotion.records import WINNING, Evaluation, ModelPlan
-from promotion.sandbox.workers import workers
+from promotion.sandbox.workers import Workers, workers
 from promotion.text.progress import progress
 
 
@@ -75,6 +74,7 @@ def main(argv: list[str] | None = None) -> int:
     parser = command_line(
         "Judge a table of predictions from elsewhere: no registry, no git, no pull request.",
         "work",
+        *WORKERS,
         epilog="Reads TABLE (a Parquet file or a folder of part-*.parquet) and promotion.yaml. Writes "
         "WORK/MODEL/{evaluation.json,comment.md,report.html}.",
     )
@@ -93,15 +93,6 @@ def main(argv: list[str] | None = None) -> int:
         type=day,
         metavar="DAY",
         help="days (2024-12-25) that rightly have no rows",
-    )
-    parser.add_argument(
-        "--workers", type=int, metavar="N", help="read the files of a table of millions of rows in N processes"
-    )
-    parser.add_argument(
-        "--cluster", metavar="tcp://HOST:PORT", help="... or on a Dask cluster (requirements/cluster.txt)"
-    )
-    parser.add_argument(
-        "--scratch", type=Path, metavar="FOLDER", help="where workers put rows in order: the cluster must share it"
     )
     parser.set_defaults(work=Path(".work-judge"))
     args = parser.parse_args(argv)

@@ -33,9 +33,9 @@ AT_START: dict[str, set[str]] = {
     "train": SMALL | ARRAYS,
 }
 # Which lock the workflows install for which verbs. tqdm draws a bar in a terminal, which a job has none of; a page
-# (`promote.py history --html`) is not made where @champion is moved.
+# (`promote.py history --html`) is not made where @champion is moved; a Dask cluster has a lock of its own.
 JOBS = {"promote": ("promote", "drift"), "judge": ("prepare", "gate", "challenge", "pin", "report", "retrain")}
-UNNEEDED = {"promote": {"tqdm"} | PAGES, "judge": {"tqdm"}}
+UNNEEDED = {"promote": {"tqdm"} | PAGES, "judge": {"tqdm", "distributed"}}
 NAMES = {"mlflow": "mlflow-skinny", "yaml": "pyyaml", "pydantic_core": "pydantic-core"}
 
 

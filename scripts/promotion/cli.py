@@ -44,7 +44,16 @@ SHARED: dict[str, dict[str, Any]] = {
         "help": "the folder of the records that pass from step to step (default: %(default)s)",
     },
     "json": {"action": "store_true", "help": "print the result as JSON"},
+    # who reads the files of a table of more than two million rows (sandbox/workers.py)
+    "workers": {"type": int, "metavar": "N", "help": "read the files of a table of millions of rows in N processes"},
+    "cluster": {"metavar": "tcp://HOST:PORT", "help": "... or on a Dask cluster (requirements/cluster.txt)"},
+    "scratch": {
+        "type": Path,
+        "metavar": "FOLDER",
+        "help": "where workers put rows in order; a cluster must share it (default: this machine's temporary folder)",
+    },
 }
+WORKERS = ("workers", "cluster", "scratch")
 # A folder that cannot be written, or a full disk: the machine's, and no bug of these scripts.
 UNUSABLE = {
     errno.EACCES,

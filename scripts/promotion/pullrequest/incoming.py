@@ -8,7 +8,7 @@ from pathlib import Path
 from promotion.config.model_yaml import read_spec, windows
 from promotion.config.policy import Policy
 from promotion.errors import PromotionError
-from promotion.judgement.table import Scores, open_scores, predictions_digest, test_digest
+from promotion.judgement.table import Scores, Workers, open_scores, predictions_digest, test_digest
 from promotion.judgement.targets import listed
 from promotion.model import Window
 from promotion.pullrequest.workdir import ModelWork, tail
@@ -113,7 +113,9 @@ def allowed_by(plan: ModelPlan) -> Allowed:
     return Allowed.by(plan.judged_by)
 
 
-def check_incoming(plan: ModelPlan, whole: Plan, files: ModelWork, *, trained_before: bool = False) -> Believed:
+def check_incoming(
+    plan: ModelPlan, whole: Plan, files: ModelWork, *, trained_before: bool = False, workers: Workers | None = None
+) -> Believed:
     """Compare candidate and scores with the plan: same tree, files, window, rows. Raise PromotionError if not.
 
     What the model accepts and contains is read from its files, never from a record about them.
@@ -142,7 +144,7 @@ def check_incoming(plan: ModelPlan, whole: Plan, files: ModelWork, *, trained_be
             )
     info = ScoresInfo.read(files.scores_record)
     _check_record(plan, candidate, info, files.scores_record, spans.test)
-    scores = open_scores(files.scores, policy, empty=info.empty_days or ())
+    scores = open_scores(files.scores, policy, empty=info.empty_days or (), workers=workers)
     _check_scores(plan, info, scores, spans.test)
     return Believed(candidate, artifact, info, policy, scores)
 

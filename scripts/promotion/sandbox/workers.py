@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from promotion.errors import PromotionError
+from promotion.judgement.table import Workers as Workers
 from promotion.sandbox.run import clean_environment
 
 R = TypeVar("R")
