@@ -14,7 +14,7 @@ import os
 import tempfile
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, CancelledError, Executor, Future, ProcessPoolExecutor, wait
+from concurrent.futures import CancelledError, Executor, Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from pathlib import Path
@@ -62,6 +62,10 @@ class Place:
     lost: tuple[type[BaseException], ...] = ()
 
 
+def _has_result(future: Future[Any]) -> bool:
+    return future.done() and not future.cancelled() and future.exception() is None
+
+
 class Pool:
     """Items given to an executor, a few ahead of those that are asked for."""
 
@@ -74,40 +78,36 @@ class Pool:
         self._executor: Executor | None = None
 
     def map(self, work: Callable[..., R], items: Sequence[tuple[Any, ...]]) -> Iterator[R]:
-        """Yield work(*item) of every item, in their order; raise what one of them raised."""
-        done: dict[int, R] = {}
-        futures: dict[Future[R], int] = {}
-        deaths = following = 0
-        for number in range(len(items)):
-            while number not in done:
-                while following < len(items) and len(futures) + len(done) < 2 * self._size:
-                    futures[self._executor_now().submit(_same, self._wanted, work, items[following])] = following
-                    following += 1
-                ready, _ = wait(futures, return_when=FIRST_COMPLETED)
-                try:
-                    for future in ready:
-                        done[futures[future]] = future.result()
-                        del futures[future]
-                except BrokenProcessPool:
-                    deaths += 1
-                    if deaths >= MOST_DEATHS:
-                        raise PromotionError(
-                            f"workers died {deaths} times; where memory was short, use fewer --workers or smaller parts"
-                        ) from None
-                    self.close()
-                    again = sorted(set(futures.values()) - set(done))
-                    futures = {self._executor_now().submit(_same, self._wanted, work, items[n]): n for n in again}
-                except ImportError as error:
+        """Yield work(*item) of every item, in their order; raise what the first that failed raised."""
+        futures: dict[int, Future[R]] = {}
+        deaths = number = 0
+        while number < len(items):
+            try:
+                for each in range(number, min(len(items), number + 2 * self._size)):
+                    if each not in futures:
+                        futures[each] = self._executor_now().submit(_same, self._wanted, work, items[each])
+                found = futures[number].result()
+            except BrokenProcessPool:
+                deaths += 1
+                if deaths >= MOST_DEATHS:
                     raise PromotionError(
-                        f"a worker of {self._place.name} lacks a library ({error}); "
-                        "install requirements/cluster.txt there"
+                        f"workers died {deaths} times; where memory was short, use fewer --workers or smaller parts"
                     ) from None
-                except self._place.lost as error:
-                    raise PromotionError(
-                        f"{self._place.name} is gone, or lost its workers too often ({type(error).__name__}"
-                        f"{': ' if str(error) else ''}{str(error)[:200]}); look at it, then run this again"
-                    ) from None
-            yield done.pop(number)
+                self.close()
+                futures = {each: future for each, future in futures.items() if _has_result(future)}
+                continue
+            except ImportError as error:
+                raise PromotionError(
+                    f"a worker of {self._place.name} lacks a library ({error}); install requirements/cluster.txt there"
+                ) from None
+            except self._place.lost as error:
+                raise PromotionError(
+                    f"{self._place.name} is gone, or lost its workers too often ({type(error).__name__}"
+                    f"{': ' if str(error) else ''}{str(error)[:200]}); look at it, then run this again"
+                ) from None
+            del futures[number]
+            number += 1
+            yield found
 
     def _executor_now(self) -> Executor:
         if self._executor is None:

@@ -19,7 +19,7 @@ import numpy as np
 ROOT = Path(__file__).resolve().parents[3]
 sys.path[:0] = [str(ROOT), str(ROOT / "scripts")]
 
-PART_ROWS = 2_000_000
+PART_ROWS = 1_000_000
 DAYS = 7
 
 
