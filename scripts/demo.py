@@ -7,12 +7,12 @@ act does not come out as told. Three pull requests are open, and judged, at once
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 
 from promotion.cli import command_line, handled
 from promotion.records import Gate
-from promotion.story.stage import Stage, fresh_folder
+from promotion.story.hosting import Hosting, environment
+from promotion.story.stage import Stage, fresh_folder, table
 from promotion.text.progress import progress
 
 MODEL = "fraud-detector"
@@ -23,23 +23,11 @@ CAREFUL = {"threshold": "0.5"}
 SECONDS = {"a": 25, "b, c, d": 45, "e": 9, "f": 2}  # of each act on two quiet cores, for the time left
 
 
-@dataclass(frozen=True)
-class Row:
-    """One line of the table at the end."""
-
-    act: str
-    what: str
-    verdict: str
-    champion: str
-    where: str
-
-
 class Demo(Stage):
     """The six acts, and the table of what came out."""
 
     def __init__(self, root: Path) -> None:
-        super().__init__(root, PROJECT, MODEL)
-        self.rows: list[Row] = []
+        super().__init__(root, Hosting(root, PROJECT, environment(root, PROJECT / ".data")), MODEL)
         self.merged = ""  # the commit of act (b)
         self.over = 0.0  # seconds of SECONDS whose acts are over
         self.act_began, self.act_takes = self.started, 0.0
@@ -48,16 +36,11 @@ class Demo(Stage):
         """How many of SECONDS' seconds are over; an act that takes longer than told waits near its end."""
         return self.over + min(time.monotonic() - self.act_began, 0.95 * self.act_takes)
 
-    def row(self, act: str, what: str, verdict: str, folder: Path) -> None:
-        """Add a line to the closing table."""
-        now = self.champion()
-        self.rows.append(Row(act, what, verdict, f"version {now}" if now else "none", str(folder)))
-
     def act_a(self) -> None:
         """The first champion: the repository ships with none, so the gate alone decides."""
         self.say("(a) the first champion: a retrain pull request with the model as it ships")
         self.hosting.pull()
-        path = self.hosting.clone / "models" / MODEL / "model.yaml"
+        path = self.model_yaml
         path.write_text(path.read_text(encoding="utf-8") + "# first retrain\n", encoding="utf-8")
         self.first = self.hosting.open("First retrain of the fraud detector", "retrain/first", "first-champion")
         verdict = self.judge("a", self.first)
@@ -148,13 +131,10 @@ class Demo(Stage):
     def table(self) -> str:
         """The closing table and where to look."""
         assert self.client is not None
-        head = Row("act", "what happened", "verdict", "@champion after", "records, comment.md, report.html")
-        lines = []
-        for row in (head, *self.rows):
-            lines.append(f"{row.act:<4} {row.what:<30} {row.verdict:<13} {row.champion:<16} {row.where}")
         answers = ", ".join(f"{count} from version {version}" for version, count in sorted(self.client.answers.items()))
         uri = self.env["MLFLOW_TRACKING_URI"]
-        lines += [
+        lines = [
+            table(self.rows),
             "",
             f"requests answered while all this happened: {answers}; failed: {len(self.client.failures)}",
             f"repository:  {self.hosting.bare} (git -C {self.hosting.clone} log --oneline -p promotion.yaml)",

@@ -1,4 +1,4 @@
-"""Is everything set up? This checkout, the registry, and the repository on GitHub; changes nothing."""
+"""Is everything set up? This checkout, the registry, and the repository on GitHub; changes only what --fix shows."""
 
 import json
 import os
@@ -15,23 +15,22 @@ from promotion.config.model_yaml import read_spec
 from promotion.errors import OK as GOOD
 from promotion.errors import VERDICT_NO, PromotionError
 from promotion.git.repo import Repo
-from promotion.github.pulls import host_of
+from promotion.git.whose import PROJECT
+from promotion.github.mend import steps
+from promotion.github.pulls import Host, host_of
 from promotion.github.secrets import WORKFLOWS, Names, read_names
 from promotion.github.settings import MISSING, OK, UNKNOWN, Diagnosis, repository_checks
 from promotion.registry.client import CHAMPION, Registry, tracking_uri
+from promotion.setup.callers import VERBS, callers
 from promotion.text.escape import clean, log_text, without_secrets
 
 OLDEST_GIT = (2, 30)
-# uses: OWNER/NAME/.github/workflows/retrain.yml@COMMIT # vX.Y.Z
-CALLED = re.compile(
-    r"uses: +([\w.-]+/[\w.-]+)/\.github/workflows/(?:retrain|promote|drift|schedule|watch)\.yml@(\S+)(?: +# *(\S+))?"
-)
+PLACEHOLDER = re.compile(r"@your-org/[\w-]+")
 
 
-def local_checks(root: Path) -> list[Diagnosis]:
+def local_checks(repo: Repo) -> list[Diagnosis]:
     """Check this checkout: git, its history, promotion.yaml, the models' folders, the workflows."""
     checks = [_git_version()]
-    repo = Repo(root)
     try:
         repo.check()
     except PromotionError as error:
@@ -40,19 +39,58 @@ def local_checks(root: Path) -> list[Diagnosis]:
         checks.append(Diagnosis("history", MISSING, "this clone is shallow", "git fetch --unshallow"))
     else:
         checks.append(Diagnosis("history", OK, "complete"))
-    checks.append(release_check(root))
-    checks += _promotion_checks(root)
-    folder = root / ".github" / "workflows"
-    absent = [name for name in WORKFLOWS if not (folder / name).is_file()]
-    if absent:
-        todo = "copy them from this project's .github/workflows"
-        checks.append(Diagnosis("workflows", MISSING, f"not there: {', '.join(absent)}", todo))
-    else:
-        checks.append(Diagnosis("workflows", OK, ", ".join(WORKFLOWS)))
-    if not any((root / place / "CODEOWNERS").is_file() for place in (".github", ".", "docs")):
-        todo = "say in .github/CODEOWNERS who guards promotion.yaml, .github and models"
-        checks.append(Diagnosis("CODEOWNERS", MISSING, "not there", todo))
+    top = repo.top.path
+    checks.append(release_check(top))
+    checks += _promotion_checks(repo)
+    checks += _workflows(repo)
+    checks += _owners(top)
     return checks
+
+
+def _workflows(repo: Repo) -> Iterable[Diagnosis]:
+    """The workflows, or their callers, and what of them would be red on the first push."""
+    name, folder, called = "workflows", repo.top.path / ".github" / "workflows", callers(repo.top.path)
+    if called:
+        folder_here = repo.prefix.rstrip("/")
+        wrong = [f"{one.file} promotes `{one.root or '.'}`" for one in called if one.root != folder_here]
+        wrong += [
+            f"{one.file} calls {one.commit[:12]} with scripts_ref {one.scripts_ref[:12]}"
+            for one in called
+            if one.scripts_ref not in (None, one.commit)
+        ]
+        absent = [verb for verb in VERBS if verb not in {one.verb for one in called}]
+        if wrong:
+            todo = "let `root` name the folder of promotion.yaml, and `scripts_ref` the commit of `uses`"
+            yield Diagnosis(name, MISSING, "; ".join(wrong), todo)
+        elif absent:
+            todo = "run init.py again: it writes those that are not there"
+            yield Diagnosis(name, MISSING, f"nothing calls {', '.join(absent)}", todo)
+        else:
+            yield Diagnosis(name, OK, ", ".join(one.file for one in called))
+        return
+    absent = [one for one in WORKFLOWS if not (folder / one).is_file()]
+    if absent:
+        todo = "run init.py, which writes workflows that call this project's, or copy these"
+        yield Diagnosis(name, MISSING, f"not there: {', '.join(absent)}", todo)
+        return
+    yield Diagnosis(name, OK, ", ".join(WORKFLOWS))
+    makefile = repo.top.path / "Makefile"
+    if "make " in (folder / "ci.yml").read_text(encoding="utf-8", errors="replace") and not makefile.is_file():
+        todo = "copy the Makefile and tests/ too, or write a ci.yml of your own"
+        yield Diagnosis("ci.yml", MISSING, "it runs `make`, and there is no Makefile: red on the first push", todo)
+
+
+def _owners(top: Path) -> Iterable[Diagnosis]:
+    name = "CODEOWNERS"
+    places = [place for place in (".github", ".", "docs") if (top / place / name).is_file()]
+    if not places:
+        todo = "say in .github/CODEOWNERS who guards promotion.yaml, .github and models"
+        yield Diagnosis(name, MISSING, "not there", todo)
+        return
+    text = (top / places[0] / name).read_text(encoding="utf-8", errors="replace")
+    nobody = PLACEHOLDER.search("\n".join(line.partition("#")[0] for line in text.splitlines()))
+    if nobody is not None:
+        yield Diagnosis(name, MISSING, f"it names {nobody[0]}, which is nobody", "put your own teams or people there")
 
 
 def release_check(root: Path) -> Diagnosis:
@@ -63,11 +101,9 @@ def release_check(root: Path) -> Diagnosis:
         release = "before 0.1.0" if found is None else clean(found[1], 40)
         other = "" if release == __version__ else f"; this doctor.py is of {__version__}"
         return Diagnosis("release", OK, f"{release}, the scripts of this checkout{other}")
-    called = set()
-    for path in sorted((root / ".github" / "workflows").glob("*.y*ml")):
-        called |= set(CALLED.findall(path.read_text(encoding="utf-8", errors="replace")))
+    called = {(one.repository, one.commit, one.version) for one in callers(root)}
     if not called:
-        todo = "copy scripts/, or call this project's workflows (.github/SETUP.md)"
+        todo = "run init.py, which writes workflows that call this project's (.github/SETUP.md)"
         return Diagnosis("release", MISSING, "neither scripts/promotion here nor a workflow that calls them", todo)
     names = sorted(f"{version or commit[:12]} of {repo}" for repo, commit, version in called)
     if len(called) > 1:
@@ -88,7 +124,8 @@ def _git_version() -> Diagnosis:
     return Diagnosis("git", OK, clean(text.removeprefix("git version "), 40))
 
 
-def _promotion_checks(root: Path) -> Iterable[Diagnosis]:
+def _promotion_checks(repo: Repo) -> Iterable[Diagnosis]:
+    root = repo.here
     try:
         promotion = config.load(root / config.FILE)
     except PromotionError as error:
@@ -122,9 +159,8 @@ def registry_checks(uri: str) -> list[Diagnosis]:
     return [Diagnosis(name, OK, f"{shown}: {len(models)} models, {champions} with @{CHAMPION}")]
 
 
-def github_checks(root: Path, name: str | None, env: Mapping[str, str]) -> list[Diagnosis]:
+def github_checks(repo: Repo, host: Host, env: Mapping[str, str]) -> list[Diagnosis]:
     """Check the repository's settings on GitHub; without a token or a name there is one `unknown` that says so."""
-    host = host_of(Repo(root), env, name=name)
     if host.repo is None:
         return [Diagnosis("GitHub", UNKNOWN, "no repository named", "run again with --hosted OWNER/NAME")]
     if not (env.get("GITHUB_TOKEN") or env.get("GH_TOKEN")):
@@ -136,9 +172,23 @@ def github_checks(root: Path, name: str | None, env: Mapping[str, str]) -> list[
     if host.github is None:
         todo = "set GITHUB_API_URL (https://api.github.com, or https://HOST/api/v3)"
         return [Diagnosis("GitHub", UNKNOWN, f"no server known for {host.repo}, so the token went nowhere", todo)]
-    folder = root / ".github" / "workflows"
-    names: dict[str | None, Names] = read_names(folder) if folder.is_dir() else {}
-    return repository_checks(host.github, names)
+    folder, called = repo.top.path / ".github" / "workflows", callers(repo.top.path)
+    names: dict[str | None, Names] = {}
+    if called or folder.is_dir():  # a caller hands on what the called workflow reads
+        names = read_names(PROJECT / ".github" / "workflows" if called else folder)
+    return repository_checks(host.github, names, tuple(one.file for one in called) or WORKFLOWS)
+
+
+def mend(host: Host, checks: list[Diagnosis]) -> bool:
+    """Make what the API allows of what is missing, each thing said first; return whether there was anything."""
+    if host.github is None:
+        raise PromotionError("--fix needs GITHUB_TOKEN: a token that may administer the repository")
+    todo = steps(host.github, checks)
+    for step in todo:
+        print(log_text(f"setting {step.says}"), flush=True)
+        step.run()
+    print("nothing that the API can make is missing" if not todo else "", flush=True)
+    return bool(todo)
 
 
 def as_text(checks: list[Diagnosis]) -> str:
@@ -157,7 +207,7 @@ def as_text(checks: list[Diagnosis]) -> str:
 def main(argv: list[str] | None = None) -> int:
     """Print one line a check; exit 0 where nothing is missing, 1 where something is, 2 for bad input."""
     parser = command_line(
-        "Check this checkout, the registry and the repository's settings on GitHub; change nothing.",
+        "Check this checkout, the registry and the repository's settings on GitHub.",
         "repo",
         "json",
         epilog="Reads promotion.yaml, .github, MLFLOW_TRACKING_URI and, with GITHUB_TOKEN, GitHub's API. "
@@ -166,12 +216,20 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument(
         "--hosted", metavar="OWNER/NAME", help="the repository on GitHub (default: GITHUB_REPOSITORY, else origin's)"
     )
+    parser.add_argument(
+        "--fix",
+        action="store_true",
+        help="make the settings that are missing and that the API can make; each is said before it is made",
+    )
     args = parser.parse_args(argv)
     if not args.repo.is_dir() and re.fullmatch(r"[\w.-]+/[\w.-]+", str(args.repo)):
         raise PromotionError(f"--repo is the checkout's folder; say --hosted {args.repo} for the repository on GitHub")
-    checks = local_checks(args.repo)
-    checks += registry_checks(tracking_uri())
-    checks += github_checks(args.repo, args.hosted, os.environ)
+    repo = Repo(args.repo, args.root)
+    here = [*local_checks(repo), *registry_checks(tracking_uri())]
+    host = host_of(repo, os.environ, name=args.hosted)
+    checks = [*here, *github_checks(repo, host, os.environ)]
+    if args.fix and mend(host, checks):
+        checks = [*here, *github_checks(repo, host, os.environ)]
     print(json.dumps([asdict(check) for check in checks], indent=2) if args.json else as_text(checks))
     return VERDICT_NO if any(check.state == MISSING for check in checks) else GOOD
 

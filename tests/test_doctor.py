@@ -14,8 +14,10 @@ from promotion.git.repo import Repo
 from promotion.github.pulls import host_of
 from promotion.github.secrets import Names, lacking, read_names
 from promotion.github.settings import MISSING, OK, UNKNOWN
+from promotion.setup.callers import VERBS, Ours, texts
 
 from tests.support.github import shapes
+from tests.support.github.fixtures import problems
 from tests.support.github.standin import StandIn
 
 PROJECT = Path(__file__).resolve().parents[1]
@@ -195,6 +197,117 @@ def test_each_missing_setting_is_named(job: StandIn, checkout: Path, capsys: Any
     assert code == 1
     assert "\n::" not in text
     assert "  -> " in text
+
+
+@pytest.mark.parametrize(
+    ("change", "left"),
+    [
+        (no_required_check, set()),
+        (anybody_posts_the_check, set()),
+        (another_app_posts_the_check, {"required check's source"}),  # somebody's own ruleset, which stays
+        (no_rules, set()),
+        (rebase_in_repository_and_rules, set()),
+        (force_pushes, set()),
+        (set_path("repo.has_issues", False), set()),
+        (set_path("actions.enabled", False), set()),
+        (set_path("workflow.can_approve_pull_request_reviews", False), set()),
+        (set_path("workflow.default_workflow_permissions", "write"), set()),
+        (set_path("environments", {}), {"secrets of the environment production"}),
+        (set_path("environments.production.branches", ["release/*", "main", "x"]), set()),
+        (set_path("secrets", []), {"secrets of the repository"}),
+    ],
+)
+def test_fix_makes_what_it_says_and_the_second_time_nothing(
+    job: StandIn, checkout: Path, capsys: Any, change: Any, left: set[str]
+) -> None:
+    """What the API allows is made, each thing said first; reviewers and other rulesets stay; secrets are a person's."""
+    settings = job.hub.state["settings"]
+    change(settings)
+    code, states, text = run(checkout, capsys, "--fix")
+    written = [request for request in job.requests if request.method != "GET"]
+    after = copy.deepcopy(settings)
+    run(checkout, capsys, "--fix")
+
+    assert {name for name, state in states.items() if state == MISSING} == left, text
+    assert code < 2, text
+    assert (code == 0) == (not left)
+    assert len(written) >= text.count("setting ") >= (0 if left == {"secrets of the repository"} else 1)
+    assert settings == after
+    assert [one["reviewers"] for name, one in settings["environments"].items() if not left] in ([True], [])
+    assert problems(job.requests) == []
+
+
+def test_fix_without_a_token_is_one_sentence(job: StandIn, checkout: Path, capsys: Any, monkeypatch: Any) -> None:
+    """It says what token it takes."""
+    monkeypatch.delenv("GITHUB_TOKEN")
+    code, _, text = run(checkout, capsys, "--fix")
+
+    assert code == 2 and "--fix needs GITHUB_TOKEN: a token that may administer the repository" in text
+
+
+def test_a_token_that_may_not_administer_changes_nothing(
+    job: StandIn, checkout: Path, capsys: Any, monkeypatch: Any
+) -> None:
+    """The first thing that it may not make ends it, by the permission's name."""
+    job.hub.state["settings"]["repo"]["has_issues"] = False
+    monkeypatch.setenv("GITHUB_TOKEN", job.hub.token("alice", {"contents": "read"}))
+    code, _, text = run(checkout, capsys, "--fix")
+
+    assert code == 2 and "cannot switch issues on" in text and "administration: write" in text
+    assert job.hub.state["settings"]["repo"]["has_issues"] is False
+
+
+@pytest.fixture
+def called(checkout: Path) -> Path:
+    """The checkout of somebody who only calls the workflows, for a folder of the repository."""
+    shutil.rmtree(checkout / "scripts")
+    shutil.rmtree(checkout / ".github" / "workflows")
+    (checkout / "fraud").mkdir()
+    for name in ("promotion.yaml", "models"):
+        (checkout / name).rename(checkout / "fraud" / name)
+    for path, text in texts(Ours("acme/promotion", "a" * 40, "v1.0.0", True), "fraud", "main").items():
+        (checkout / path).parent.mkdir(parents=True, exist_ok=True)
+        (checkout / path).write_text(text)
+    return checkout
+
+
+def test_callers_are_a_setup_of_their_own(job: StandIn, called: Path, capsys: Any) -> None:
+    """Their files, what they hand on, and their release are looked at; nothing of ours need be there."""
+    states_of = {f".github/workflows/promotion-{verb}.yml": "active" for verb in VERBS}
+    job.hub.state["settings"]["workflow_states"] = states_of
+    code, states, text = run(called / "fraud", capsys)
+
+    assert code == 0 and set(states.values()) == {OK}, text
+    assert "v1.0.0 of acme/promotion, which its workflows call" in text
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        (lambda text: text.replace("root: fraud", "root: other"), "promotes `other`"),
+        (lambda text: text.replace(f"@{'a' * 40}", f"@{'b' * 40}"), "calls bbbbbbbbbbbb with scripts_ref aaaaaaaaaaaa"),
+        (lambda text: "on: push\n", "nothing calls drift"),
+    ],
+)
+def test_a_caller_that_does_not_fit(job: StandIn, called: Path, capsys: Any, change: Any, sentence: str) -> None:
+    """Another folder, scripts of another commit than the workflow's, one that is gone."""
+    path = called / ".github/workflows/promotion-drift.yml"
+    path.write_text(change(path.read_text()))
+    code, states, text = run(called / "fraud", capsys)
+
+    assert code == 1 and states["workflows"] == MISSING
+    assert sentence in text
+
+
+def test_copied_files_that_would_be_red_are_named(job: StandIn, checkout: Path, capsys: Any) -> None:
+    """ci.yml without what it runs, and owners that are nobody."""
+    shutil.copy(PROJECT / ".github" / "workflows" / "ci.yml", checkout / ".github" / "workflows")
+    shutil.copy(PROJECT / ".github" / "CODEOWNERS", checkout / ".github")
+    code, states, text = run(checkout, capsys)
+
+    assert code == 1 and (states["ci.yml"], states["CODEOWNERS"]) == (MISSING, MISSING)
+    assert "it runs `make`, and there is no Makefile: red on the first push" in text
+    assert "it names @your-org/model-owners, which is nobody" in text
 
 
 def test_merge_queue_stands_for_up_to_date(job: StandIn, checkout: Path, capsys: Any) -> None:

@@ -25,6 +25,7 @@ AT_START: dict[str, set[str]] = {
     "pin": SMALL | HTTP,
     "prepare": SMALL | REGISTRY | {"numpy"},
     "promote": SMALL | REGISTRY,
+    "rehearse": SMALL | REGISTRY,
     "report": SMALL | HTTP | PAGES,
     "retrain": SMALL | HTTP,
     "rollback": SMALL | REGISTRY,

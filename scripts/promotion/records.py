@@ -588,6 +588,11 @@ class ModelPlan(Frozen):
     folder: str = ""
 
     @property
+    def root(self) -> str:
+        """The folder of promotion.yaml, from the repository's top; "" for the top."""
+        return self.folder.removesuffix(f"models/{self.model}").rstrip("/")
+
+    @property
     def shown(self) -> Path:
         """The model's folder, as messages name it."""
         return Path(self.folder or f"models/{self.model}")
@@ -605,7 +610,7 @@ class Plan(Record):
 
     trial: it is one person's question on a laptop, so nothing is logged, registered or pinned. pull: the pull
     request's address. begun: ISO 8601, when its first commit was made. scripts: whose they are that judge, and of
-    which commit.
+    which commit. own: they are the judged repository's.
     """
 
     base: str
@@ -613,6 +618,7 @@ class Plan(Record):
     merge: str
     lock: str
     scripts: str = ""
+    own: bool = True
     models: tuple[ModelPlan, ...]
     refusals: tuple[str, ...] = ()
     trial: bool = False

@@ -288,3 +288,19 @@ def test_the_same_records_give_the_same_bytes() -> None:
     plan = Plan.parse(samples.PLAN.text(), where="plan.json")
 
     assert comment_markdown([samples.keep()], plan=plan) == comment(samples.keep())
+
+
+def test_whose_scripts_judged_is_at_the_foot_and_in_the_commands() -> None:
+    """Where the repository has none of its own, the commands are those of a clone beside it, for its folder."""
+    (reported,) = samples.every()["promote"]
+    called = samples.PLAN.model_copy(update={"scripts": "acme/promotion at 0123456789ab", "own": False})
+    inside = reported.plan.model_copy(update={"folder": "services/f/models/fraud-detector"})
+    text = comment_markdown([replace(reported, plan=inside)], plan=called)
+    page = report_html([replace(reported, plan=inside)], plan=called)
+
+    assert "scripts of acme/promotion at 0123456789ab" in text.splitlines()[-1]
+    assert "# ../promotion: a clone of acme/promotion at 0123456789ab" in text
+    assert "python ../promotion/scripts/retrain.py try fraud-detector --root services/f" in text
+    assert "python ../promotion/scripts/rollback.py fraud-detector --to 3 --root services/f" in text
+    assert "scripts of acme/promotion at 0123456789ab" in page
+    assert "python scripts/retrain.py try fraud-detector\n" in comment(reported)

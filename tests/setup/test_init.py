@@ -1,5 +1,6 @@
 """init.py in somebody's repository: nothing that is there is lost, and a second time changes nothing."""
 
+import re
 import subprocess
 from pathlib import Path
 
@@ -8,7 +9,11 @@ import numpy as np
 import pandas as pd
 import pytest
 from promotion.config.promotion_yaml import load
+from promotion.errors import PromotionError
+from promotion.setup.callers import Ours, ours
 from promotion.setup.table import read_table
+
+USES = f"acme/promotion@{'0123456789' * 4}"
 
 
 def git(where: Path, *args: str) -> str:
@@ -53,7 +58,7 @@ def table(path: Path, **columns: object) -> Path:
 
 def run(where: Path, *more: str) -> int:
     """init.py with what is always given."""
-    return init.main(["--into", str(where), "--name", "churn", *more])
+    return init.main(["--into", str(where), "--name", "churn", "--uses", USES, *more])
 
 
 def contents(where: Path) -> dict[str, bytes]:
@@ -87,7 +92,7 @@ def test_the_second_time_changes_nothing(repository: Path, tmp_path: Path, capsy
 
     assert run(repository, *command) == 0
     assert contents(repository) == before
-    assert "models/churn    there already, not touched" in capsys.readouterr().out
+    assert re.search(r"models/churn +there already, not touched", capsys.readouterr().out)
 
 
 def test_a_second_model_joins_the_first(repository: Path, tmp_path: Path) -> None:
@@ -96,7 +101,8 @@ def test_a_second_model_joins_the_first(repository: Path, tmp_path: Path) -> Non
     git(repository, "add", "-A")
     git(repository, "commit", "-qm", "adopted")
     first = (repository / "promotion.yaml").read_text()
-    assert init.main(["--into", str(repository), "--name", "price", "--task", "regression"]) == 0
+    more = ("--task", "regression", "--uses", USES)
+    assert init.main(["--into", str(repository), "--name", "price", *more]) == 0
 
     assert (repository / "promotion.yaml").read_text().startswith(first)
     assert list(load(repository / "promotion.yaml").models) == ["churn", "price"]
@@ -166,3 +172,80 @@ def test_a_table_is_read_as_a_person_would(tmp_path: Path) -> None:
     assert (found.numbers, found.words, found.left) == (("amount",), ("plan",), ("note",))
     assert windows.train + windows.validation + windows.delay + windows.test == found.days
     assert str(windows.as_of) == "2026-02-22"
+
+
+def test_a_caller_that_dependabot_moved_stays(repository: Path, capsys) -> None:
+    """A second model, from a newer or older clone, changes no commit that is called."""
+    run(repository, "--task", "regression")
+    caller = repository / ".github/workflows/promotion-retrain.yml"
+    caller.write_text(caller.read_text().replace("0123456789" * 4, "f" * 40))
+    (caller.parent / "promotion-drift.yml").rename(caller.parent / "nightly.yml")
+    git(repository, "add", "-A")
+    git(repository, "commit", "-qm", "moved")
+    before = contents(caller.parent)
+    capsys.readouterr()
+
+    assert init.main(["--into", str(repository), "--name", "b", "--task", "regression", "--uses", USES]) == 0
+    assert contents(caller.parent) == before
+    assert ".github/workflows/nightly.yml             nothing to add" in capsys.readouterr().out
+
+
+def test_a_workflow_of_that_name_that_calls_nothing_is_left(repository: Path, capsys) -> None:
+    """It is somebody's, and init says so."""
+    (repository / ".github/workflows/promotion-drift.yml").write_text("on: push\n")
+
+    assert run(repository, "--task", "regression") == 0
+    assert (repository / ".github/workflows/promotion-drift.yml").read_text() == "on: push\n"
+    assert "promotion-drift.yml     there already, not touched" in capsys.readouterr().out
+
+
+def test_a_second_folder_of_a_repository_is_refused(repository: Path, capsys) -> None:
+    """One required check and one comment speak for one promotion.yaml."""
+    for folder in ("a", "b"):
+        (repository / folder).mkdir()
+    run(repository / "a", "--task", "regression")
+    before = contents(repository)
+
+    assert run(repository / "b", "--task", "regression") == 2
+    assert (
+        f"promotes the models of a already, and one folder is all it can: put the model there (--into {repository}/a)"
+        in (capsys.readouterr().err)
+    )
+    assert contents(repository) == before
+
+
+@pytest.fixture
+def clone(tmp_path: Path) -> Path:
+    """A clone of a project, pushed and tagged."""
+    where = tmp_path / "ours"
+    where.mkdir()
+    git(tmp_path, "init", "-q", "--bare", str(tmp_path / "acme" / "promotion.git"))
+    git(where, "init", "-q", "-b", "main")
+    git(where, "remote", "add", "origin", str(tmp_path / "acme" / "promotion.git"))
+    git(where, "commit", "-qm", "one", "--allow-empty")
+    git(where, "push", "-q", "-u", "origin", "main")
+    git(where, "tag", "v9.9.9")
+    return where
+
+
+def test_what_is_called_is_what_the_clone_says(clone: Path) -> None:
+    """Its origin, its commit, and the release where the commit is one."""
+    head = git(clone, "rev-parse", "HEAD").strip()
+    assert ours(None, says_itself=True, project=clone) == Ours("acme/promotion", head, "v9.9.9", True)
+
+    git(clone, "commit", "-qm", "two", "--allow-empty")
+    git(clone, "push", "-q")
+    assert ours(None, says_itself=False, project=clone).version.startswith("after v")
+
+
+def test_a_commit_that_github_would_not_find_is_refused(clone: Path, tmp_path: Path) -> None:
+    """Not pushed, unpacked without git, a mistaken --uses: a sentence with what to do."""
+    git(clone, "commit", "-qm", "mine", "--allow-empty")
+    with pytest.raises(
+        PromotionError, match="is on no branch of acme/promotion and no tag, so GitHub could not call it"
+    ):
+        ours(None, says_itself=False, project=clone)
+    with pytest.raises(PromotionError, match="add --uses OWNER/NAME@COMMIT"):
+        ours(None, says_itself=False, project=tmp_path)
+    with pytest.raises(PromotionError, match="with all 40 digits of the commit, not `acme/promotion@v1`"):
+        ours("acme/promotion@v1", says_itself=False)

@@ -146,6 +146,15 @@ class Stage:
         (project / "promotion.yaml").write_text("models:\n" + "".join(entries))
         for name in ("scripts", "requirements", ".github"):
             shutil.copytree(tree / name, project / name, ignore=shutil.ignore_patterns("__pycache__"))
+        self.called: dict[str, Path] = {}  # OWNER/NAME@COMMIT of what the workflows call -> a checkout of it
+        self.theirs: Path | None = None  # where it is hosted
+        self.prefix = ""  # of the workflows' file names
+        self.begin(root, project, server, names, python)
+
+    def begin(
+        self, root: Path, project: Path, server: Server, names: tuple[str, ...], python: str | None = sys.executable
+    ) -> None:
+        """Host the project's files, and start GitHub's stand-in."""
         self.root, self.server, self.names, self.python = root, server, names, python
         self.env = environment(root, root / "data")
         self.hosting = Hosting(root, project, self.env)
@@ -236,14 +245,16 @@ class Stage:
         }
         event = {"action": "opened", "number": request.number, "pull_request": pull}
         ref = f"refs/pull/{request.number}/merge"
-        return self.act("pull_request", "retrain.yml", event, where=where, sha=sha, ref=ref, secrets=not fork)
+        return self.act(
+            "pull_request", f"{self.prefix}retrain.yml", event, where=where, sha=sha, ref=ref, secrets=not fork
+        )
 
     def promote(self, *, sha: str | None = None) -> Played:
         """Run promote.yml as GitHub does for a push to main (sha: a re-run of the run of an older commit)."""
         self.main()
         sha = sha or self.tip("main")
         event = {"ref": "refs/heads/main", "before": "0" * 40, "after": sha}
-        return self.act("push", "promote.yml", event, where=self.clone, sha=sha, ref="refs/heads/main")
+        return self.act("push", f"{self.prefix}promote.yml", event, where=self.clone, sha=sha, ref="refs/heads/main")
 
     def dispatch(self, workflow: str, ref: str = "main", inputs: dict[str, str] | None = None) -> Played:
         """Run a workflow as a dispatch starts it."""
@@ -270,7 +281,7 @@ class Stage:
         sender = {"login": event.get("pull_request", {}).get("user", {}).get("login", "alice")}
         event |= {"repository": {"full_name": REPO, "default_branch": "main"}, "sender": sender}
         (folder / "event.json").write_text(json.dumps(event))
-        token = self.github.hub.token(permissions=granted(WORKFLOWS / workflow))
+        token = self.github.hub.token(permissions=granted(where / ".github/workflows" / workflow))
         given = {"GITHUB_TOKEN": token} | (SECRETS if secrets else {})
         (folder / "secrets").write_text("".join(f"{key}={value}\n" for key, value in given.items()))
         passed = {
@@ -279,7 +290,9 @@ class Stage:
             "GITHUB_SHA": sha,
             "GITHUB_REF": ref,
             "GITHUB_RUN_ID": str(self.runs),
+            "GITHUB_WORKFLOW_REF": f"{REPO}/.github/workflows/{workflow}@{ref}",
             "STANDIN_ORIGIN": str(self.hosting.bare),
+            "STANDIN_SCRIPTS": str(self.theirs or ""),
             "STANDIN_ARTIFACTS": str(folder / "artifacts"),
             "STANDIN_ACTIONS": str(ACTIONS),
             "PROMOTION_DATA_DIR": str(self.root / "data"),
@@ -287,7 +300,8 @@ class Stage:
             "GIT_CONFIG_NOSYSTEM": "1",
         }
         passed |= FRESH if self.python is None else {"PROMOTION_PYTHON": self.python}
-        command = [tool("act") or "act", name, "-W", str(where / ".github/workflows" / workflow), "-C", str(where)]
+        file = str(where / ".github/workflows" / workflow)
+        command = [tool("act") or "act", name, "-W", file, "-C", str(where)]
         command += ["-e", str(folder / "event.json"), "-P", "ubuntu-latest=-self-hosted", "--no-skip-checkout"]
         command += ["--action-cache-path", str(folder / "cache"), "--no-cache-server", "--json", "--insecure-secrets"]
         command += ["--secret-file", str(folder / "secrets"), "--var", f"MLFLOW_TRACKING_URI={self.server.uri}"]
@@ -296,6 +310,8 @@ class Stage:
         for uses in used_actions():
             action = uses.split("@")[0].split("/")[1]
             command += ["--local-repository", f"{uses}={ACTIONS / action}"]
+        for uses, checkout in self.called.items():
+            command += ["--local-repository", f"{uses}={checkout}"]
         done = subprocess.run(
             command,
             stdin=subprocess.DEVNULL,
@@ -318,7 +334,7 @@ def granted(workflow: Path) -> dict[str, str]:
     """What a workflow's jobs are granted together: act gives all of them one token."""
     found: dict[str, str] = {}
     for job in yaml.safe_load(workflow.read_text())["jobs"].values():
-        for name, level in job["permissions"].items():
+        for name, level in job.get("permissions", {}).items():
             found[name] = level if found.get(name) != "write" else "write"
     return found
 

@@ -1,4 +1,4 @@
-"""A repository's settings against what the invariant needs: read through GitHub's API, never changed."""
+"""A repository's settings against what the invariant needs: read through GitHub's API; mend.py changes them."""
 
 import functools
 from collections.abc import Callable, Iterable
@@ -28,8 +28,12 @@ class Diagnosis:
     todo: str = ""
 
 
-def repository_checks(github: GitHub, names: dict[str | None, Names]) -> list[Diagnosis]:
+def repository_checks(
+    github: GitHub, names: dict[str | None, Names], workflows: tuple[str, ...] = WORKFLOWS
+) -> list[Diagnosis]:
     """Return every check of a repository's settings; names: what the workflows read, by environment (None: no one).
+
+    workflows: the files that must be there and active.
 
     Raises GitHubError only where the token or the repository's name is wrong.
     """
@@ -37,11 +41,11 @@ def repository_checks(github: GitHub, names: dict[str | None, Names]) -> list[Di
     branch = repo.get("default_branch") or "main"
     checks = _issues(repo)
     own = github.api_url.rstrip("/").endswith("/api/v3")  # GitHub Enterprise Server
-    parts = {
+    parts: dict[str, Callable[[GitHub], Iterable[Diagnosis]]] = {
         "actions": _actions,
         "workflow token": _opens_pulls,
         "code owners": _owners,
-        "workflows on GitHub": _active,
+        "workflows on GitHub": functools.partial(_active, workflows=workflows),
     }
     for name, look in parts.items():
         checks += _seen(name, functools.partial(look, github))
@@ -134,13 +138,13 @@ def _owners(github: GitHub) -> Iterable[Diagnosis]:
         yield Diagnosis("code owners", OK, "no errors")
 
 
-def _active(github: GitHub) -> Iterable[Diagnosis]:
+def _active(github: GitHub, *, workflows: tuple[str, ...]) -> Iterable[Diagnosis]:
     doing = "list the workflows"
     found = github.settings_list("/actions/workflows", key="workflows", doing=doing, needs="actions: read")
     states = {str(item.get("path")).rsplit("/", 1)[-1]: item.get("state") for item in found}
     name = "workflows on GitHub"
-    absent = [workflow for workflow in WORKFLOWS if workflow not in states]
-    asleep = [workflow for workflow in WORKFLOWS if states.get(workflow, "active") != "active"]
+    absent = [workflow for workflow in workflows if workflow not in states]
+    asleep = [workflow for workflow in workflows if states.get(workflow, "active") != "active"]
     if absent:
         yield Diagnosis(
             name, MISSING, f"not there: {', '.join(absent)}", "push .github/workflows to the default branch"

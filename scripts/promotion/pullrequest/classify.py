@@ -61,6 +61,7 @@ def classify(
         merge=merge,
         lock=lock,
         scripts=scripts.name,
+        own=scripts.own,
         models=plans,
         refusals=(
             *odd_elsewhere(odd, states),

@@ -22,18 +22,24 @@ class Commands:
 NONE = Commands()
 
 
-def commands(reported: Reported, links: Links) -> Commands:
-    """The commands for one model; empty where there is nothing to look at or to undo."""
+def commands(reported: Reported, links: Links, called: str | None = None) -> Commands:
+    """The commands for one model; empty where there is nothing to look at or to undo.
+
+    called: whose scripts they are, where the repository has none of its own.
+    """
     plan, name = reported.plan, shlex.quote(reported.plan.model)
     if reported.elsewhere:
         return NONE
+    scripts, where = ("scripts", ()) if called is None else ("../promotion/scripts", (f"# ../promotion: {called}",))
+    root = f" --root {shlex.quote(plan.root)}" if plan.root else ""
     look: tuple[str, ...] = ()
     if plan.action in ("train", "judge"):
         fetch = (f"gh pr checkout {links.number}",) if links.number is not None else ()
-        look = (*fetch, f"python scripts/retrain.py try {name}")
+        look = (*where, *fetch, f"python {scripts}/retrain.py try {name}{root}")
     old, new = versions(reported)
     moves = is_green(reported) and plan.action in ("train", "judge", "verify") and new is not None and new != old
-    undo = f"python scripts/rollback.py {name} --to {'none' if old is None else old}" if moves else None
+    back = "none" if old is None else old
+    undo = f"python {scripts}/rollback.py {name} --to {back}{root}" if moves else None
     return Commands(look, undo)
 
 

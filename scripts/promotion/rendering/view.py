@@ -117,10 +117,11 @@ def build(
     named = tuple(dict.fromkeys([*(plan.refusals if plan else ()), *refusals]))
     touched = [(m, status(m)) for m in models if status(m) is not STATUSES["NOTHING"]]
     losers = tuple(m.plan.model for m, shown in touched if not shown.green)
+    called = None if plan is None or plan.own else f"a clone of {plan.scripts}"
     commits = () if plan is None else (("base", plan.base), ("head", plan.head), ("merge result", plan.merge))
     return View(
         refusals=named,
-        models=tuple(_model(m, shown, losers, links, blocked=bool(named)) for m, shown in touched),
+        models=tuple(_model(m, shown, losers, links, blocked=bool(named), called=called) for m, shown in touched),
         losers=losers,
         green=not named and all(is_green(m) for m in models),
         links=links,
@@ -129,7 +130,9 @@ def build(
     )
 
 
-def _model(reported: Reported, shown: Status, losers: Sequence[str], links: Links, *, blocked: bool) -> ModelView:
+def _model(
+    reported: Reported, shown: Status, losers: Sequence[str], links: Links, *, blocked: bool, called: str | None
+) -> ModelView:
     evaluation, plan, agreed = reported.evaluation, reported.plan, terms(reported)
     rules = rows.all_rules(reported, agreed)
     lead = None if evaluation is None else evaluation.lead
@@ -145,7 +148,7 @@ def _model(reported: Reported, shown: Status, losers: Sequence[str], links: Link
         mergeable=is_green(reported) and not blocked and not losers,
         reasons=sentences.reasons(reported, shown, rules),
         next=advice.next_steps(reported, shown.word, losers, power, blocked=blocked),
-        commands=advice.commands(reported, links),
+        commands=advice.commands(reported, links, called),
         champion="champion" if old is None else f"champion {old}",
         candidate="candidate" if new is None else f"candidate {new}",
         confidence="" if agreed.confidence is None else text.confidence(agreed.confidence),

@@ -12,22 +12,28 @@ from promotion.config.promotion_yaml import parse
 from promotion.config.strict import read_text
 from promotion.errors import PromotionError
 from promotion.git.repo import Repo
+from promotion.setup.callers import Ours, callers, texts
 from promotion.setup.table import COPIED_BYTES, Spans, Table, Task
 
 TEMPLATES = Path(__file__).parent / "templates"
-IGNORED = (".work/", ".data/", "mlflow.db", "mlruns/")
+IGNORED = (".work/", ".work-try/", ".data/", "mlflow.db", "mlruns/")
 OWNED = (FILE, "models/", ".github/")
+DEPENDABOT = ".github/dependabot.yml"
 CODEOWNERS = (".github/CODEOWNERS", "CODEOWNERS", "docs/CODEOWNERS")  # the first that is there counts (GitHub)
 
 
 @dataclass(frozen=True)
 class Newcomer:
-    """A repository that takes the project in. top: its work tree; root: the folder in it, "" for the top itself."""
+    """A repository that takes the project in. top: its work tree; root: the folder in it, "" for the top itself.
+
+    owner, server: as its origin says, None where there is none.
+    """
 
     top: Path
     root: str
     branch: str
     owner: str | None
+    server: str | None
     name: str
     task: Task
 
@@ -45,8 +51,11 @@ class Change:
     content: bytes | None = None
 
 
-def plan_files(to: Newcomer, table: Table | None, windows: Spans) -> list[Change]:
-    """Return what would be written; nothing is written. Raise PromotionError for a promotion.yaml of something else."""
+def plan_files(to: Newcomer, table: Table | None, windows: Spans, what: Ours) -> list[Change]:
+    """Return what would be written; nothing is written. what: the callers' workflows.
+
+    Raise PromotionError for a promotion.yaml of something else, and where another folder is promoted already.
+    """
     values = _values(to, table, windows)
     folder = to.path(f"models/{to.name}")
     changes = [_promotion(to, _render("entry.yaml.j2", values))]
@@ -57,6 +66,8 @@ def plan_files(to: Newcomer, table: Table | None, windows: Spans) -> list[Change
             changes.append(_new(to, f"{folder}/{name}", _render(f"{name}.j2", values)))
         if table is not None and values["copied"]:
             changes.append(Change(f"{folder}/{table.path.name}", "new", table.path.read_bytes()))
+    changes += _callers(to, what)
+    changes.append(_new(to, DEPENDABOT, _render("dependabot.yml.j2", values)))
     changes.append(_lines(to, ".gitignore", [f"/{to.path(line)}" for line in IGNORED]))
     if to.owner is not None:
         file = next((name for name in CODEOWNERS if (to.top / name).is_file()), CODEOWNERS[0])
@@ -129,6 +140,27 @@ def _promotion(to: Newcomer, entry: str) -> Change:
         return Change(path, "same")
     merged = add_entries(text, {to.name: textwrap.dedent(entry).splitlines()}, {to.name: None}, file=path)
     return Change(path, "merged", merged.encode())
+
+
+def _callers(to: Newcomer, what: Ours) -> list[Change]:
+    """The workflows that call ours; those that are there stay, whatever commit they call by now."""
+    there = callers(to.top)
+    other = next((one for one in there if one.root != to.root), None)
+    if other is not None:
+        raise PromotionError(
+            f"this repository promotes the models of {other.root or 'its top'} already, and one folder is all it can: "
+            f"put the model there (--into {to.top / other.root}); nothing was written",
+            file=f".github/workflows/{other.file}",
+        )
+    found = {one.verb: one.file for one in there}
+    changes = []
+    for path, text in texts(what, to.root, to.branch).items():
+        verb = Path(path).stem.rpartition("-")[2]
+        if verb in found:
+            changes.append(Change(f".github/workflows/{found[verb]}", "same"))
+        else:
+            changes.append(_new(to, path, text))
+    return changes
 
 
 def _lines(to: Newcomer, path: str, wanted: Sequence[str]) -> Change:

@@ -8,7 +8,9 @@ from promotion.git.repo import Repo
 from promotion.setup.files import Newcomer
 from promotion.setup.table import Task
 
-HOSTED = re.compile(r"(?:https://|ssh://git@|git@)[^/:]+(?::\d+)?[/:](?P<owner>[\w.-]+)/(?P<name>[\w.-]+?)(?:\.git)?/?")
+HOSTED = re.compile(
+    r"(?:https://(?:[^@/]+@)?|ssh://git@|git@)(?P<server>[^/:]+)(?::\d+)?[/:](?P<owner>[\w.-]+)/(?P<name>[\w.-]+?)(?:\.git)?/?"
+)
 
 
 def newcomer(into: Path, name: str, task: Task) -> Newcomer:
@@ -26,7 +28,8 @@ def newcomer(into: Path, name: str, task: Task) -> Newcomer:
     code, head, _ = Repo(top).attempt("symbolic-ref", "--quiet", "--short", "refs/remotes/origin/HEAD")
     branch = head.strip().removeprefix("origin/") if code == 0 else _branch(Repo(top))
     hosted = HOSTED.fullmatch(_origin(Repo(top)))
-    return Newcomer(top, "" if root == "." else root, branch, hosted["owner"] if hosted else None, name, task)
+    owner, server = (hosted["owner"], hosted["server"]) if hosted else (None, None)
+    return Newcomer(top, "" if root == "." else root, branch, owner, server, name, task)
 
 
 def _origin(repo: Repo) -> str:

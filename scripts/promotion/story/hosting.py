@@ -4,7 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,25 +27,38 @@ class LocalPull:
 
 
 class Hosting:
-    """`hosted.git` (bare), `clone` (a person's checkout of main) and pull requests between them."""
+    """`hosted.git` (bare), `clone` (a person's checkout of main) and pull requests between them.
 
-    def __init__(self, root: Path, project: Path, env: dict[str, str]) -> None:
+    folder: of the project, what is promoted; nothing else of it is copied. scripts: those that run (default: the
+    checkout's own).
+    """
+
+    def __init__(
+        self, root: Path, project: Path, env: dict[str, str], *, folder: str = "", scripts: Path | None = None
+    ) -> None:
         self.root = root
         self.project = project
         self.env = env
+        self.folder, self.scripts = folder, scripts
         self.bare = root / "hosted.git"
         self.clone = root / "clone"
         self.count = 0
 
-    def create(self) -> None:
-        """Make the bare repository from this project's files and clone it."""
+    def create(self, change: Callable[[Path], None] = lambda here: None) -> None:
+        """Make the bare repository from the project's files and clone it; change: of the files, before the commit."""
         self._git(self.root, "init", "--quiet", "--bare", "--initial-branch=main", str(self.bare))
         self._git(self.root, "clone", "--quiet", str(self.bare), str(self.clone))
         self._git(self.clone, "checkout", "--quiet", "-B", "main")
-        copy_project(self.project, self.clone)
+        copy_project(self.project, self.clone, below=self.folder)
+        change(self.here)
         self._git(self.clone, "add", "--all")
         self.commit(self.clone, "The project as it ships", PERSON)
         self._git(self.clone, "push", "--quiet", "-u", "origin", "main")
+
+    @property
+    def here(self) -> Path:
+        """What is promoted, in the clone."""
+        return self.clone / self.folder
 
     def _git(self, where: Path, *args: str) -> str:
         return Repo(where).git(*args, env=self.env)
@@ -89,7 +102,7 @@ class Hosting:
 
     def commit_pin(self, request: LocalPull) -> None:
         """Commit promotion.yaml on the pull request's branch as the bot and push it as a plain fast-forward."""
-        self._git(self.clone, "add", "promotion.yaml")
+        self._git(self.here, "add", "promotion.yaml")
         self.commit(self.clone, f"Pin the winner of #{request.number}", BOT)
         self._git(self.clone, "push", "--quiet", "origin", request.branch)
 
@@ -110,11 +123,12 @@ class Hosting:
         self._git(self.clone, *identity, "revert", "--no-edit", commit)
 
     def verb(self, where: Path, script: str, *args: str, log: Path, accept: Sequence[int] = (0,)) -> int:
-        """Run one of the checkout's own scripts, as a workflow step would; its output goes to `log`."""
+        """Run one of the scripts, as a workflow step would; its output goes to `log`."""
+        scripts = self.scripts or where / "scripts"
         with log.open("a", encoding="utf-8") as handle:
             print(f"$ python scripts/{script} {' '.join(args)}", file=handle, flush=True)
             done = subprocess.run(
-                [sys.executable, str(where / "scripts" / script), *args],
+                [sys.executable, str(scripts / script), *args],
                 cwd=where,
                 env=self.env,
                 stdin=subprocess.DEVNULL,
@@ -129,8 +143,11 @@ class Hosting:
         return done.returncode
 
 
-def copy_project(source: Path, target: Path) -> None:
-    """Copy the project's files as they are now: git's own list where this is a checkout, else all but caches."""
+def copy_project(source: Path, target: Path, *, below: str = "") -> None:
+    """Copy the project's files as they are now: git's own list where this is a checkout, else all but caches.
+
+    below: only this folder of them.
+    """
     repo = Repo(source)
     try:
         listed = repo.git("ls-files", "-z", "--cached", "--others", "--exclude-standard").split("\0")
@@ -142,7 +159,7 @@ def copy_project(source: Path, target: Path) -> None:
             if path.is_file() and not set(path.relative_to(source).parts) & set(LEFT_OUT)
         ]
     for name in names:
-        if (source / name).is_file():
+        if (source / name).is_file() and (not below or name.startswith(f"{below}/")):
             (target / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(source / name, target / name)
 

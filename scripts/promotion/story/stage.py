@@ -5,13 +5,15 @@ import re
 import shutil
 import threading
 import time
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from promotion.errors import PromotionError
 from promotion.records import Evaluation, Plan
 from promotion.registry.client import CHAMPION, Registry
 from promotion.story.client import Client, Server
-from promotion.story.hosting import Hosting, LocalPull, environment
+from promotion.story.hosting import Hosting, LocalPull
 from promotion.text.progress import Step
 
 MARKER = ".made-by-demo"
@@ -20,16 +22,17 @@ MARKER = ".made-by-demo"
 class Stage:
     """The state of a story about one model; every step is the real verb in a process of its own."""
 
-    def __init__(self, root: Path, project: Path, model: str) -> None:
-        self.root, self.project, self.model = root, project, model
-        self.env = environment(root, project / ".data")
-        self.hosting = Hosting(root, project, self.env)
+    def __init__(self, root: Path, hosting: Hosting, model: str) -> None:
+        self.root, self.model = root, model
+        self.env, self.hosting = hosting.env, hosting
+        self.scripts = hosting.scripts or hosting.project / "scripts"
         self.registry = Registry(self.env["MLFLOW_TRACKING_URI"])
         self.server: Server | None = None
         self.client: Client | None = None
         self.checkout = threading.Lock()  # there is one clone, and two pull requests may be judged at once
         self.step = Step()
         self.started = time.monotonic()
+        self.rows: list[Row] = []
 
     def say(self, text: str) -> None:
         """Show a line with the seconds since the start."""
@@ -49,15 +52,25 @@ class Stage:
             number += 1
         return found
 
+    def row(self, act: str, what: str, verdict: str, folder: Path) -> None:
+        """Add a line to the closing table."""
+        now = self.champion()
+        self.rows.append(Row(act, what, verdict, f"version {now}" if now else "none", str(folder)))
+
     def expect(self, act: str, what: str, found: object, told: object) -> None:
         """Stop loudly when an act does not come out as told."""
         if found != told:
             raise PromotionError(f"act ({act}) did not come out as told: {what} is {found}, the story says {told}")
 
+    @property
+    def model_yaml(self) -> Path:
+        """model.yaml in the clone."""
+        return self.hosting.here / "models" / self.model / "model.yaml"
+
     def edit(self, parameters: dict[str, str]) -> None:
         """Write parameters into the clone's model.yaml, as a data scientist would."""
         self.hosting.pull()
-        path = self.hosting.clone / "models" / self.model / "model.yaml"
+        path = self.model_yaml
         text = path.read_text(encoding="utf-8")
         for key, value in parameters.items():
             line = re.compile(rf"^(  )(?:# )?{key}:[^\n]*$", re.MULTILINE)
@@ -80,7 +93,8 @@ class Stage:
         def verb(script: str, *args: str, accept: tuple[int, ...] = (0,), where: Path = merge) -> int:
             return self.hosting.verb(where, script, "--work", str(records), *args, log=log, accept=accept)
 
-        verb("prepare.py", accept=(0, 1))
+        root = ("--root", self.hosting.folder or ".")
+        verb("prepare.py", *root, accept=(0, 1))
         planned = {item.model: item.action for item in Plan.read(records / "plan.json").models}
         doing = ", ".join(f"{name}: {action}" for name, action in planned.items() if action != "none")
         self.say(f"({act})   prepare: {doing}")
@@ -100,7 +114,7 @@ class Stage:
             self.say(f"({act})   {verdict}: {evaluation.headline}")
             with self.checkout:
                 self.hosting._git(self.hosting.clone, "checkout", "--quiet", request.branch)
-                pinned = verb("pin.py", accept=(0, 1), where=self.hosting.clone) == 0
+                pinned = verb("pin.py", *root, accept=(0, 1), where=self.hosting.clone) == 0
                 if pinned:
                     self.hosting.commit_pin(request)
                     self.say(f"({act})   pinned on the branch")
@@ -112,11 +126,12 @@ class Stage:
     def promote(self, folder: Path) -> None:
         """Run promote.yml's step on the tip of main; what it prints goes to the folder's promote.log."""
         self.hosting.pull()
-        self.hosting.verb(self.hosting.clone, "promote.py", "apply", log=folder / "promote.log")
+        root = ("--root", self.hosting.folder or ".")
+        self.hosting.verb(self.hosting.clone, "promote.py", "apply", *root, log=folder / "promote.log")
 
     def serve(self) -> None:
         """Start the server that follows @champion."""
-        self.server = Server(self.project / "scripts", self.model, self.env, self.root / "server.log")
+        self.server = Server(self.scripts, self.model, self.env, self.root / "server.log")
 
     def ask(self, act: str, champion: LocalPull) -> Client:
         """Wait for the server; begin to send it, without an end, the example that a champion's model was saved with."""
@@ -136,11 +151,32 @@ class Stage:
             self.server.stop()
 
 
+@dataclass(frozen=True)
+class Row:
+    """One line of the table at the end of a story."""
+
+    act: str
+    what: str
+    verdict: str
+    champion: str
+    where: str
+
+
+HEAD = Row("act", "what happened", "verdict", "@champion after", "records, comment.md, report.html")
+
+
+def table(rows: Sequence[Row]) -> str:
+    """The rows below their head."""
+    return "\n".join(
+        f"{row.act:<4} {row.what:<30} {row.verdict:<13} {row.champion:<16} {row.where}" for row in (HEAD, *rows)
+    )
+
+
 def fresh_folder(root: Path) -> Path:
-    """Return `root`, empty; only a folder that the demo made before is removed."""
+    """Return `root`, empty; only a folder that the demo or a rehearsal made before is removed."""
     if root.exists():
         if not (root / MARKER).is_file() and any(root.iterdir()):
-            raise PromotionError(f"{root} is not empty and was not made by the demo; choose another DEMO_DIR")
+            raise PromotionError(f"{root} is not empty and was not made by the demo; choose another --dir")
         shutil.rmtree(root)
     root.mkdir(parents=True)
     (root / MARKER).write_text("made by scripts/demo.py, which removes this folder before it plays again\n")

@@ -140,6 +140,8 @@ class Hub:
             if login.endswith("[bot]"):
                 raise Refusal(403, "Resource not accessible by integration")
             return 200, shapes.user(login), {}
+        if (method, path) == ("GET", "/apps/github-actions"):
+            return 200, {"id": 15368, "slug": "github-actions", "name": "GitHub Actions"}, {}
         prefix = f"/repos/{self.repo}"
         if not path.lower().startswith(prefix.lower()) or (login is None and self.state["settings"]["repo"]["private"]):
             raise Refusal(404, "Not Found")

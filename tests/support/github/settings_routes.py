@@ -1,5 +1,6 @@
 """Routes of a repository's settings, which doctor.py reads."""
 
+import zlib
 from typing import Any
 
 from tests.support.github import shapes
@@ -52,7 +53,7 @@ def environment(hub: Hub, *, name: str, **_: Any) -> Answer:
 @route("GET", "/environments/{name}/deployment-branch-policies", "actions: read")
 def branch_policies(hub: Hub, *, name: str, query: dict[str, str], path: str, **_: Any) -> Answer:
     branches = _entry(hub, name)["branches"] or []
-    shown = [{"id": 1 + index, "name": branch, "type": "branch"} for index, branch in enumerate(branches)]
+    shown = [{"id": _id(branch), "name": branch, "type": "branch"} for branch in branches]
     return hub.page(shown, query, path, "branch_policies")
 
 
@@ -101,6 +102,91 @@ def codeowners_errors(hub: Hub, **_: Any) -> Answer:
     return 200, {"errors": errors}, {}
 
 
+@route("PATCH", "", "administration: write")
+def update_repo(hub: Hub, *, body: Any, **_: Any) -> Answer:
+    hub.state["settings"]["repo"] |= body
+    return get_repo(hub)
+
+
+@route("PUT", "/actions/permissions", "administration: write")
+def set_actions(hub: Hub, *, body: Any, **_: Any) -> Answer:
+    hub.state["settings"]["actions"] |= body
+    return 204, None, {}
+
+
+@route("PUT", "/actions/permissions/workflow", "administration: write")
+def set_workflow(hub: Hub, *, body: Any, **_: Any) -> Answer:
+    hub.state["settings"]["workflow"] |= body
+    return 204, None, {}
+
+
+@route("GET", "/rulesets", "metadata: read")
+def rulesets(hub: Hub, *, query: dict[str, str], path: str, **_: Any) -> Answer:
+    shown = [{**one, "rules": []} for one in hub.state["settings"].get("rulesets", [])]
+    return hub.page([{key: one[key] for key in ("id", "name", "target", "enforcement")} for one in shown], query, path)
+
+
+@route("POST", "/rulesets", "administration: write")
+def create_ruleset(hub: Hub, *, body: Any, **_: Any) -> Answer:
+    made = hub.state["settings"].setdefault("rulesets", [])
+    if any(one["name"] == body["name"] for one in made):
+        raise Refusal(422, "Validation Failed", [{"message": "Name must be unique"}])
+    made.append({"id": 100 + len(made), "source": hub.repo, **body})
+    _take_rules(hub, made[-1])
+    return 201, made[-1], {}
+
+
+@route("PUT", "/rulesets/{number}", "administration: write")
+def update_ruleset(hub: Hub, *, number: str, body: Any, **_: Any) -> Answer:
+    own = next((one for one in hub.state["settings"].get("rulesets", []) if one["id"] == int(number)), None)
+    if own is None:
+        raise Refusal(404, "Not Found")
+    own |= body
+    _take_rules(hub, own)
+    return 200, own, {}
+
+
+def _take_rules(hub: Hub, ruleset: dict[str, Any]) -> None:
+    """An active ruleset's rules count for the branch, beside those of others."""
+    settings = hub.state["settings"]
+    others = [rule for rule in settings["rules"] if rule["ruleset_id"] != ruleset["id"]]
+    own = {"ruleset_source_type": "Repository", "ruleset_id": ruleset["id"]}
+    settings["rules"] = [*others, *(rule | own for rule in ruleset["rules"] if ruleset["enforcement"] == "active")]
+
+
+@route("PUT", "/environments/{name}", "administration: write")
+def set_environment(hub: Hub, *, name: str, body: Any, **_: Any) -> Answer:
+    empty = {"branches": None, "protected": False, "reviewers": False, "secrets": [], "variables": []}
+    entry = hub.state["settings"]["environments"].setdefault(name, empty)
+    policy = body.get("deployment_branch_policy") or {}
+    entry["protected"] = bool(policy.get("protected_branches"))
+    entry["branches"] = (entry["branches"] or []) if policy.get("custom_branch_policies") else None
+    entry["reviewers"] = bool(body.get("reviewers"))
+    return 200, _environment(name, entry), {}
+
+
+@route("POST", "/environments/{name}/deployment-branch-policies", "administration: write")
+def add_branch_policy(hub: Hub, *, name: str, body: Any, **_: Any) -> Answer:
+    branches = _entry(hub, name)["branches"]
+    if branches is None:
+        raise Refusal(404, "Not Found")
+    branches.append(body["name"])
+    return 200, {"id": _id(body["name"]), "name": body["name"], "type": "branch"}, {}
+
+
+@route("DELETE", "/environments/{name}/deployment-branch-policies/{number}", "administration: write")
+def drop_branch_policy(hub: Hub, *, name: str, number: str, **_: Any) -> Answer:
+    entry = _entry(hub, name)
+    if int(number) not in [_id(branch) for branch in entry["branches"] or []]:
+        raise Refusal(404, "Not Found")
+    entry["branches"] = [branch for branch in entry["branches"] if _id(branch) != int(number)]
+    return 204, None, {}
+
+
+def _id(branch: str) -> int:
+    return zlib.crc32(branch.encode())
+
+
 def _entry(hub: Hub, name: str) -> dict[str, Any]:
     try:
         return hub.state["settings"]["environments"][name]
@@ -111,7 +197,8 @@ def _entry(hub: Hub, name: str) -> dict[str, Any]:
 def _environment(name: str, entry: dict[str, Any]) -> dict[str, Any]:
     rules: list[dict[str, Any]] = []
     if entry["reviewers"]:
-        rules.append({"id": 1, "node_id": "x", "type": "required_reviewers", "reviewers": []})
+        people = [{"type": "User", "reviewer": shapes.user("oncall")}]
+        rules.append({"id": 1, "node_id": "x", "type": "required_reviewers", "reviewers": people})
     policy = None
     if entry["protected"] or entry["branches"] is not None:
         policy = {"protected_branches": entry["protected"], "custom_branch_policies": not entry["protected"]}
