@@ -44,7 +44,7 @@ def measured(folder: Path, tree: Path) -> tuple[float, float]:
     server.start()
     runs: list[Played] = []
     try:
-        stage = Stage(folder / "stage", server, ("tiny",), tree=tree, python=None)
+        stage = Stage(folder / "stage", server, ("tiny",), tree=tree)  # the first champion's runs install nothing
         try:
             stage.main()
             stage.edit("model.yaml", "seed: 0", "seed: 1")
@@ -52,6 +52,7 @@ def measured(folder: Path, tree: Path) -> tuple[float, float]:
             timed(runs, "the first pull request", lambda: stage.retrain(request))
             stage.merge(request)
             timed(runs, "the first promotion", stage.promote)
+            stage.python = None
             stage.main()
             stage.edit("model.yaml", "[hint]", "[hint, clue]")
             request = stage.open("retrain/better")
