@@ -4,9 +4,12 @@ A draw is rows in memory, without a table around them: what resamples, guards an
 rule is also asked with guards taken out, so that error and power stand side by side with and without them.
 """
 
+import hashlib
+import json
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -92,10 +95,34 @@ class Counts:
         self.passed[guard, tail] = self.passed.get((guard, tail), 0) + (ok is True)
         self.failed[guard, tail] = self.failed.get((guard, tail), 0) + (ok is False)
 
+    def plain(self) -> dict[str, Any]:
+        """What the tables need, as JSON holds it."""
+        counted = {kind: [[*key, hits] for key, hits in getattr(self, kind).items()] for kind in ("passed", "failed")}
+        return {"draws": self.draws, **counted}
+
+    @classmethod
+    def of_plain(cls, plain: dict[str, Any]) -> "Counts":
+        """The same from JSON."""
+        counted = {kind: {(guard, tail): hits for guard, tail, hits in plain[kind]} for kind in ("passed", "failed")}
+        return cls(plain["draws"], **counted)
+
     def rate(self, wrong: str | None, guard: str, tail: float) -> str:
         """`0.60% ± 0.21` of what is counted as an error, or of passes."""
         hits = (self.failed if wrong == "fail" else self.passed)[guard, tail]
         return rate(hits, self.draws)
+
+
+def kept(folder: Path | None, name: str, make: Callable[[], Any]) -> Any:
+    """What `make` gives, from a file in `folder` where it was made before."""
+    if folder is None:
+        return make()
+    file = folder / f"{hashlib.sha256(name.encode()).hexdigest()[:16]}.json"
+    if not file.is_file():
+        folder.mkdir(parents=True, exist_ok=True)
+        text = json.dumps([name, make()])
+        file.with_suffix(".part").write_text(text, encoding="utf-8")
+        file.with_suffix(".part").replace(file)
+    return json.loads(file.read_text(encoding="utf-8"))[1]
 
 
 def rate(hits: int, draws: int) -> str:
