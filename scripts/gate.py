@@ -92,6 +92,8 @@ def _run(plan: ModelPlan, candidate: Candidate, files: ModelWork, registry: Regi
     name = f"{plan.model} {candidate.source_tree[:12]}"
     run = begun[0] if begun else registry.create_run(plan.model, name, tags)
     params = {key: str(value) for key, value in candidate.parameters.items()}
+    if plan.elsewhere is not None:
+        params["run"] = plan.elsewhere
     params |= {"as_of": candidate.as_of, "seed": str(candidate.seed), "train": " to ".join(candidate.train)}
     registry.log_run(run.run_id, params, {"train_seconds": candidate.train_seconds})
     registry.log_files(run.run_id, files.side("candidate").model, "model")

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from promotion.cli import command_line, handled
-from promotion.config.model_yaml import LOCK
+from promotion.config.model_yaml import LOCK, read_spec
 from promotion.config.pin import PinRecord
 from promotion.config.policy import FILE
 from promotion.errors import VERDICT_NO, PromotionError
@@ -24,6 +24,7 @@ from promotion.github.client import GitHub
 from promotion.github.event import read_event
 from promotion.judgement.metrics import check_policy
 from promotion.judgement.power import policy_power, sentences
+from promotion.pullrequest.candidate import candidate_record
 from promotion.pullrequest.classify import OVERRIDDEN, WON_HERE, classify
 from promotion.pullrequest.moved import moved, need_commits
 from promotion.pullrequest.situation import NO_TRACKER, THROWAWAY, gate_alone, situation
@@ -71,7 +72,7 @@ def prepare(
     failed: list[PromotionError] = []
     for item in plan.models:
         try:
-            fetch(item, repo, registry, work.model(item.model), base)
+            fetch(item, repo, registry, work.model(item.model), base, plan.lock)
             for line in power_lines(item, registry):
                 print(f"{item.model}: {line}")
         except PromotionError as error:
@@ -100,7 +101,7 @@ def as_trial(plan: Plan, model: str) -> Plan:
     return plan.model_copy(update={"trial": True})
 
 
-def fetch(item: ModelPlan, repo: Repo, registry: Registry, files: ModelWork, base: str) -> None:
+def fetch(item: ModelPlan, repo: Repo, registry: Registry, files: ModelWork, base: str, lock: str) -> None:
     """Put in place what the steps without credentials need: sources, the champion's files, a trained model.
 
     base: the commit whose tree says what is measured, also where an adopted champion's own is not known.
@@ -114,7 +115,9 @@ def fetch(item: ModelPlan, repo: Repo, registry: Registry, files: ModelWork, bas
             tree = item.champion.source_tree or folder_at(repo, base, f"models/{item.champion_model or item.model}")
             if tree is not None and repo.has_object(tree):
                 export(repo, tree, files.side("champion").source)
-    if item.action == "judge":
+    if item.elsewhere is not None:
+        fetch_elsewhere(item, registry, files, lock)
+    elif item.action == "judge":
         assert item.run_id is not None
         for path in ("candidate.json", "model"):
             if registry.fetch(item.run_id, path, files.side("candidate").root) is None:
@@ -129,6 +132,21 @@ def fetch(item: ModelPlan, repo: Repo, registry: Registry, files: ModelWork, bas
         lands = item.pin != item.champion and item.reason in (WON_HERE, OVERRIDDEN)
         fetch_pinned(item.model, item.pin, registry, own.root, lands=(item, own.source) if lands else None)
         fetch_evidence(item, registry, files)
+
+
+def fetch_elsewhere(item: ModelPlan, registry: Registry, files: ModelWork, lock: str) -> None:
+    """Fetch the model that model.yaml's run has, and write the candidate's record; no later job can change either."""
+    assert item.elsewhere is not None
+    side, file = files.side("candidate"), item.shown / "model.yaml"
+    spec = read_spec(side.source, shown=item.shown)
+    if registry.fetch_logged(item.elsewhere, "model", side.root) is None:
+        raise PromotionError(
+            f"run {item.elsewhere} has no artifact `model` in {registry.where}; log the model under that name, or "
+            "correct the line `run:`",
+            file=file,
+        )
+    record = candidate_record(item, spec, digest=digest_files(side.model), lock=lock)
+    record.write(files.candidate_record)
 
 
 def fetch_evidence(item: ModelPlan, registry: Registry, files: ModelWork) -> None:

@@ -65,13 +65,18 @@ def refit(model: str, work: Path, seeds: int) -> int:
 def run_open(args: argparse.Namespace) -> int:
     """Open the model's retrain pull request, or move the open one on."""
     from promotion.retrain.open import open_retrain, plan_retrain
+    from promotion.retrain.schedule import start
 
     repo = Repo(args.repo, args.root)
     tip = hosted_tip(repo, args.branch)
     print(f"reading {tip}")
-    found = plan_retrain(repo, tip.commit, args.model, as_of=args.as_of, today=today())
+    found = plan_retrain(repo, tip.commit, args.model, as_of=args.as_of, today=today(), run=args.run_id)
     print(f"{args.model}: {found.title}; {found.champion_since}")
-    open_retrain(repo, host_of(repo), found, into=args.branch, branch=args.head)
+    host = host_of(repo)
+    opened = open_retrain(repo, host, found, into=args.branch, branch=args.head)
+    if opened is not None and host.github is not None:
+        for line in start(host.github, opened):
+            print(line)
     return 0
 
 
@@ -179,6 +184,9 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--head", metavar="NAME", help="the pull request's branch (default: retrain/MODEL-DATE)")
     command.add_argument(
         "--as-of", type=_day, metavar="DATE", help="the first test day (default: the newest that is labelled)"
+    )
+    command.add_argument(
+        "--run", dest="run_id", metavar="ID", help="the MLflow run of a model that is trained elsewhere"
     )
 
     text = "write a model's requirements.txt: packages beyond the base's lock, with what they need, pinned and hashed"

@@ -8,7 +8,7 @@ import shutil
 
 from promotion.cli import command_line, handled
 from promotion.config.model_yaml import read_spec, windows
-from promotion.model import Window
+from promotion.pullrequest.candidate import candidate_record
 from promotion.pullrequest.incoming import allowed_by
 from promotion.pullrequest.sides import make_features, packages
 from promotion.pullrequest.workdir import Work
@@ -46,26 +46,10 @@ def train(plan: ModelPlan, work: Work, lock: str) -> Candidate:
         blame=plan.shown,
     )
     read_artifact(side.model, allowed_by(plan), source=side.source)
-    record = Candidate(
-        model=plan.model,
-        key=plan.key or "",
-        source_tree=plan.source_tree or "",
-        lock=lock,
-        digest=digest_files(side.model),
-        as_of=str(spec.as_of),
-        train=_days(spans.train),
-        validation=_days(spans.validation),
-        labels_known_by=str(spans.labels_known_by),
-        parameters=spec.parameters,
-        seed=spec.seed,
-        train_seconds=float(result["train_seconds"]),
-    )
+    seconds = float(result["train_seconds"])
+    record = candidate_record(plan, spec, digest=digest_files(side.model), lock=lock, seconds=seconds)
     record.write(files.candidate_record)
     return record
-
-
-def _days(window: Window) -> tuple[str, str]:
-    return str(window.first), str(window.last)
 
 
 @handled
@@ -83,7 +67,9 @@ def main(argv: list[str] | None = None) -> int:
     plan = work.read_plan()
     for item in work.chosen(args.model, ("train", "judge")):
         with work.model(item.model).noted():
-            if item.action == "judge":
+            if item.elsewhere is not None:
+                print(f"{item.model}: trained elsewhere, by run {item.elsewhere}; nothing to train")
+            elif item.action == "judge":
                 print(f"{item.model}: already trained from this tree (run {item.run_id}); not trained again")
             else:
                 print(f"{item.model}: training from tree {(item.source_tree or '')[:12]} ...", flush=True)

@@ -63,6 +63,7 @@ class Spec:
     seed: int
     parameters: dict[str, Any] = field(default_factory=dict)
     trusted_types: tuple[str, ...] = ()
+    run: str | None = None
 
 
 def data_dir(model: str) -> Path:

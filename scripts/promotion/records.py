@@ -563,6 +563,7 @@ class ModelPlan(Frozen):
     challenge in force (the base's; a new model brings its own). champion_model: the name under which a
     renamed model's champion is registered. committed_on: the day (UTC) on which
     the tree of a model to judge was first committed. changed: how that tree differs from the base's.
+    elsewhere: the MLflow run that trained it, where model.yaml names one and its files are not ours yet.
     gate_alone: the run has no credentials (a fork), so that the candidate meets the gate and no champion. folder: the
     model's, from the repository's top (older records: "").
     """
@@ -585,6 +586,7 @@ class ModelPlan(Frozen):
     champion_model: str | None = None
     changed: Changed | None = None
     gate_alone: bool = False
+    elsewhere: str | None = None
     folder: str = ""
 
     @property

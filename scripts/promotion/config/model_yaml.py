@@ -44,6 +44,8 @@ class ModelYaml(Section):
     """Days of the validation window; its labels are known by as_of."""
     seed: Annotated[int, Field(ge=0, le=2**32 - 1)]
     """Of every random choice in training."""
+    run: Annotated[str, Field(pattern="^[0-9a-f]{32}$", title="the id of an MLflow run: 32 hex digits")] | None = None
+    """The MLflow run whose `model` is the candidate, in place of train.py; it was trained on the days given here."""
     parameters: dict[str, Any] = Field(default_factory=dict)
     """What train.py is given as `spec.parameters`; any keys."""
     trusted_types: Annotated[tuple[str, ...], Listed("a list of type names")] = ()
@@ -66,10 +68,21 @@ def read_spec(folder: Path, *, shown: Path | None = None) -> Spec:
     shown: the folder that errors name, where `folder` is a copy of it.
     """
     shown = folder if shown is None else shown
-    for name in FILES:
+    for name in FILES[:2]:
         if not (folder / name).is_file():
             raise PromotionError(f"a model folder needs {name} (see models/README.md)", file=shown / name)
-    return parse_spec(read_text(folder / FILES[0], missing="see models/README.md"), str(shown / FILES[0]))
+    spec = parse_spec(read_text(folder / FILES[0], missing="see models/README.md"), str(shown / FILES[0]))
+    if spec.run is None and not (folder / FILES[2]).is_file():
+        raise PromotionError(
+            f"a model folder needs {FILES[2]}, or the line `run: ID` in {FILES[0]} (see models/README.md)",
+            file=shown / FILES[2],
+        )
+    if spec.run is not None and (folder / FILES[2]).is_file():
+        raise PromotionError(
+            f"{FILES[0]} says `run: {spec.run}`, so nothing would run {FILES[2]}; remove one of the two",
+            file=shown / FILES[2],
+        )
+    return spec
 
 
 def parse_spec(text: str, file: str) -> Spec:
@@ -83,6 +96,7 @@ def parse_spec(text: str, file: str) -> Spec:
         seed=found.seed,
         parameters=found.parameters,
         trusted_types=found.trusted_types,
+        run=found.run,
     )
 
 
@@ -144,6 +158,29 @@ def with_seed(text: str, seed: int, file: str) -> str:
     changed = text[: node.start.index] + str(seed) + text[node.end.index :]
     if parse_spec(changed, file) != dataclasses.replace(parse_spec(text, file), seed=seed):
         raise PromotionError("seed cannot be set without changing other lines; set it by hand", file=file)
+    return changed
+
+
+def run_of(text: str | None) -> str | None:
+    """The MLflow run that a model.yaml names in place of train.py; None where it names none, or nobody can read it."""
+    try:
+        return None if text is None else parse_spec(text, FILES[0]).run
+    except PromotionError:  # told with its line by whoever reads the folder
+        return None
+
+
+def move_run(text: str, to: str, file: str) -> str:
+    """Return a model.yaml's text with another run; every other byte, comments too, stays."""
+    node = _tree(text, file).node(("run",))
+    if node is None:
+        raise PromotionError(
+            "it has no line `run: ID`, so this model is trained here; a model that is trained elsewhere has one in "
+            "place of train.py (see models/README.md)",
+            file=file,
+        )
+    changed = text[: node.start.index] + to + text[node.end.index :]
+    if parse_spec(changed, file).run != to:
+        raise PromotionError("run cannot be set without changing other lines; set it by hand", file=file)
     return changed
 
 

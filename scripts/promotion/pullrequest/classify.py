@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 from promotion.champion.agreed import unproven, was_champion
 from promotion.champion.pins import PinHistory
-from promotion.config.model_yaml import LOCK, lock_digest, training_key
+from promotion.config.model_yaml import LOCK, lock_digest, run_of, training_key
 from promotion.config.pin import PinRecord
 from promotion.config.policy import FILE
 from promotion.config.promotion_yaml import Promotion
@@ -160,7 +160,18 @@ def _of_the_branch(plan: ModelPlan, state: State, repo: Repo, base: str, merge: 
         return plan
     first = repo.first_with(base, merge, f"models/{plan.model}", plan.source_tree) or repo.describe(merge)
     day = datetime.fromisoformat(first.when).astimezone(UTC).date()
-    return plan.model_copy(update={"committed_on": str(day)})
+    plan = plan.model_copy(update={"committed_on": str(day)})
+    run = run_of(repo.file_at(merge, f"models/{plan.model}/model.yaml"))
+    return plan if run is None else _elsewhere(plan, run)
+
+
+def _elsewhere(plan: ModelPlan, run: str) -> ModelPlan:
+    """A model that a run outside of this project trained: its files are fetched and judged, and nothing is trained."""
+    first = (f"Its model was trained elsewhere, by the MLflow run {run}; this repository does not say how.",)
+    if plan.action == "judge":  # judged before: its files are with our own run
+        return plan.model_copy(update={"says_first": (*first, *plan.says_first)})
+    what = {"action": "judge", "reason": f"its model is the one of run {run}", "elsewhere": run}
+    return plan.model_copy(update={**what, "says_first": (*first, *plan.says_first)})
 
 
 def _plan(

@@ -114,6 +114,9 @@ def gate_alone(plan: Plan, why: str = GATE_ALONE) -> Plan:
 
 
 def _alone(item: ModelPlan, why: str) -> ModelPlan:
+    if item.elsewhere is not None:
+        reason = "its model is in the tracker, which a run without credentials cannot read"
+        return item.model_copy(update={"action": "refuse", "reason": reason})
     if item.action in ("train", "judge"):
         first = (why, *item.says_first)
         return item.model_copy(update={"champion": None, "gate_alone": True, "says_first": first})

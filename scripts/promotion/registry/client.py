@@ -318,6 +318,20 @@ class Registry:
                     return self._download(f"runs:/{run_id}/{path}", folder, is_dir=item.is_dir)
             return None
 
+    def fetch_logged(self, run_id: str, name: str, folder: Path) -> Path | None:
+        """Download the model that a run of whatever system logged under `name`, as a model or as artifacts of the run.
+
+        Return None where there is no such run, or nothing of that name.
+        """
+        from mlflow import artifacts
+
+        place = {"artifact_uri": f"runs:/{run_id}/{name}", "tracking_uri": self.uri}
+        with self._talking(f"download {name} of run {run_id}"):
+            if not self._found(f"list {name}", lambda: artifacts.list_artifacts(**place)):
+                return None
+            folder.mkdir(parents=True, exist_ok=True)
+            return Path(artifacts.download_artifacts(dst_path=str(folder), **place))
+
     def fetch_version(self, version: Version, folder: Path) -> tuple[Path, str]:
         """Download a version's files; return their folder and their digest."""
         with self._talking(f"download {version.model} version {version.version}"):

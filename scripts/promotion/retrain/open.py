@@ -7,7 +7,16 @@ from datetime import date, timedelta
 
 from promotion.champion.pins import PinHistory
 from promotion.champion.rollback import last_change_is_rollback
-from promotion.config.model_yaml import Windows, move_as_of, newest_as_of, parse_spec, read_as_of, windows
+from promotion.config.model_yaml import (
+    Windows,
+    move_as_of,
+    move_run,
+    newest_as_of,
+    parse_spec,
+    read_as_of,
+    run_of,
+    windows,
+)
 from promotion.config.policy import FILE
 from promotion.config.promotion_yaml import Entry, parse
 from promotion.config.strict import read_text
@@ -29,7 +38,7 @@ PLAIN_BODY = "{{headline}}\n\n{{windows}}\n\n{{champion}}\n"
 
 @dataclass(frozen=True)
 class Retrain:
-    """A retrain to propose. as_of: before and after; edited: it carries a person's own edit of the folder."""
+    """A retrain to propose. as_of: before and after; edited: it carries more than as_of. run: a new one's id."""
 
     model: str
     base: str
@@ -40,10 +49,13 @@ class Retrain:
     entry: Entry
     windows: Windows
     champion_since: str
+    run: str | None = None
 
     @property
     def title(self) -> str:
         """The pull request's title and the commit's subject."""
+        if self.run is not None:
+            return f"Retrain {self.model} by run {self.run[:8]} (as of {self.as_of})"
         if self.edited:
             return f"Retrain {self.model} (edited, as of {self.as_of})"
         return f"Retrain {self.model} as of {self.as_of}"
@@ -63,9 +75,18 @@ class Opened:
 
 
 def plan_retrain(
-    repo: Repo, base: str, model: str, *, as_of: date | None, today: date, take_edit: bool = True
+    repo: Repo,
+    base: str,
+    model: str,
+    *,
+    as_of: date | None,
+    today: date,
+    take_edit: bool = True,
+    run: str | None = None,
 ) -> Retrain:
     """Decide what a retrain pull request changes on `base`: the caller's uncommitted edit, else as_of alone.
+
+    run: the MLflow run of a model that is trained elsewhere; its line moves too, and as_of may stay.
 
     as_of: the first test day (default: the newest one whose labels are known today). Raise PromotionError
     when the model is unknown, the labels of as_of are not known yet, as_of would not move, or the edit
@@ -82,8 +103,10 @@ def plan_retrain(
     before = read_as_of(on_main if on_main is not None else source, path)
     newest = newest_as_of(today, entry.policy.measure)
     wanted = as_of or (read_as_of(source, path) if edit is not None else newest)
+    if run is not None and edit is None and as_of is None:
+        wanted = max(wanted, before)
     _known(model, wanted, entry, today)
-    if edit is None and wanted == before:
+    if edit is None and wanted == before and run in (None, run_of(source)):
         raise PromotionError(f"{model} is at as_of {before} already; give another --as-of, or edit models/{model}/")
     if edit is None and as_of is None and wanted < before:
         raise PromotionError(
@@ -93,13 +116,16 @@ def plan_retrain(
     files: dict[str, str | None] = {} if entry_text is None else {FILE: entry_text}
     if read_as_of(source, path) != wanted:
         files[file] = move_as_of(source, wanted, path)
+    if run is not None:
+        files[file] = move_run(files.get(file) or source, run, path)
     return Retrain(
         model=model,
         base=base,
         change=Change(trees={} if edit is None else {f"models/{model}": edit}, files=files),
         before=before,
         as_of=wanted,
-        edited=edit is not None,
+        edited=edit is not None or run is not None,
+        run=run,
         entry=entry,
         windows=_windows(files.get(file) or source, entry, path),
         champion_since=_champion_line(repo, base, model, entry),

@@ -130,7 +130,7 @@ def _one(opener: _Opener, model: str, entry: Entry) -> str:
     found = plan_retrain(repo, base, model, as_of=newest, today=today, take_edit=False)
     opened = open_retrain(repo, opener.host, found, into=into, branch=None, say=said.append)
     assert opened is not None
-    return "; ".join([*said, *_start(github, opened)])
+    return "; ".join([*said, *start(github, opened)])
 
 
 def _closed_by_hand(repo: Repo, github: GitHub, model: str, newest: date, entry: Entry) -> str | None:
@@ -149,7 +149,7 @@ def _closed_by_hand(repo: Repo, github: GitHub, model: str, newest: date, entry:
     return None
 
 
-def _start(github: GitHub, opened: Opened) -> list[str]:
+def start(github: GitHub, opened: Opened) -> list[str]:
     """Dispatch the retrain run where the pull request cannot start it itself."""
     pull = opened.pull
     if pull.author.lower() not in (BOT, github.login.lower()):
