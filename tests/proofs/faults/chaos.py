@@ -64,7 +64,8 @@ class Chaos:
         def before() -> bool:
             if what == "kill":
                 self._signal(promoter, signal.SIGKILL)
-                return promoter.requests % 2 == 0  # half of the writes under way still arrive
+                if promoter.requests % 2:  # half of the writes under way still arrive
+                    return False
             if what == "stop" and not promoter.released.is_set():
                 self._signal(promoter, signal.SIGSTOP)
                 if promoter.released.is_set():  # it was let go in between

@@ -54,5 +54,6 @@ def test_every_fault_at_every_request(tmp_path: Path, empty_mlflow: Path) -> Non
     with lab(tmp_path, empty_mlflow) as made:
         outcomes = [made.try_fault(fault, point) for fault in FAULTS for point in made.points if fits(fault, point)]
 
-    assert len(outcomes) > 200
+    assert len(made.points) > 10
+    assert len(outcomes) > 10 * len(made.points)
     assert as_json(outcomes) == "[]"
