@@ -7,13 +7,20 @@ here=$(dirname "$0") venv=$1
 shift
 python=$venv/bin/python
 
+pip() { "$python" -m pip "$@"; }
 if ! [ -x "$python" ]; then
   base=${PYTHON:-python3}
   "$base" -c 'import sys; sys.exit(sys.version_info < (3, 11))' ||
     { echo "$base is older than Python 3.11; name a newer one, as in: PYTHON=python3.12" >&2; exit 2; }
-  "$base" -m venv "$venv"
+  # by the pip that is there already: to unpack one takes longer than to install a small lock
+  "$base" -m venv --without-pip "$venv"
+  if "$base" -m pip --python "$python" --version > /dev/null 2>&1; then
+    pip() { "$base" -m pip --python "$python" "$@"; }
+  else
+    "$base" -m venv "$venv"
+  fi
 fi
-"$python" -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: -r "$here/uv.txt"
+pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: -r "$here/uv.txt"
 
 # uv does not read pip's configuration: a mirror that pip is told to use is used by both.
 mirror=$("$python" -m pip config list | sed -n "s/^[a-z:]*[.]index-url='\(.*\)'$/\1/p" | tail -n 1)
