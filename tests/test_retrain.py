@@ -115,6 +115,23 @@ def test_open_moves_as_of_to_the_newest_labelled_day(hosted) -> None:
     assert hosted.git("status", "--porcelain") == ""
 
 
+def test_open_moves_the_run_of_a_model_that_is_trained_elsewhere(hosted) -> None:
+    """Its line and as_of move, a second run joins the open pull request; a model that is trained here is told so."""
+    one, two = "1" * 32, "2" * 32
+    assert run(hosted, "open", "tiny", "--run", one) == 2  # it has a train.py, and no line to move
+    hosted.world.write(PATH, f"{SPEC}run: {'0' * 32} # of May\n")
+    hosted.world.commit("trained elsewhere")
+    hosted.publish()
+
+    assert run(hosted, "open", "tiny", "--run", one) == 0
+    assert run(hosted, "open", "tiny", "--run", two) == 0
+
+    (pull,) = hosted.pulls()
+    moved = SPEC.replace("2026-06-01", NEWEST)
+    assert spec_at(hosted, pull["head_ref"]) == f"{moved}run: {two} # of May\n"
+    assert pull["title"] == f"Retrain tiny by run 22222222 (as of {NEWEST})"
+
+
 def test_second_open_updates_the_first(hosted) -> None:
     """A newer day goes on top of the open pull request's branch as a plain commit; there is no second one."""
     assert run(hosted, "open", "tiny", "--as-of", "2026-10-01") == 0
