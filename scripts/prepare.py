@@ -18,14 +18,14 @@ from promotion.errors import VERDICT_NO, PromotionError
 from promotion.git.promotion_at import promotion_at
 from promotion.git.repo import Repo
 from promotion.git.tree import export, folder_at
-from promotion.git.whose import Scripts, scripts_of
+from promotion.git.whose import scripts_of
 from promotion.github.actions import pull_url, write_output
 from promotion.github.client import GitHub
 from promotion.github.event import read_event
 from promotion.judgement.metrics import check_policy
 from promotion.judgement.power import policy_power, sentences
 from promotion.pullrequest.candidate import candidate_record
-from promotion.pullrequest.classify import OVERRIDDEN, WON_HERE, classify
+from promotion.pullrequest.classify import OVERRIDDEN, WON_HERE, Change, classify
 from promotion.pullrequest.moved import moved, need_commits
 from promotion.pullrequest.situation import NO_TRACKER, THROWAWAY, gate_alone, situation
 from promotion.pullrequest.workdir import ModelWork, Work
@@ -42,28 +42,20 @@ def prepare(
     repo: Repo,
     registry: Registry,
     work: Work,
+    change: Change,
     *,
-    base: str,
-    merge: str,
-    head: str,
     trial: str | None = None,
     adapt: Callable[[Plan], Plan] = lambda plan: plan,
-    author: str | None = None,
-    pull: str | None = None,
-    scripts: Scripts | None = None,
 ) -> Plan:
-    """Plan the pull request whose merge result is `merge`, fetch files of each model, and write plan.json.
+    """Plan what is proposed, fetch files of each model, and write plan.json.
 
     trial: judge this model alone, even where nothing differs from the base, and have nothing registered.
-    adapt: what the event makes of the plan (a draft trains nothing). author, pull: of the pull request, whose
-    address it is. scripts: whose they are (default: the repository's own). A model whose files or records are bad or
+    adapt: what the event makes of the plan (a draft trains nothing). A model whose files or records are bad or
     cannot be had is refused with the reason, so that the others are judged all the same; where there is no other,
     that is the PromotionError.
     """
-    plan = adapt(
-        classify(repo, registry, base=base, merge=merge, head=head, only=trial, author=author, scripts=scripts)
-    )
-    plan = plan.model_copy(update={"pull": pull, "begun": repo.first_time(base, head)})
+    plan = adapt(classify(repo, registry, change, only=trial))
+    plan = plan.model_copy(update={"pull": change.pull, "begun": repo.first_time(change.base, change.head)})
     if trial is not None:
         plan = as_trial(plan, trial)
     check_policies(repo, plan)
@@ -72,7 +64,7 @@ def prepare(
     failed: list[PromotionError] = []
     for item in plan.models:
         try:
-            fetch(item, repo, registry, work.model(item.model), base, plan.lock)
+            fetch(item, repo, registry, work.model(item.model), change.base, plan.lock)
             for line in power_lines(item, registry):
                 print(f"{item.model}: {line}")
         except PromotionError as error:
@@ -279,9 +271,8 @@ def run(args: argparse.Namespace) -> Plan:
     if not args.github:
         registry = Registry()
         print(f"{reading} {registry.where}", flush=True)
-        work, trial = Work(args.work), args.trial
-        known = {"trial": trial, "pull": args.pull, "scripts": scripts}
-        return prepare(repo, registry, work, base=base, merge=merge, head=head, **known)
+        change = Change(base, merge, head, pull=args.pull, scripts=scripts)
+        return prepare(repo, registry, Work(args.work), change, trial=args.trial)
     where = situation(read_event(), GitHub.from_environment, production=args.branch)
     alone = where.credentials and tracking_uri().startswith("sqlite:")
     pinned = [name for name, entry in promotion_at(repo, base, base=True).models.items() if entry.champion is not None]
@@ -301,18 +292,8 @@ def run(args: argparse.Namespace) -> Plan:
         late = moved(repo, plan, head_ref=where.head_ref, base_ref=where.base_ref) if where.speaks else None
         return plan if late is None else plan.model_copy(update={"refusals": (*plan.refusals, late)})
 
-    plan = prepare(
-        repo,
-        registry,
-        Work(args.work),
-        base=base,
-        merge=merge,
-        head=head,
-        adapt=adapted,
-        author=where.author,
-        pull=args.pull or pull_url(where.number),
-        scripts=scripts,
-    )
+    change = Change(base, merge, head, where.author, args.pull or pull_url(where.number), scripts)
+    plan = prepare(repo, registry, Work(args.work), change, adapt=adapted)
     wanted = [] if plan.refusals else [m.model for m in plan.models if m.action in ("train", "judge", "verify")]
     write_output({"models": json.dumps(wanted), "tracker": THROWAWAY if throwaway else ""})
     return plan

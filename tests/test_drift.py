@@ -8,7 +8,7 @@ import pytest
 from promotion.champion.drift import Limits, recent_repairs
 from promotion.registry.ledger import Repair
 
-from tests.support.hosted_world import champions
+from tests.support.copies import champions
 from tests.support.worlds import World
 
 

@@ -9,6 +9,7 @@ from pin import winners
 from prepare import prepare
 from promotion.champion import checks
 from promotion.errors import PromotionError
+from promotion.pullrequest.classify import Change
 from promotion.pullrequest.workdir import Work
 from promotion.records import Plan
 
@@ -33,7 +34,7 @@ def planned(world: World, tmp_path: Path) -> tuple[Plan, Work]:
     world.git("checkout", "--quiet", "-B", "branch")
     merge = world.commit("retrain")
     work = Work(tmp_path / "work")
-    return prepare(world.repo, world.registry, work, base=base, merge=merge, head=merge), work
+    return prepare(world.repo, world.registry, work, Change(base=base, merge=merge, head=merge)), work
 
 
 @pytest.mark.parametrize(

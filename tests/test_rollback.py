@@ -9,7 +9,7 @@ from promotion.champion.rollback import last_change_is_rollback
 from promotion.git.commits import hosted_tip
 from promotion.git.repo import Repo
 
-from tests.support.hosted_world import champions
+from tests.support.copies import champions
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from promotion.champion.adopt import POLICY, write_adopted
 from promotion.config import promotion_yaml as config
 from promotion.config.pin import PinRecord
 from promotion.errors import PromotionError
-from promotion.pullrequest.classify import classify
+from promotion.pullrequest.classify import Change, classify
 
 from tests.support.worlds import World, sha
 
@@ -113,7 +113,7 @@ def test_adoption_is_verified_merged_and_recorded_without_a_move(no_champion: Wo
     assert adopt(no_champion, "--all") == 0
     merge = no_champion.commit("Adopt (#3)")
 
-    plan = classify(no_champion.repo, no_champion.registry, base=base, merge=merge, head=merge)
+    plan = classify(no_champion.repo, no_champion.registry, Change(base=base, merge=merge, head=merge))
     assert plan.refusals == ()
     assert {item.model: item.merge_effect for item in plan.models} == {
         "tiny": "nothing moves: @champion stays 1",
@@ -133,7 +133,7 @@ def test_later_pull_requests_leave_an_adopted_model_alone(no_champion: World) ->
     no_champion.write("README.md", "hello")
     merge = no_champion.commit("docs")
 
-    plan = classify(no_champion.repo, no_champion.registry, base=base, merge=merge, head=merge)
+    plan = classify(no_champion.repo, no_champion.registry, Change(base=base, merge=merge, head=merge))
     assert plan.refusals == () and {item.action for item in plan.models} == {"none"}
 
 
@@ -146,7 +146,7 @@ def test_retrain_challenges_the_adopted_champion(no_champion: World) -> None:
     adopted = no_champion.pinned()
     no_champion.code("two")
     merge = no_champion.commit("two")
-    (item,) = classify(no_champion.repo, no_champion.registry, base=base, merge=merge, head=merge).models
+    (item,) = classify(no_champion.repo, no_champion.registry, Change(base=base, merge=merge, head=merge)).models
     assert (item.action, item.champion) == ("train", adopted)
     no_champion.git("reset", "--quiet", "--hard", base)
 
@@ -164,7 +164,7 @@ def test_adopted_is_no_way_around_the_challenge(second_champion: World) -> None:
     second_champion.pin(loser.model_copy(update={"adopted": True, "evidence": None, "source_tree": None}))
     merge = second_champion.commit("sneak")
 
-    plan = classify(second_champion.repo, second_champion.registry, base=base, merge=merge, head=merge)
+    plan = classify(second_champion.repo, second_champion.registry, Change(base=base, merge=merge, head=merge))
     assert any("adopted: true" in refusal for refusal in plan.refusals)
     assert second_champion.apply() == 1
     assert second_champion.champion() == 2

@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from tests.support.hosted_world import HostedWorld, champions
+from tests.support.copies import champions
+from tests.support.hosted_world import HostedWorld
 from tests.support.worlds import World
 
 Out = pytest.CaptureFixture[str]

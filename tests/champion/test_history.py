@@ -8,6 +8,7 @@ from promotion.champion.history import in_production, parse_time
 from promotion.config.pin import Override
 from promotion.timeline import Move
 
+from tests.support.copies import Prepared
 from tests.support.worlds import World
 
 Out = pytest.CaptureFixture[str]
@@ -38,24 +39,29 @@ def applied(at: str, before: int | None, version: int, commit: str) -> Move:
     return Move(at=at, before=before, version=version, reason="merge", commit=commit, **nothing)
 
 
+def _august(world: World) -> None:
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("GITHUB_ACTOR", "dana")
+        tell(patched, "2026-08-01T09:00:00Z")
+        world.merge("one", message="First (#1)")
+        assert world.apply() == 0
+        tell(patched, "2026-08-03T10:00:00Z")
+        world.merge("two", message="Better (#2)")
+        assert world.apply() == 0
+        tell(patched, "2026-08-03T14:00:00Z")
+        world.revert(world.tip)
+        assert world.apply("--reason", "complaints") == 0
+        tell(patched, "2026-08-05T08:00:00Z")
+        world.set_champion(2)
+        assert world.apply() == 0
+
+
 @pytest.fixture
-def august(no_champion: World, monkeypatch: pytest.MonkeyPatch) -> World:
+def august(prepared: Prepared, monkeypatch: pytest.MonkeyPatch) -> World:
     """Version 1 from 1 August, 2 from 3 August 10:00, rolled back at 14:00; moved by hand and repaired on the 5th."""
-    world = no_champion
     monkeypatch.setenv("GITHUB_ACTOR", "dana")
-    tell(monkeypatch, "2026-08-01T09:00:00Z")
-    world.merge("one", message="First (#1)")
-    assert world.apply() == 0
-    tell(monkeypatch, "2026-08-03T10:00:00Z")
-    world.merge("two", message="Better (#2)")
-    assert world.apply() == 0
-    tell(monkeypatch, "2026-08-03T14:00:00Z")
-    world.revert(world.tip)
-    assert world.apply("--reason", "complaints") == 0
     tell(monkeypatch, "2026-08-05T08:00:00Z")
-    world.set_champion(2)
-    assert world.apply() == 0
-    return world
+    return prepared("august", _august)
 
 
 def test_rows(august: World, capsys: Out) -> None:

@@ -5,10 +5,10 @@ import json
 import promote
 import pytest
 from promotion.config.pin import Override, PinRecord
-from promotion.pullrequest.classify import classify
+from promotion.pullrequest.classify import Change, classify
 
 from tests.support.artifacts import tiny_files
-from tests.support.hosted_world import champions
+from tests.support.copies import champions
 
 
 @pytest.fixture
@@ -67,7 +67,9 @@ def test_pull_request_says_override_first(hosted) -> None:
     world = hosted.world
     world.git("fetch", "--quiet", "origin")
     head = pull["head_ref"]
-    plan = classify(world.repo, world.registry, base=world.tip, merge=hosted.tip(head), head=head, author=pull["user"])
+    plan = classify(
+        world.repo, world.registry, Change(base=world.tip, merge=hosted.tip(head), head=head, author=pull["user"])
+    )
     (item,) = plan.models
     assert (item.action, plan.refusals) == ("verify", ())
     assert item.says_first == ("Override by dana: the audit asks for it",)

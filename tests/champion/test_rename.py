@@ -1,7 +1,7 @@
 """A renamed model challenges its old name's champion, under its old name's policy."""
 
 import pytest
-from promotion.pullrequest.classify import classify
+from promotion.pullrequest.classify import Change, classify
 from promotion.records import Plan
 
 from tests.support.worlds import ENTRY, World
@@ -16,7 +16,7 @@ def rename(world: World, *, line: str = "    renamed_from: tiny\n", entry: str =
 def planned(world: World) -> Plan:
     base = world.tip
     merge = world.commit("rename")
-    return classify(world.repo, world.registry, base=base, merge=merge, head=merge)
+    return classify(world.repo, world.registry, Change(base=base, merge=merge, head=merge))
 
 
 def test_renamed_model_is_trained_against_the_old_champion(second_champion: World) -> None:
@@ -42,7 +42,7 @@ def test_winner_under_the_new_name_is_promoted(second_champion: World) -> None:
     pin = second_champion.version(tree, "renamed", model="small", champion=old)
     second_champion.pin(pin, "small")
     merge = second_champion.commit("Rename (#9)")
-    plan = classify(second_champion.repo, second_champion.registry, base=base, merge=merge, head=merge)
+    plan = classify(second_champion.repo, second_champion.registry, Change(base=base, merge=merge, head=merge))
     assert plan.refusals == () and {item.model: item.action for item in plan.models}["small"] == "verify"
 
     assert second_champion.apply() == 0
@@ -99,7 +99,7 @@ def test_revert_of_a_rename_is_a_rollback(second_champion: World) -> None:
     assert second_champion.apply() == 0
     merge = second_champion.revert(base)
 
-    plan = classify(second_champion.repo, second_champion.registry, base=base, merge=merge, head=merge)
+    plan = classify(second_champion.repo, second_champion.registry, Change(base=base, merge=merge, head=merge))
     assert plan.refusals == ()
     assert second_champion.apply() == 0
     assert second_champion.champion("tiny") == 2 and second_champion.champion("small") is None

@@ -9,7 +9,7 @@ from promotion.git.commits import BOT, Change, commit_on, identity, login, push,
 from promotion.git.repo import Repo
 from promotion.github.pulls import host_of
 
-from tests.support.hosted_world import champions
+from tests.support.copies import champions
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from promotion.config.edit import splice
 from promotion.config.pin import PinRecord
 from promotion.errors import PromotionError
 from promotion.git.repo import Repo
-from promotion.pullrequest.classify import classify
+from promotion.pullrequest.classify import Change, classify
 from promotion.registry.client import Registry
 from promotion.registry.ledger import LedgerEntry
 
@@ -99,7 +99,7 @@ class Hosted:
 
     def plan(self, branch: str, registry: Registry):
         base, merge = self.merge_result(branch)
-        return classify(self.repo, registry, base=base, merge=merge, head=branch)
+        return classify(self.repo, registry, Change(base=base, merge=merge, head=branch))
 
     def only(self, branch: str, registry: Registry):
         (item,) = self.plan(branch, registry).models
@@ -347,4 +347,4 @@ def test_a_shallow_clone_is_one_sentence(hosted: Hosted, registry: Registry, tmp
     subprocess.run(["git", "clone", "--quiet", "--depth=1", hosted.path.as_uri(), str(shallow)], check=True)
 
     with pytest.raises(PromotionError, match=r"shallow.*git fetch --unshallow"):
-        classify(Repo(shallow), registry, base="HEAD", merge="HEAD", head="HEAD")
+        classify(Repo(shallow), registry, Change(base="HEAD", merge="HEAD", head="HEAD"))

@@ -1,7 +1,5 @@
 """A World whose main is hosted: a bare repository as `origin`, a person's clone of it, and GitHub's stand-in."""
 
-import shutil
-import sqlite3
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +8,6 @@ import pytest
 from promotion.config import promotion_yaml as config
 from promotion.config.pin import PinRecord
 from promotion.git.repo import Repo
-from promotion.registry.client import Registry
 
 from tests.support.github.standin import StandIn
 from tests.support.worlds import GIT, World
@@ -85,61 +82,6 @@ def _git(where: Path, *args: str) -> str:
     )
     assert done.returncode == 0, f"git {args}: {done.stderr}"
     return done.stdout.rstrip("\n")
-
-
-def moved(world: World, folder: Path) -> World:
-    """Return a copy of a world in another folder: files, git, and the registry with its paths."""
-    old = world.path.parent
-    shutil.copytree(old, folder)
-    with sqlite3.connect(folder / "mlflow.db") as database:
-        for table, column in (
-            ("experiments", "artifact_location"),
-            ("runs", "artifact_uri"),
-            ("model_versions", "source"),
-            ("model_versions", "storage_location"),
-        ):
-            database.execute(f"UPDATE {table} SET {column} = replace({column}, ?, ?)", (str(old), str(folder)))
-    database.close()
-    copy = World.__new__(World)
-    copy.path, copy.uri = folder / "repo", f"sqlite:///{folder / 'mlflow.db'}"
-    copy.models, copy.model = world.models, world.model
-    copy.registry, copy.repo = Registry(copy.uri), Repo(copy.path)
-    return copy
-
-
-@pytest.fixture(scope="session")
-def templates() -> dict[str, World]:
-    """Worlds that were built already, by name; each test gets a copy."""
-    return {}
-
-
-@pytest.fixture
-def prepared(
-    templates: dict[str, World], empty_mlflow: Path, tmp_path_factory: pytest.TempPathFactory, tmp_path: Path
-) -> Callable[[str, Callable[[World], None]], World]:
-    """A world that `build` brought into a state, built once a session: `prepared("third champion", build)`."""
-
-    def make(name: str, build: Callable[[World], None]) -> World:
-        if name not in templates:
-            folder = tmp_path_factory.mktemp("template")
-            shutil.copy(empty_mlflow, folder / "mlflow.db")
-            world = World(folder / "repo", f"sqlite:///{folder / 'mlflow.db'}")
-            build(world)
-            templates[name] = world
-        return moved(templates[name], tmp_path / "world")
-
-    return make
-
-
-def champions(*texts: str) -> Callable[[World], None]:
-    """Build a world whose versions were champion one after the other."""
-
-    def build(world: World) -> None:
-        for text in texts:
-            world.merge(text)
-            assert world.apply() == 0
-
-    return build
 
 
 @pytest.fixture

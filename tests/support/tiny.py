@@ -19,6 +19,7 @@ from pin import winners, write_pins
 from prepare import prepare
 from promotion.champion.apply import apply, plan_moves
 from promotion.git.repo import Repo
+from promotion.pullrequest.classify import Change
 from promotion.pullrequest.sides import make_features
 from promotion.pullrequest.workdir import Work
 from promotion.records import Evaluation, Plan
@@ -95,7 +96,7 @@ class TinyProject:
         commit = merge.resolve("HEAD")
         base, head = merge.parents(commit)
         work = Work(request.folder / "records")
-        planned = prepare(merge, self.registry, work, base=base, merge=commit, head=head)
+        planned = prepare(merge, self.registry, work, Change(base=base, merge=commit, head=head))
         for item in planned.models:
             if item.action in ("train", "judge") and not planned.refusals:
                 if item.action == "train":

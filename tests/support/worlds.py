@@ -289,36 +289,6 @@ def no_champion(new_world: Callable[..., World]) -> World:
 
 
 @pytest.fixture
-def first_champion(no_champion: World) -> World:
-    """Version 1 is pinned, applied and @champion."""
-    no_champion.merge("one")
-    assert no_champion.apply() == 0
-    return no_champion
-
-
-@pytest.fixture
-def champion_and_better_candidate(first_champion: World) -> World:
-    """Version 1 is @champion; version 2 won against it and its pin is merged, not applied."""
-    first_champion.merge("two")
-    return first_champion
-
-
-@pytest.fixture
-def second_champion(champion_and_better_candidate: World) -> World:
-    """Version 2 followed version 1 as @champion."""
-    assert champion_and_better_candidate.apply() == 0
-    return champion_and_better_candidate
-
-
-@pytest.fixture
-def rolled_back(second_champion: World) -> World:
-    """Version 1 is @champion again, by a revert."""
-    second_champion.revert(second_champion.tip)
-    assert second_champion.apply() == 0
-    return second_champion
-
-
-@pytest.fixture
 def alias_moved_by_hand(second_champion: World) -> World:
     """Main pins version 2; somebody pointed @champion at version 1 in MLflow."""
     second_champion.set_champion(1)

@@ -1,6 +1,6 @@
 """Classify a pull request by state: what its merge result says about each model, against its base."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from promotion.champion.agreed import unproven, was_champion
@@ -22,26 +22,31 @@ from promotion.text.escape import clean
 
 OVERRIDDEN = "an override names who and why"
 WON_HERE = "its evidence was won against the base's champion under the base's policy"
+THE_REPOSITORYS = Scripts(own=True, name="")
 
 
-def classify(
-    repo: Repo,
-    registry: Registry,
-    *,
-    base: str,
-    merge: str,
-    head: str,
-    only: str | None = None,
-    author: str | None = None,
-    scripts: Scripts | None = None,
-) -> Plan:
+@dataclass(frozen=True)
+class Change:
+    """What is proposed: `merge` is the merge result of `head` into `base`, all three commits.
+
+    author: of the pull request, whose name alone an override may give; None where there is no pull request. pull:
+    its address. scripts: whose judge it.
+    """
+
+    base: str
+    merge: str
+    head: str
+    author: str | None = None
+    pull: str | None = None
+    scripts: Scripts = THE_REPOSITORYS
+
+
+def classify(repo: Repo, registry: Registry, change: Change, *, only: str | None = None) -> Plan:
     """Return what must happen to every model that the merge result or its base knows.
 
-    only: plan this model alone, and judge it even where nothing differs from the base. author: of the pull
-    request, whose name alone an override may give; None where there is no pull request. scripts: whose they are
-    (default: the repository's own).
+    only: plan this model alone, and judge it even where nothing differs from the base.
     """
-    scripts = scripts or Scripts(own=True, name="")
+    base, merge, author, scripts = change.base, change.merge, change.author, change.scripts
     after, before = promotion_at(repo, merge), promotion_at(repo, base, base=True)
     lock = lock_digest(repo.top.file_at(merge, LOCK) if scripts.own else scripts.lock)
     history = PinHistory(repo, base)
@@ -57,7 +62,7 @@ def classify(
         plans = tuple(plan.model_copy(update={"folder": repo.at(f"models/{plan.model}")}) for plan in plans)
     return Plan(
         base=base,
-        head=head,
+        head=change.head,
         merge=merge,
         lock=lock,
         scripts=scripts.name,

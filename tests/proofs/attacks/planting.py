@@ -4,6 +4,7 @@ import subprocess
 from pathlib import Path
 
 from prepare import prepare
+from promotion.pullrequest.classify import Change
 from promotion.pullrequest.workdir import Work
 from promotion.records import Plan
 
@@ -52,7 +53,7 @@ def commit(world: World, models: str, mode: str = FOLDER, *, pinned: str | None 
 def planned(world: World, merge: str, tmp_path: Path) -> tuple[Plan, Path]:
     """Do what prepare.py does with a merge result; return its plan and the work folder."""
     work = tmp_path / "work"
-    return prepare(world.repo, world.registry, Work(work), base=world.tip, merge=merge, head=merge), work
+    return prepare(world.repo, world.registry, Work(work), Change(base=world.tip, merge=merge, head=merge)), work
 
 
 def _stored(world: World, kind: str, content: bytes) -> str:

@@ -10,11 +10,11 @@ from promotion.champion.apply import plan_moves, settle
 from promotion.config.pin import Override, PinRecord
 from promotion.errors import PromotionError
 from promotion.github.pulls import Host, merged_by
-from promotion.pullrequest.classify import classify
+from promotion.pullrequest.classify import Change, classify
 from promotion.registry.ledger import LedgerEntry
 
 from tests.support.attacks import attack
-from tests.support.hosted_world import champions
+from tests.support.copies import champions
 from tests.support.worlds import World, sha
 
 CANDIDATE = "the candidate credentials, which may write tags and aliases"
@@ -49,7 +49,7 @@ def planned(world: World, *, author: str | None = "alice"):
     base = world.tip
     merge = world.commit("merge result")
     world.git("update-ref", "refs/heads/main", base)
-    return classify(world.repo, world.registry, base=base, merge=merge, head=merge, author=author), merge
+    return classify(world.repo, world.registry, Change(base=base, merge=merge, head=merge, author=author)), merge
 
 
 def refused_everywhere(world: World, capsys: pytest.CaptureFixture[str], happened: Happened, says: str) -> None:

@@ -10,7 +10,7 @@ from promotion.pullrequest.situation import Situation
 
 from tests.proofs.attacks.judging import Judging
 from tests.support.attacks import attack
-from tests.support.hosted_world import champions
+from tests.support.copies import champions
 
 AUTHOR = "an author, with a branch"
 TIMING = "anybody, by timing"

@@ -1,0 +1,115 @@
+"""States of the world that are built once a session and copied for each test, which takes a tenth of the time."""
+
+import shutil
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from promotion.git.repo import Repo
+from promotion.registry.client import Registry
+
+from tests.support.worlds import World
+
+Prepared = Callable[[str, Callable[[World], None]], World]
+
+
+def moved(world: World, folder: Path) -> World:
+    """Return a copy of a world in another folder: files, git, and the registry with its paths."""
+    old = world.path.parent
+    shutil.copytree(old, folder)
+    with sqlite3.connect(folder / "mlflow.db") as database:
+        for table, column in (
+            ("experiments", "artifact_location"),
+            ("runs", "artifact_uri"),
+            ("model_versions", "source"),
+            ("model_versions", "storage_location"),
+        ):
+            database.execute(f"UPDATE {table} SET {column} = replace({column}, ?, ?)", (str(old), str(folder)))
+    database.close()
+    copy = World.__new__(World)
+    copy.path, copy.uri = folder / "repo", f"sqlite:///{folder / 'mlflow.db'}"
+    copy.models, copy.model = world.models, world.model
+    copy.registry, copy.repo = Registry(copy.uri), Repo(copy.path)
+    return copy
+
+
+@pytest.fixture(scope="session")
+def templates() -> dict[str, World]:
+    """Worlds that were built already, by name; each test gets a copy."""
+    return {}
+
+
+@pytest.fixture
+def prepared(
+    templates: dict[str, World], empty_mlflow: Path, tmp_path_factory: pytest.TempPathFactory, tmp_path: Path
+) -> Prepared:
+    """A world that `build` brought into a state, built once a session: `prepared("third champion", build)`."""
+
+    made: list[World] = []
+
+    def make(name: str, build: Callable[[World], None]) -> World:
+        if name not in templates:
+            folder = tmp_path_factory.mktemp("template")
+            shutil.copy(empty_mlflow, folder / "mlflow.db")
+            world = World(folder / "repo", f"sqlite:///{folder / 'mlflow.db'}")
+            with pytest.MonkeyPatch.context() as outside:
+                for variable in ("GITHUB_ACTIONS", "GITHUB_ACTOR", "GITHUB_RUN_ID"):
+                    outside.delenv(variable, raising=False)
+                build(world)
+            templates[name] = world
+        made.append(moved(templates[name], tmp_path / f"copy{len(made)}"))
+        return made[-1]
+
+    return make
+
+
+def champions(*texts: str) -> Callable[[World], None]:
+    """Build a world whose versions were champion one after the other."""
+
+    def build(world: World) -> None:
+        for text in texts:
+            world.merge(text)
+            assert world.apply() == 0
+
+    return build
+
+
+def and_then(build: Callable[[World], None], *more: Callable[[World], object]) -> Callable[[World], None]:
+    """Build a world, then do more to it."""
+
+    def whole(world: World) -> None:
+        build(world)
+        for one in more:
+            one(world)
+
+    return whole
+
+
+def _applied(world: World) -> None:
+    assert world.apply() == 0
+
+
+@pytest.fixture
+def first_champion(prepared: Prepared) -> World:
+    """Version 1 is pinned, applied and @champion."""
+    return prepared("first champion", champions("one"))
+
+
+@pytest.fixture
+def champion_and_better_candidate(prepared: Prepared) -> World:
+    """Version 1 is @champion; version 2 won against it and its pin is merged, not applied."""
+    return prepared("better candidate", and_then(champions("one"), lambda world: world.merge("two")))
+
+
+@pytest.fixture
+def second_champion(prepared: Prepared) -> World:
+    """Version 2 followed version 1 as @champion."""
+    return prepared("second champion", champions("one", "two"))
+
+
+@pytest.fixture
+def rolled_back(prepared: Prepared) -> World:
+    """Version 1 is @champion again, by a revert."""
+    build = and_then(champions("one", "two"), lambda world: world.revert(world.tip), _applied)
+    return prepared("rolled back", build)
