@@ -22,7 +22,7 @@ demo: $(VENV)/.dev-stamp ## play the whole story on this machine, in .demo
 	$(BIN)/python scripts/demo.py --dir "$(DEMO_DIR)"
 
 test: $(VENV)/.dev-stamp ## run the tests
-	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile -m "not slow and not servers and not formats and not browser and not workflows"
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder -m "not slow and not servers and not formats and not browser and not workflows"
 
 test-slow: $(VENV)/.dev-stamp ## run the proofs that take minutes
 	$(BIN)/python -m pytest -m slow

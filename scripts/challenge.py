@@ -31,6 +31,7 @@ from promotion.registry.outcome import description, outcome_tags
 from promotion.sandbox.artifact import FORMATS_THAT_RUN_CODE
 from promotion.sandbox.mlmodel import Column, inputs_of
 from promotion.sandbox.workers import Workers, workers
+from promotion.text.progress import progress
 
 NEW_INPUT = {True: "needed; promotion.yaml says that callers send it", False: "may be sent or not"}
 
@@ -260,7 +261,7 @@ def main(argv: list[str] | None = None) -> int:
                 all_won = False
                 continue
             try:
-                with files.noted():
+                with files.noted(), progress(f"{item.model}: judging"):
                     result = challenge(item, whole, files, registry, record=not whole.trial, workers=pool)
             except PromotionError as error:  # the other models are judged all the same, for the report
                 failed = error

@@ -15,6 +15,7 @@ from promotion.records import Candidate, Gate, Looks, ModelPlan, Plan, RuleResul
 from promotion.registry.client import CANDIDATE, Registry, Run
 from promotion.registry.looks import count_in, look_tag
 from promotion.sandbox.workers import Workers, workers
+from promotion.text.progress import progress
 
 
 def gate(
@@ -167,7 +168,8 @@ def main(argv: list[str] | None = None) -> int:
                         take_in(args.incoming, files, item.action)
                     if item.action == "verify":
                         continue
-                    result = gate(item, whole, files, registry, record=not whole.trial, workers=pool)
+                    with progress(f"{item.model}: comparing with the floors"):
+                        result = gate(item, whole, files, registry, record=not whole.trial, workers=pool)
             except PromotionError as error:  # the other models are judged all the same, for the report
                 failed = error
                 print(f"{item.model}: not judged: {error}")

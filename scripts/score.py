@@ -19,6 +19,7 @@ from promotion.pullrequest.workdir import ModelWork, Work, base_side
 from promotion.records import Answered, Drift, Drifts, ModelPlan, ScoresInfo, digest_files
 from promotion.sandbox.artifact import read_artifact
 from promotion.sandbox.run import run_model, run_model_code
+from promotion.text.progress import progress
 from pydantic import TypeAdapter, ValidationError
 
 ROUNDS = 20  # of measuring latency
@@ -49,7 +50,10 @@ def _answer(plan: ModelPlan, files: ModelWork, side: str, rounds: int, types: tu
         "packages": packages(plan, files, side),
         "training": str(own.training.resolve()) if own.training.is_file() else None,
     }
-    result = run_model("answers", job, log=own.root / "answer.log", blame=own.model)
+    days = len(list(own.features.glob("part-*")))
+    what = f"{plan.model}: the {side} answers the test window"
+    with progress(what, days, "days", done=lambda: len(list(own.answers.glob("part-*")))):
+        result = run_model("answers", job, log=own.root / "answer.log", blame=own.model)
     record = Answered(
         model=plan.model,
         digest=digest_files(own.model),
@@ -196,10 +200,8 @@ def _one(item: ModelPlan, work: Work, side: str | None, incoming: Path | None) -
     if incoming is not None:
         take_in(incoming, files, item.action, "answer" if side == "candidate" else "score")
     if side != "champion":
-        print(f"{item.model}: the candidate answers the test window ...", flush=True)
         answer_candidate(item, files)
     if side != "candidate":
-        print(f"{item.model}: scoring the test window ...", flush=True)
         info = score_champion(item, work)
         print(f"{item.model}: {info.rows} rows of {info.first} to {info.last} scored")
 

@@ -15,6 +15,7 @@ from promotion.pullrequest.workdir import Work
 from promotion.records import Candidate, ModelPlan, digest_files
 from promotion.sandbox.artifact import read_artifact
 from promotion.sandbox.run import run_model_code
+from promotion.text.progress import progress
 
 
 def train(plan: ModelPlan, work: Work, lock: str) -> Candidate:
@@ -72,11 +73,10 @@ def main(argv: list[str] | None = None) -> int:
             elif item.action == "judge":
                 print(f"{item.model}: already trained from this tree (run {item.run_id}); not trained again")
             else:
-                print(f"{item.model}: training from tree {(item.source_tree or '')[:12]} ...", flush=True)
-                record = train(item, work, plan.lock)
+                with progress(f"{item.model}: training from tree {(item.source_tree or '')[:12]}"):
+                    record = train(item, work, plan.lock)
                 days = f"{record.train[0]} to {record.train[1]}"
                 print(f"{item.model}: trained in {record.train_seconds:.1f} s on {days}")
-            print(f"{item.model}: making the features of the test rows ...", flush=True)
             make_features(item, work.model(item.model), "candidate")
     return 0
 

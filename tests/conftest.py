@@ -1,6 +1,8 @@
-"""Fixtures that all tests share."""
+"""Fixtures that all tests share, and how the tests are dealt out to processes."""
 
 import os
+
+import pytest
 
 # Tests run side by side: libraries' threads would wait for each other by spinning. Also one environment for all steps.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -8,4 +10,15 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 pytest_plugins = [
     "tests.support.github.fixtures", "tests.support.worlds", "tests.support.copies", "tests.support.hosted_world"
 ]  # fmt: skip
-pytest_plugins += ["tests.support.attacks"]
+LONGEST = ("tests/serving/", "tests/test_serve.py", "tests/test_story.py", "tests/proofs/")
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """Half as many processes again as cores: in a third of the time a test waits for a server or for a limit."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return cores + (cores + 1) // 2
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The files that take longest come first, so that none of them is left alone at the end."""
+    items.sort(key=lambda item: not item.nodeid.startswith(LONGEST))

@@ -74,7 +74,7 @@ def test_step_that_fails_ends_the_trial(project: TinyProject, checkout: Path) ->
     tried = project.attempt(where=checkout)
 
     assert tried.code == 2
-    assert "train.py" in tried.err and "scoring" not in tried.out
+    assert "train.py" in tried.err and "answers the test window" not in tried.out
     assert tried.err.count("error: ") == 1
 
 

@@ -16,6 +16,7 @@ from promotion.pullrequest.workdir import ModelWork, base_side
 from promotion.records import ModelPlan
 from promotion.sandbox.packages import packages_of
 from promotion.sandbox.run import run_model_code
+from promotion.text.progress import progress
 
 FIRST_ROWS = (
     "the base has no data.py of this model, so what is measured (keys, labels, money) is what this pull request's says"
@@ -48,7 +49,9 @@ def make_features(plan: ModelPlan, files: ModelWork, side: str) -> None:
         "declares": side == base_side(files),
         "packages": packages(plan, files, side),
     }
-    run_model_code("features", job, log=own.root / "features.log", blame=plan.shown)
+    what = f"{plan.model}: the {side}'s data.py makes the test rows"
+    with progress(what, days, "days", done=lambda: len(list(own.features.glob("part-*")))):
+        run_model_code("features", job, log=own.root / "features.log", blame=plan.shown)
 
 
 def join(files: ModelWork, sides: Sequence[str], first: date, days: int) -> tuple[str, ...]:

@@ -167,6 +167,7 @@ def copy_project(source: Path, target: Path, *, below: str = "") -> None:
 def environment(root: Path, data: Path) -> dict[str, str]:
     """The environment of every step: an MLflow of its own in `root`, and no configuration of the caller's."""
     kept = {key: value for key, value in os.environ.items() if not key.startswith(("MLFLOW_", "GIT_", "GITHUB_"))}
+    kept.pop("PYTHONDONTWRITEBYTECODE", None)  # else each of some forty processes compiles these scripts for itself
     return {
         **kept,
         "MLFLOW_TRACKING_URI": f"sqlite:///{(root / 'mlflow.db').resolve()}",

@@ -6,8 +6,11 @@ import pytest
 
 from tests.proofs.faults.verbs import FAILURES, KILLS, LABS, tried
 
+# What needs an MLflow server takes 20 s
+QUICK = [pytest.param(verb, marks=[pytest.mark.slow] if "rollback" in verb else []) for verb in LABS]
 
-@pytest.mark.parametrize("verb", LABS)
+
+@pytest.mark.parametrize("verb", QUICK)
 def test_killed_around_what_it_writes(tmp_path: Path, verb: str) -> None:
     """SIGKILL before and after each push and each writing request; the slow test and the table take every step."""
     with LABS[verb](tmp_path) as lab:
