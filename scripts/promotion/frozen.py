@@ -48,7 +48,7 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) != len(pairs):
         names = [name for name, _ in pairs]
-        raise ValueError(f"the key {next(n for n in names if names.count(n) > 1)[:40]!r} stands twice")
+        raise ValueError(f"duplicate key {next(n for n in names if names.count(n) > 1)[:40]!r}")
     return found
 
 

@@ -47,7 +47,7 @@ def written(folder: Path, table: pd.DataFrame, cuts: list[int] | None = None) ->
         ("column.customer_id", float("nan"), "column.customer_id is missing in row 8"),
         ("column.terminal_id", None, "column.terminal_id is missing in row 8"),
         ("column.day", None, "column.day is missing in row 8"),
-        ("key.id", 3, "the key id=3 stands on more than one row"),
+        ("key.id", 3, "duplicate key id=3"),
         ("key.id", None, "key.id is missing in row 8"),
     ],
 )
@@ -205,7 +205,7 @@ def test_large_tables_in_buckets_have_the_same_digests(monkeypatch: pytest.Monke
     monkeypatch.setattr(digest, "IN_MEMORY", 500)
 
     assert digests(opened(table)) == whole
-    with pytest.raises(PromotionError, match="stands on more than one row"):
+    with pytest.raises(PromotionError, match="duplicate key"):
         opened(pd.concat([table, table.iloc[[77]]]))
 
 

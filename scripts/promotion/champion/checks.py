@@ -39,7 +39,7 @@ class Check:
 class Permissions:
     """What the caller explicitly allows. thaw: reason for a rollback during a freeze.
 
-    authors: who a commit of main is by; what an override's `by` is held against.
+    authors: who a commit of main is by; what an override's `by` is compared with.
     """
 
     thaw: str | None = None

@@ -15,7 +15,7 @@ class Override(Section):
     """Who put this version here without a win, and why."""
 
     by: Text | None = None
-    """The author of the pull request, or the dispatch's actor: held against git and GitHub; may be left out."""
+    """The author of the pull request, or the dispatch's actor: checked with git and GitHub; may be left out."""
     reason: Text
 
 

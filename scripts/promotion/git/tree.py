@@ -1,6 +1,6 @@
 """Folders as git trees: what may be in one, and its files written exactly as the blobs that were reviewed.
 
-Trees and blobs are read through `git cat-file` alone, so nothing that a checkout would heed has a say:
+Trees and blobs are read through `git cat-file` alone, so nothing that a checkout would apply has a say:
 no attribute, filter, line ending, hook or export rule. Names are held to what every system writes the
 same way, because a folder that is reviewed on one is trained on another.
 """

@@ -96,7 +96,7 @@ def _check_keys(table: pa.Table, keys: list[str], where: Place) -> None:
     if len(twice):
         row = table.select(keys).slice(int(twice[0]), 1).to_pylist()[0]
         shown = ", ".join(f"{name[4:]}={str(value)[:40]}" for name, value in row.items())
-        raise PromotionError(f"the key {shown} stands on more than one row ({len(twice)} such rows here)", file=where)
+        raise PromotionError(f"duplicate key {shown} ({len(twice)} duplicate rows here)", file=where)
 
 
 def sorted_tables(

@@ -275,7 +275,7 @@ def catches_of(metric: Metric, where: Slice = None) -> list[Column]:
 
 
 def trivial_sides(metric: Metric) -> tuple[str, ...]:
-    """The models that always say the same, which a metric of decisions, scores or predictions can be held against."""
+    """The models that always say the same, which a metric of decisions, scores or predictions can be compared with."""
     return {"d": (NOBODY, EVERYBODY), "p": (MEAN,), "": ()}[metric.needs]
 
 

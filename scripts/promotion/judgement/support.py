@@ -4,7 +4,7 @@ An interval from resampling knows only what happened. Where few and large losses
 in which they happen to be missing show both a better value and a shorter interval, so "better" is claimed
 far more often than declared (no interval is free of this without a bound on the losses: Bahadur and Savage
 1956). Here there is a bound: a candidate can lose in a cluster at most what the champion catches there. So a
-claim is held against
+claim is checked against
 
 - the skew of the differences that were seen: clusters > 25 * skew^2 (Cochran 1977, section 2.15);
 - the skew to be expected from what is at stake, when losses of stakes are as frequent as they were seen, and

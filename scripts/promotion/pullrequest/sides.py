@@ -57,7 +57,7 @@ def make_features(plan: ModelPlan, files: ModelWork, side: str) -> None:
 def join(files: ModelWork, sides: Sequence[str], first: date, days: int) -> tuple[str, ...]:
     """Write scores/ from the sides' tables, answers and sums, a part a day; return what the candidate says differently.
 
-    Raise PromotionError where the two trees give other rows, which cannot be held against each other.
+    Raise PromotionError where the two trees give other rows, which cannot be compared.
     """
     shutil.rmtree(files.scores, ignore_errors=True)
     files.scores.mkdir(parents=True)

@@ -131,7 +131,7 @@ def unmeasured(reported: Reported, metrics: tuple[MetricRow, ...], terms: Terms)
 
 
 def latency(reported: Reported) -> tuple[str, ...]:
-    """How long the models take, a figure beside the verdict."""
+    """How long the models take; informational."""
     measured = reported.scores.latency_ms if reported.scores is not None else {}
     if not measured:
         return ()

@@ -106,7 +106,7 @@ def _once(node: yaml.Node) -> None:
     if isinstance(node, yaml.MappingNode):
         keys = [key.value if isinstance(key, yaml.ScalarNode) else None for key, _ in node.value]
         if None in keys or len(set(keys)) != len(keys) or "<<" in keys:
-            raise ValueError("a key that is no text, stands twice, or merges")
+            raise ValueError("a key that is no text, a duplicate, or a merge")
         for _, value in node.value:
             _once(value)
     elif isinstance(node, yaml.SequenceNode):
