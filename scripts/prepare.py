@@ -6,13 +6,10 @@ registry credentials; it imports no model code and loads no model.
 
 import argparse
 import json
-import shutil
 from collections.abc import Callable
-from pathlib import Path
 
 from promotion.cli import command_line, handled
 from promotion.config.model_yaml import LOCK, read_spec
-from promotion.config.pin import PinRecord
 from promotion.config.policy import FILE
 from promotion.errors import VERDICT_NO, PromotionError
 from promotion.git.promotion_at import promotion_at
@@ -26,13 +23,13 @@ from promotion.judgement.metrics import check_policy
 from promotion.judgement.power import policy_power, sentences
 from promotion.pullrequest.candidate import candidate_record
 from promotion.pullrequest.classify import OVERRIDDEN, WON_HERE, Change, classify
+from promotion.pullrequest.fetch import fetch_pinned
 from promotion.pullrequest.moved import moved, need_commits
 from promotion.pullrequest.situation import NO_TRACKER, THROWAWAY, gate_alone, situation
 from promotion.pullrequest.workdir import ModelWork, Work
 from promotion.records import ModelPlan, Plan, digest_files
 from promotion.registry.client import Registry, tracking_uri
 from promotion.registry.evidence import read_evidence
-from promotion.sandbox.artifact import ANY_FORMAT, Allowed, accept
 from promotion.text.escape import clean
 
 UNFIT = "this must not be merged as it is"
@@ -150,38 +147,6 @@ def fetch_evidence(item: ModelPlan, registry: Registry, files: ModelWork) -> Non
     won = None if version is None or version.run_id is None else read_evidence(registry, version.run_id, pin.evidence)
     if won is not None:
         won.write(files.evaluation)
-
-
-def fetch_pinned(
-    model: str, pin: PinRecord, registry: Registry, folder: Path, *, lands: tuple[ModelPlan, Path] | None = None
-) -> Path:
-    """Download a pinned version into `folder`/model; check that its files are the pinned ones and what a model may be.
-
-    lands: (plan, reviewed source) where merging makes it champion for the first time: then today's limits hold.
-    """
-    version = registry.version(model, pin.version)
-    if version is None:
-        todo = f"go back to one that exists with `python scripts/rollback.py {model}`"
-        raise PromotionError(f"{FILE} pins it, but {registry.lacks(model, pin.version, todo)}")
-    folder.mkdir(parents=True, exist_ok=True)
-    path, digest = registry.fetch_version(version, folder / "download")
-    if pin.digest is not None and digest != pin.digest:
-        raise PromotionError(
-            f"{model} version {pin.version}: the files in the registry hash to {digest}, the pin says {pin.digest}; "
-            "somebody changed them after the pin was made"
-        )
-    final = folder / "model"
-    shutil.rmtree(final, ignore_errors=True)
-    path.replace(final)
-    assert digest_files(final) == digest
-    label = f"{model} version {pin.version}"
-    if lands is None:
-        note = accept(final, label, ANY_FORMAT, vouched=True)
-        if note is not None:
-            print(f"{model}: {note}")
-    else:
-        accept(final, label, Allowed.by(lands[0].policy), source=lands[1], vouched=False)
-    return final
 
 
 def check_policies(repo: Repo, plan: Plan) -> None:

@@ -6,7 +6,7 @@ import datetime
 import importlib
 from pathlib import Path
 
-from promotion.cli import command_line, handled, subcommand
+from promotion.cli import command_line, handled, subcommand, today
 from promotion.config.model_yaml import as_date
 from promotion.errors import OK, VERDICT_NO
 from promotion.git.commits import hosted_tip
@@ -149,11 +149,6 @@ def _number(text: str) -> int:
     if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= 100:
         raise argparse.ArgumentTypeError(f"`{text}` is not a number from 1 to 100")
     return int(text)
-
-
-def today() -> datetime.date:
-    """The day that it is in UTC."""
-    return datetime.datetime.now(datetime.UTC).date()
 
 
 def _parser() -> argparse.ArgumentParser:

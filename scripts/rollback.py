@@ -8,57 +8,15 @@ import argparse
 import re
 
 from promotion.champion.landing import Mandate, follow, land
-from promotion.champion.rollback import Rollback, Standing, Target, prepare_rollback, standing
+from promotion.champion.proposal import body_of, branch_of
+from promotion.champion.rollback import Standing, Target, prepare_rollback, standing
 from promotion.cli import command_line, handled
-from promotion.config.policy import FILE
 from promotion.errors import VERDICT_NO, PromotionError
 from promotion.git.commits import hosted_tip, person
 from promotion.git.repo import Repo
 from promotion.github.pulls import Proposal, host_of, propose
 from promotion.registry.client import Registry
-from promotion.text.escape import code, log_text, markdown
-
-
-def body_of(found: Rollback, mandate: Mandate) -> str:
-    """Return the pull request's text: what merging does, why, and what it undoes; pure."""
-    before = "nothing" if found.now is None else str(found.now.version)
-    lines = []
-    if found.to is None:
-        lines.append(f"**Merging drops `@champion` of {code(found.model)}** (was version {before}). Servers keep what")
-        lines.append("they have loaded, and a server that starts finds no model.")
-    else:
-        merged = "" if found.merged_in is None else f", merged in #{found.merged_in}"
-        lines.append(
-            f"**Merging moves `@champion` of {code(found.model)}: {before} -> {found.to.version}**, back to the"
-        )
-        lines.append(f"champion of {found.since}{merged}. Nothing is retrained; servers swap within seconds.")
-        lines.append("")
-        lines.append(f"The commit restores `models/{found.model}/` and the pin in `{FILE}` as they were.")
-    why = f"Reason: {markdown(mandate.reason)}" if mandate.reason else "No reason was given."
-    lines += ["", why, f"Asked for by {code(mandate.by)}.", ""]
-    if found.to is not None and found.to.override is not None:
-        lines += ["The model is frozen; the pin carries the reason, so that promote lets this rollback through.", ""]
-    if found.undone:
-        lines.append("What it takes back:")
-        for change in found.undone:
-            pin = "no champion" if change.after is None else f"version {change.after.version}"
-            lines.append(f"- {change.commit.when[:10]} {pin}: {_subject(change.commit.subject)}")
-        lines.append("")
-    lines.append("Until a person opens a retrain pull request, the scheduled one stays quiet.")
-    return "\n".join(lines) + "\n"
-
-
-def _subject(subject: str) -> str:
-    """A commit's subject as Markdown; a pull request number at its end stays a link."""
-    match = re.fullmatch(r"(.*?)( \(#\d+\))?", subject)
-    assert match is not None
-    return markdown(match[1]) + (match[2] or "")
-
-
-def branch_of(found: Rollback, base: str) -> str:
-    """The rollback's branch: the same question of the same main has the same name, so asking twice is harmless."""
-    versions = ["none" if pin is None else str(pin.version) for pin in (found.now, found.to)]
-    return f"rollback/{found.model}-{versions[0]}-to-{versions[1]}-{base[:7]}"
+from promotion.text.escape import log_text
 
 
 def target(text: str) -> Target:

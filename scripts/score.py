@@ -34,8 +34,20 @@ def score(plan: ModelPlan, work: Work, *, latency_rounds: int = ROUNDS) -> Score
 def answer_candidate(plan: ModelPlan, files: ModelWork, rounds: int = ROUNDS) -> Answered:
     """Let the candidate's saved folder answer its features; raise PromotionError when it is not allowed or does not."""
     side = files.side("candidate")
+    if plan.action == "watch":  # it was champion: its files are those that were allowed then
+        return _answer(plan, files, "candidate", rounds)
     artifact = read_artifact(side.model, allowed_by(plan), source=side.source)
     return _answer(plan, files, "candidate", rounds, artifact.types)
+
+
+def predecessor_features(plan: ModelPlan, files: ModelWork) -> None:
+    """Make what a look's predecessor gets, by its own tree; by the champion's where it was adopted without one."""
+    if files.side("candidate").source.is_dir():
+        make_features(plan, files, "candidate")
+        return
+    make_features(plan, files, "champion")
+    for name in ("features", "table"):
+        shutil.copytree(files.side("champion").root / name, files.side("candidate").root / name, dirs_exist_ok=True)
 
 
 def _answer(plan: ModelPlan, files: ModelWork, side: str, rounds: int, types: tuple[str, ...] = ()) -> Answered:
@@ -181,7 +193,7 @@ def main(argv: list[str] | None = None) -> int:
     )
     args = parser.parse_args(argv)
     work, failed = Work(args.work), []
-    for item in work.chosen(args.model, ("train", "judge", "verify")):
+    for item in work.chosen(args.model, ("train", "judge", "verify", "watch")):
         try:
             with work.model(item.model).noted():
                 _one(item, work, args.side, args.incoming)
@@ -197,6 +209,8 @@ def _one(item: ModelPlan, work: Work, side: str | None, incoming: Path | None) -
         if side != "candidate":
             answer_example(item, work)
         return
+    if item.action == "watch":
+        predecessor_features(item, files)
     if incoming is not None:
         take_in(incoming, files, item.action, "answer" if side == "candidate" else "score")
     if side != "champion":

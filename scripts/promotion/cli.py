@@ -244,9 +244,29 @@ def deadline(seconds: float, what: str) -> Iterator[None]:
         signal.signal(signal.SIGALRM, before)
 
 
+CLOCK = "PROMOTION_NOW"
+
+
+def clock() -> datetime.datetime:
+    """The time: the machine's, or what PROMOTION_NOW says, so that a story plays on the days of its data."""
+    said = os.environ.get(CLOCK)
+    if not said:
+        return datetime.datetime.now(datetime.UTC)
+    try:
+        found = datetime.datetime.fromisoformat(said)
+    except ValueError:
+        raise PromotionError(f"{CLOCK} is `{said[:40]}`, not a time such as 2026-08-03T12:00Z; unset it") from None
+    return found if found.tzinfo is not None else found.replace(tzinfo=datetime.UTC)
+
+
 def now() -> str:
     """The time as ISO 8601 in UTC, to the second."""
-    return datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return clock().astimezone(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def today() -> datetime.date:
+    """The day, in UTC."""
+    return clock().astimezone(datetime.UTC).date()
 
 
 def who() -> str:

@@ -552,7 +552,7 @@ class Changed(Frozen):
     new: bool = False
 
 
-Action = Literal["none", "train", "judge", "verify", "refuse"]
+Action = Literal["none", "train", "judge", "verify", "refuse", "watch"]
 
 
 class ModelPlan(Frozen):
@@ -566,6 +566,7 @@ class ModelPlan(Frozen):
     elsewhere: the MLflow run that trained it, where model.yaml names one and its files are not ours yet.
     gate_alone: the run has no credentials (a fork), so that the candidate meets the gate and no champion. folder: the
     model's, from the repository's top (older records: "").
+    looked: (first day, days) of a look after a merge, where `champion` was promoted and `pin` is its predecessor.
     """
 
     model: str
@@ -588,6 +589,7 @@ class ModelPlan(Frozen):
     gate_alone: bool = False
     elsewhere: str | None = None
     folder: str = ""
+    looked: tuple[str, int] | None = added()
 
     @property
     def root(self) -> str:

@@ -74,7 +74,7 @@ class Look(_Tagged):
     number: which look of its promotion. version, against: champion and predecessor. first, last: its own days.
     verdict: worse (the predecessor won), floor missed, fine, too little; reason: in a sentence. realized: the champion
     minus its predecessor, on all days since the promotion. evidence: digest of the judgement, kept with the
-    champion's run.
+    champion's run. empty: days that rightly have no rows.
     """
 
     number: int
@@ -88,6 +88,7 @@ class Look(_Tagged):
     evidence: str | None = None
     at: str
     by: str
+    empty: tuple[str, ...] = ()
 
 
 class Tried(Frozen):

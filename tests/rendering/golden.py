@@ -8,8 +8,9 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / "scripts"), str(ROOT)]
 
 from promotion.rendering import Links, comment_markdown  # noqa: E402
+from promotion.rendering.watch import watch_markdown  # noqa: E402
 
-from tests.support import samples  # noqa: E402
+from tests.support import sample_history, samples  # noqa: E402
 
 FOLDER = Path(__file__).parent / "golden"
 RUN = "https://github.com/octo/fraud/actions/runs/1"
@@ -21,7 +22,7 @@ def comments() -> dict[str, str]:
     found = {name: comment_markdown(models, plan=samples.PLAN, links=LINKS) for name, models in samples.every().items()}
     refusal = "it changes fraud-detector together with scripts/; split it into two pull requests"
     refused = comment_markdown([samples.promote(pinned=False)], plan=samples.PLAN, links=LINKS, refusals=[refusal])
-    return {**found, "mixed": refused}
+    return {**found, "mixed": refused, "watch": watch_markdown(*sample_history.watched())}
 
 
 def main() -> int:

@@ -1,6 +1,8 @@
 """What an operator sees: Prometheus text that a parser takes, and one line of log an event."""
 
 import re
+import socket
+from urllib.parse import urlsplit
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
@@ -12,6 +14,18 @@ from tests.support.serving_world import ONE_ROW, ROWS, Client, Models, constant,
 def models(tmp_path_factory):
     """One registry for the file; each test uses a model name of its own."""
     return Models(tmp_path_factory.mktemp("registry"))
+
+
+ASK = b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n"
+
+
+def hanging_scraper(url, asked):
+    """A connection that sends what it asks, as far as it is taken, and then does nothing."""
+    place = urlsplit(url)
+    scraper = socket.create_connection((place.hostname, place.port))
+    scraper.setblocking(False)
+    scraper.send(asked)
+    return scraper
 
 
 def sampled(client):
@@ -26,7 +40,10 @@ def sampled(client):
 
 
 def test_metrics_say_what_happened(models, tmp_path):
-    """Requests and errors by version and status, batch sizes, swaps, failed loads, version and age."""
+    """Requests and errors by version and status, batch sizes, swaps, failed loads, version and age.
+
+    Two scrapers hang meanwhile: one never ends its request, one asks 400 times and never reads.
+    """
     from sklearn.linear_model import LogisticRegression
 
     path = models.save(LogisticRegression().fit(ROWS, ROWS.a > 0))
@@ -36,6 +53,7 @@ def test_metrics_say_what_happened(models, tmp_path):
     with running_server(server) as url:
         client = Client(url)
         wait_for(lambda: client.health()["version"] == first)
+        hung = [hanging_scraper(url, asked) for asked in (ASK[:-2], ASK * 400)]
         for body in (ONE_ROW, ONE_ROW, ONE_ROW, "{"):
             client.ask(body=body)
         bad = models.save(constant(1))
@@ -46,6 +64,8 @@ def test_metrics_say_what_happened(models, tmp_path):
         wait_for(lambda: client.health()["version"] == 3)
         client.ask()
         found = sampled(client)
+        for scraper in hung:
+            scraper.close()
 
     assert found["promotion_requests_total", "1", "200", "m"] == 3
     assert found["promotion_requests_total", "1", "400", "m"] == 1

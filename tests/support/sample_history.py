@@ -1,6 +1,6 @@
 """Histories as real projects have them, for tests and for looking at."""
 
-from promotion.records import Looks
+from promotion.records import Estimate, Looks, Realized, RuleResult, Watched
 from promotion.timeline import Claim, History, Look, Move, Tried
 
 WEB = "https://github.com/octo/fraud"
@@ -86,3 +86,32 @@ def every() -> dict[str, tuple[History, ...]]:
     quiet = History(model="diabetes-progression", champion=None)
     broken = History(model="churn", champion=2, trouble="the tag promotion.ledger.00000007 is not what was written")
     return {"one": (fraud(),), "many": (broken, quiet, fraud()), "none": ()}
+
+
+def _days(first: str, last: str, days: int, champion: float, predecessor: float, width: float) -> Realized:
+    difference = champion - predecessor
+    return Realized(
+        first=first, last=last, days=days, rows=9_800 * days, champion=Estimate(value=champion),
+        predecessor=Estimate(value=predecessor),
+        difference=Estimate(value=difference, interval=(difference - width, difference + width)),
+    )  # fmt: skip
+
+
+def watched() -> tuple[Watched, Look, Claim]:
+    """A second look that finds the predecessor better, below a floor, after a judgement that promised more."""
+    reason = (
+        "on the 14 days since the promotion the predecessor is better: the champion's net benefit is −$6,120 against it"
+    )
+    floor = RuleResult(
+        rule="net_benefit", kind="floor", metric="net_benefit", value=39_870.0, bound=40_000.0, ok=False,
+        reason="net_benefit $39,870 is not above $40,000",
+    )  # fmt: skip
+    passed = RuleResult(rule="f1", kind="floor", metric="f1", value=0.61, bound=0.2, ok=True, reason="f1 0.61 > 0.20")
+    found = Watched(
+        model="fraud-detector", look=2, looks=8, verdict="worse", reason=reason, metric="net_benefit", unit="$",
+        better="higher", test_days=7, confidence=0.95, false_alarm=0.05, tail=0.004, floors=(floor, passed),
+        new=_days("2026-09-19", "2026-09-25", 7, 39_870, 47_124, 3_900),
+        whole=_days("2026-09-12", "2026-09-25", 14, 41_300, 47_420, 2_000),
+    )  # fmt: skip
+    seen = look(2, 4, 3, claim(-6120, 2000, 41_300, "2026-09-12"), "worse")
+    return found, seen.model_copy(update={"evidence": "sha256:" + "5b1c" * 16}), claim(5210)

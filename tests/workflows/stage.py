@@ -163,6 +163,7 @@ class Stage:
         self.registry = Registry(server.uri)
         self.github = StandIn(Hub({"repo": REPO}, git=self.hosting.bare)).start()
         self.runs = 0
+        self.now = ""
 
     # the repository
 
@@ -256,9 +257,12 @@ class Stage:
         event = {"ref": "refs/heads/main", "before": "0" * 40, "after": sha}
         return self.act("push", f"{self.prefix}promote.yml", event, where=self.clone, sha=sha, ref="refs/heads/main")
 
-    def dispatch(self, workflow: str, ref: str = "main", inputs: dict[str, str] | None = None) -> Played:
-        """Run a workflow as a dispatch starts it."""
+    def dispatch(
+        self, workflow: str, ref: str = "main", inputs: dict[str, str] | None = None, *, now: str = ""
+    ) -> Played:
+        """Run a workflow as a dispatch starts it; now: the time that its verbs are to believe."""
         self.main()
+        self.now = now
         event = {"ref": f"refs/heads/{ref}", "inputs": inputs or {}}
         return self.act(
             "workflow_dispatch", workflow, event, where=self.clone, sha=self.tip(ref), ref=f"refs/heads/{ref}"
@@ -298,6 +302,7 @@ class Stage:
             "PROMOTION_DATA_DIR": str(self.root / "data"),
             "GIT_CONFIG_GLOBAL": os.devnull,
             "GIT_CONFIG_NOSYSTEM": "1",
+            "PROMOTION_NOW": self.now,
         }
         passed |= FRESH if self.python is None else {"PROMOTION_PYTHON": self.python}
         file = str(where / ".github/workflows" / workflow)

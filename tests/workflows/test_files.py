@@ -26,9 +26,11 @@ CHECKOUT = "actions/checkout"
 # what other repositories call, and the jobs of it that check scripts out
 CALLED = {
     "retrain": ("prepare", "judge"),
-    "promote": ("promote", "override"),
+    "promote": ("promote", "override", "history"),
     "drift": ("drift",),
     "schedule": ("schedule",),
+    "watch": ("prepare", "judge"),
+    "pages": ("history",),
 }
 # whose scripts run: the called commit's, in the repository itself its production branch's; nothing else decides it
 SCRIPTS = {
@@ -51,6 +53,12 @@ PERMISSIONS = {
     ("retrain", "promotion"): {},
     ("promote", "promote"): {"contents": "read", "pull-requests": "read"},
     ("promote", "override"): {"contents": "write"},
+    ("promote", "history"): {"contents": "read"},
+    ("watch", "prepare"): {"contents": "read"},
+    ("watch", "score"): {},
+    ("watch", "judge"): {"contents": "write", "pull-requests": "write", "actions": "write", "issues": "write"},
+    ("pages", "history"): {"contents": "read"},
+    ("pages", "deploy"): {"pages": "write", "id-token": "write"},
     ("drift", "drift"): {"contents": "read", "actions": "write", "issues": "write", "pull-requests": "read"},
     ("schedule", "schedule"): {"contents": "write", "pull-requests": "write", "actions": "write"},
     ("ci", "test"): {"contents": "read"},
@@ -65,7 +73,12 @@ CREDENTIALS = {
     ("retrain", "judge", "report.py"): {"token"},
     ("promote", "promote", "promote.py"): LOGIN | {"token"},
     ("promote", "override", "promote.py"): LOGIN | {"token"},
+    ("promote", "history", "promote.py"): LOGIN | {"token"},
     ("drift", "drift", "drift.py"): LOGIN | {"token"},
+    ("watch", "prepare", "watch.py"): LOGIN | {"token"},
+    ("watch", "judge", "watch.py"): LOGIN | {"token"},
+    ("watch", "judge", "promote.py"): LOGIN | {"token"},
+    ("pages", "history", "promote.py"): LOGIN | {"token"},
     ("schedule", "schedule", "retrain.py"): {"token"},
 }
 TRIGGERS = {
@@ -73,6 +86,8 @@ TRIGGERS = {
     "promote": {"push", "workflow_dispatch", "workflow_call"},
     "drift": {"schedule", "workflow_dispatch", "workflow_call"},
     "schedule": {"schedule", "workflow_dispatch", "workflow_call"},
+    "watch": {"schedule", "workflow_dispatch", "workflow_call"},
+    "pages": {"schedule", "workflow_dispatch", "workflow_call"},
     "ci": {"pull_request", "push"},
 }
 
@@ -90,7 +105,7 @@ STEPS = [(name, key, step) for name, key, job in JOBS for step in job["steps"]]
 RUNS = [(name, key, step) for name, key, step in STEPS if "run" in step]
 
 
-def test_these_five_and_no_other() -> None:
+def test_these_seven_and_no_other() -> None:
     """A workflow that this table does not know is one that nobody looked at."""
     assert {path.stem for path in FOLDER.iterdir()} == set(TRIGGERS)
 
@@ -113,6 +128,12 @@ def test_pushes_count_on_main_only() -> None:
         ("promote", "override"): f"{main} && inputs.model",
         ("drift", "drift"): main,
         ("schedule", "schedule"): main,
+        ("promote", "history"): f"${{{{ !cancelled() && {main} }}}}",
+        ("watch", "prepare"): main,
+        ("watch", "score"): "needs.prepare.outputs.models != '[]'",
+        ("watch", "judge"): "${{ !cancelled() && needs.prepare.result == 'success' }}",
+        ("pages", "history"): f"{main} && vars.PROMOTION_PAGES == 'true'",
+        ("pages", "deploy"): "needs.history.result == 'success'",
     }
 
 
@@ -147,11 +168,11 @@ def test_only_these_steps_see_a_secret_or_the_token() -> None:
 
 
 def test_model_code_runs_where_nothing_is_held() -> None:
-    """train.py and score.py are called in three jobs only, which have no permission, secret or environment."""
+    """train.py and score.py are called in four jobs only, which have no permission, secret or environment."""
     where = {(name, key) for name, key, step in RUNS if re.search(r"\b(train|score)\.py", step["run"])}
-    jobs = {key: WORKFLOWS["retrain"]["jobs"][key] for _, key in where}
+    jobs = {f"{name} {key}": WORKFLOWS[name]["jobs"][key] for name, key in where}
 
-    assert where == {("retrain", "train"), ("retrain", "answer"), ("retrain", "score")}
+    assert where == {("retrain", "train"), ("retrain", "answer"), ("retrain", "score"), ("watch", "score")}
     assert all(job["permissions"] == {} and "environment" not in job for job in jobs.values())
     assert not re.search(r"secrets|github\.token|vars\.(?!PROMOTION_(RUNS_ON|TIMEOUT)\b)", json.dumps(jobs))
 
@@ -186,7 +207,17 @@ def test_what_later_jobs_believe_is_taken_by_its_id() -> None:
         {"pattern": "trained-*", "path": "incoming"},
         {"artifact-ids": "${{ needs.score.outputs.scored }}", "path": "incoming/scored"},
     ]
-    for key, output in (("prepare", "prepared"), ("score", "scored")):
+    watched = [
+        step["with"]
+        for key in ("score", "judge")
+        for step in WORKFLOWS["watch"]["jobs"][key]["steps"]
+        if "download-artifact" in step.get("uses", "")
+    ]
+    assert watched == [prepared, downloads["judge"][1]]
+    for name, key, output in itertools.product(("retrain", "watch"), ("prepare", "score"), ("prepared", "scored")):
+        if output[:5] != key[:5]:
+            continue
+        jobs = WORKFLOWS[name]["jobs"]
         (step,) = [step for step in jobs[key]["steps"] if step.get("id") == "hand-over"]
         assert jobs[key]["outputs"][output] == "${{ steps.hand-over.outputs.artifact-id }}"
         assert "upload-artifact" in step["uses"]
@@ -204,7 +235,12 @@ def test_scripts_of_a_pull_request_never_run_beside_credentials() -> None:
     calls = [call for _, _, step in RUNS for call in re.findall(r"python (\S+)", step["run"])]
     jobs = {(name, key) for name, key, step in RUNS if "python " in step["run"]}
     own = {(name, key): step["with"] for name, key, step in STEPS if step.get("with", {}).get("path") == "trusted"}
-    handed = {("retrain", "train"), ("retrain", "answer"), ("retrain", "score")}  # what prepare checked out, by its id
+    handed = {
+        ("retrain", "train"),
+        ("retrain", "answer"),
+        ("retrain", "score"),
+        ("watch", "score"),
+    }  # what prepare checked out, by its id
 
     assert calls and all(call.startswith("trusted/scripts/") for call in calls)
     assert own == dict.fromkeys(jobs - handed, SCRIPTS)
@@ -218,7 +254,7 @@ def test_each_can_be_called_with_what_adopters_change(name: str) -> None:
     common = {"root", "branch", "runs_on", "python", "scripts_repository", "scripts_ref", *dispatch.get("inputs", ())}
     text = json.dumps(WORKFLOWS[name]["jobs"])
 
-    assert set(call["inputs"]) == common | ({"timeout"} if name == "retrain" else set())
+    assert set(call["inputs"]) == common | ({"timeout"} if name in ("retrain", "watch") else set())
     assert all(item["type"] == "string" and not item.get("required") for item in call["inputs"].values())
     assert set(call["secrets"]) == set(re.findall(r"secrets\.(\w+)", text))
     assert not any(item["required"] for item in call["secrets"].values())
@@ -241,13 +277,21 @@ def test_production_is_one_workflow_that_installs_little() -> None:
     }
     names = read_names(FOLDER)
 
-    assert environments == {("promote", "promote"): "production", ("promote", "override"): "production"}
+    assert environments == {
+        ("promote", "promote"): "production",
+        ("promote", "override"): "production",
+        ("pages", "deploy"): "github-pages",
+    }
     assert locks == {
         ("retrain", "judge"),
         ("retrain", "train"),
         ("promote", "promote"),
         ("drift", "promote"),
         ("schedule", "judge"),
+        ("promote", "judge"),  # its page of the history, in a job without the environment
+        ("watch", "judge"),
+        ("watch", "train"),
+        ("pages", "judge"),
     }
     assert names["production"].secrets == LOGIN | {"SCRIPTS_TOKEN"}
     assert names["production"].variables == VARIABLES | {"PROMOTION_RUNS_ON"}
@@ -274,8 +318,8 @@ def test_runs_that_write_do_so_one_at_a_time_and_are_never_cut() -> None:
     }
 
     assert {name: cut for name, (_, cut) in found.items()} == {name: name == "ci" for name in TRIGGERS}
-    assert {name: found[name][0] for name in ("promote", "drift", "schedule")} == {
-        name: name for name in ("promote", "drift", "schedule")
+    assert {name: found[name][0] for name in ("promote", "drift", "schedule", "watch", "pages")} == {
+        name: name for name in ("promote", "drift", "schedule", "watch", "pages")
     }
     assert "github.event.pull_request.number" in found["retrain"][0] and "inputs.pull_request" in found["retrain"][0]
 
@@ -285,7 +329,7 @@ def test_every_job_has_an_end() -> None:
     long = "${{ fromJSON(inputs.timeout || vars.PROMOTION_TIMEOUT || '120') }}"
     chosen = {(name, key) for name, key, job in JOBS if job["timeout-minutes"] == long}
 
-    assert chosen == {("retrain", "train"), ("retrain", "answer"), ("retrain", "score")}
+    assert chosen == {("retrain", "train"), ("retrain", "answer"), ("retrain", "score"), ("watch", "score")}
     assert all(1 <= job["timeout-minutes"] <= 60 for name, key, job in JOBS if (name, key) not in chosen)
 
 

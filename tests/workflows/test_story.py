@@ -9,12 +9,14 @@ import os
 import subprocess
 import sys
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from promotion.config.promotion_yaml import load, parse
 from promotion.git.repo import Repo
 from promotion.github.comments import REPORT_MARKER
 from promotion.registry.client import CHAMPION
+from promotion.registry.watched import read_looks
 from promotion.story.hosting import LocalPull
 
 from tests.support.github.fixtures import problems
@@ -116,7 +118,16 @@ def merged(better: State, again: Played) -> tuple[Stage, str]:
 
 
 @pytest.fixture(scope="module")
-def forked(merged: tuple[Stage, str]) -> State:
+def watched(merged: tuple[Stage, str]) -> Played:
+    """watch.yml ran on the day on which the labels of a week after the merge are known."""
+    later = datetime.now(UTC) + timedelta(days=16)
+    run = merged[0].dispatch("watch.yml", now=later.isoformat())
+    merged[0].now = ""
+    return run
+
+
+@pytest.fixture(scope="module")
+def forked(merged: tuple[Stage, str], watched: Played) -> State:
     """A fork's pull request, whose model passes the gate, was judged without secrets."""
     stage, _ = merged
     stage.main()
@@ -273,6 +284,21 @@ def test_the_merged_winner_is_champion(merged: tuple[Stage, str]) -> None:
     stage, _ = merged
 
     assert (stage.champion("tiny"), stage.champion("other")) == (2, 1)
+
+
+def test_watch_looks_at_what_was_merged_and_moves_nothing(merged: tuple[Stage, str], watched: Played) -> None:
+    """The better model pays: a look, its line, and the page; the model without a predecessor is said."""
+    stage, _ = merged
+    tags = stage.registry.model("tiny").tags
+    (look,) = [look for looks in read_looks(tags).values() for look in looks]
+
+    assert watched.code == 0, watched.log
+    assert watched.jobs == dict.fromkeys(("prepare", "score", "judge"), "success")
+    assert (look.verdict, look.number) == ("fine", 1) and look.realized.difference > 0
+    assert "tiny: look 1 of 8: fine: net_benefit: promised +$" in watched.log
+    assert "other: it is the first champion, so there is no predecessor to hold it against" in watched.log
+    assert "What was promoted, and what it paid" in (watched.artifacts / "history" / "index.html").read_text()
+    assert stage.champion() == look.version
 
 
 def test_a_fork_sees_no_credentials_and_leaves_no_trace(forked: State) -> None:

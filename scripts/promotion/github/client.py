@@ -56,8 +56,14 @@ class GitHub(Transport):
         self, *, head: str | None = None, base: str | None = None, label: str | None = None
     ) -> list[PullRequest]:
         """Return the open pull requests, oldest first; head: a branch of this repository (forks do not match)."""
-        doing = "list open pull requests"
-        params = {"state": "open", "sort": "created", "direction": "asc"}
+        return self.pulls(state="open", head=head, base=base, label=label)
+
+    def pulls(
+        self, *, state: str, head: str | None = None, base: str | None = None, label: str | None = None
+    ) -> list[PullRequest]:
+        """Return the pull requests that are open, closed or either (all), the rest as in open_pulls."""
+        doing = f"list {state} pull requests"
+        params = {"state": state, "sort": "created", "direction": "asc"}
         if head is not None:
             params["head"] = f"{self.repo.split('/')[0]}:{head}"
         if base is not None:

@@ -9,7 +9,7 @@ import yaml
 
 from promotion.errors import PromotionError
 
-WORKFLOWS = ("retrain.yml", "promote.yml", "drift.yml", "schedule.yml", "ci.yml")
+WORKFLOWS = ("retrain.yml", "promote.yml", "drift.yml", "watch.yml", "schedule.yml", "ci.yml")
 URI = "MLFLOW_TRACKING_URI"
 # any one of these sets is a whole login
 LOGINS = (

@@ -27,6 +27,7 @@ TAKEN: dict[tuple[str, str], dict[str, tuple[str, ...]]] = {
     ("judge", "train"): {TRAINED: MADE, SCORED: ("scores", "scores.json")},
     ("judge", "judge"): {SCORED: ("scores", "scores.json")},
     ("judge", "verify"): {SCORED: ("answered.json",)},
+    ("judge", "watch"): {SCORED: ("scores", "scores.json")},
 }
 TAKEN["score", "judge"] = TAKEN["score", "train"]
 JOBS = {TRAINED: "train", ANSWERED: "answer", SCORED: "score"}
@@ -142,23 +143,32 @@ def check_incoming(
                 f"its {name} is {getattr(candidate, name)!r}, the plan asks for {value!r}; train it again",
                 file=files.candidate_record,
             )
-    info = ScoresInfo.read(files.scores_record)
-    _check_record(plan, candidate, info, files.scores_record, spans.test)
-    scores = open_scores(files.scores, policy, empty=info.empty_days or (), workers=workers)
-    _check_scores(plan, info, scores, spans.test)
+    info, scores = check_scored(plan, files, spans.test, candidate.digest, workers=workers)
     return Believed(candidate, artifact, info, policy, scores)
 
 
-def _check_record(plan: ModelPlan, candidate: Candidate, info: ScoresInfo, where: Path, window: Window) -> None:
+def check_scored(
+    plan: ModelPlan, files: ModelWork, window: Window, digest: str | None, *, workers: Workers | None = None
+) -> tuple[ScoresInfo, Scores]:
+    """Compare the scores with the plan: these days, the pinned champion, and the other model's files.
+
+    digest: of those, None where nobody knows it (adopted). Raise PromotionError if they differ.
+    """
+    info, where = ScoresInfo.read(files.scores_record), files.scores_record
     if (info.model, info.first, info.last) != (plan.model, str(window.first), str(window.last)):
         raise PromotionError(
             f"it is about {info.model} on {info.first} to {info.last}, not about {plan.model} on {window}", file=where
         )
-    if info.candidate_digest != candidate.digest:
-        raise PromotionError("it was made with other model files than candidate.json names; score again", file=where)
+    if digest is not None and info.candidate_digest != digest:
+        raise PromotionError(
+            "it was made with other model files than the plan and candidate.json name; score again", file=where
+        )
     pinned = None if plan.champion is None else plan.champion.digest
     if (info.champion_predictions is None) != (plan.champion is None) or (pinned and info.champion_digest != pinned):
         raise PromotionError("it was not made with the champion's pinned files; score again", file=where)
+    scores = open_scores(files.scores, plan.judged_by, empty=info.empty_days or (), workers=workers)
+    _check_scores(plan, info, scores, window)
+    return info, scores
 
 
 def _check_scores(plan: ModelPlan, info: ScoresInfo, scores: Scores, window: Window) -> None:

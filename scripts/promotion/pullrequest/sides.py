@@ -24,7 +24,9 @@ FIRST_ROWS = (
 
 
 def window(plan: ModelPlan, files: ModelWork) -> tuple[date, int]:
-    """The first test day, which is the candidate's as_of, and how many there are."""
+    """The first test day, which is the candidate's as_of, and how many there are; those of a look after a merge."""
+    if plan.looked is not None:
+        return date.fromisoformat(plan.looked[0]), plan.looked[1]
     spec = read_spec(files.side("candidate").source, shown=plan.shown)
     return spec.as_of, plan.judged_by.measure.test_days
 

@@ -12,13 +12,11 @@ from promotion.errors import PromotionError
 from promotion.git.repo import Repo
 from promotion.git.whose import ADDRESS, PROJECT
 
-VERBS = ("retrain", "promote", "drift", "schedule")
+VERBS = ("retrain", "promote", "drift", "watch", "schedule", "pages")
 PREFIX = "promotion-"  # `retrain.yml` or `schedule.yml` may well be the repository's own
 USES = re.compile(r"([\w.-]+/[\w.-]+)@([0-9a-f]{40})")
 # uses: OWNER/NAME/.github/workflows/retrain.yml@COMMIT # vX.Y.Z
-CALLED = re.compile(
-    r"uses: +([\w.-]+/[\w.-]+)/\.github/workflows/(retrain|promote|drift|watch|schedule)\.yml@(\S+)(?: +# *(\S+))?"
-)
+CALLED = re.compile(rf"uses: +([\w.-]+/[\w.-]+)/\.github/workflows/({'|'.join(VERBS)})\.yml@(\S+)(?: +# *(\S+))?")
 
 
 @dataclass(frozen=True)

@@ -42,7 +42,6 @@ def pull(entry: dict[str, Any], repo: str) -> dict[str, Any]:
         "closed_at": WHEN if closed else None,
         "merged_at": WHEN if entry["merged"] else None,
         "merge_commit_sha": entry.get("merge_commit_sha"),
-        "merged_by": user(entry.get("merged_by") or "alice") if entry["merged"] else None,
         "html_url": f"{WEB}/{repo}/pull/{entry['number']}",
         "head": _side(entry["head_ref"], entry["head_sha"], entry["head_repo"]),
         "base": _side(entry["base_ref"], entry["base_sha"], repo),
@@ -207,6 +206,7 @@ def good_settings() -> dict[str, Any]:
         "codeowners_errors": [],
         "workflows": None,
         "workflow_states": {
-            f".github/workflows/{name}.yml": "active" for name in ("retrain", "promote", "drift", "schedule", "ci")
+            f".github/workflows/{name}.yml": "active"
+            for name in ("retrain", "promote", "drift", "watch", "schedule", "ci")
         },
     }
