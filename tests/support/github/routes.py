@@ -6,10 +6,15 @@ from tests.support.github import shapes
 from tests.support.github.hub import ACTIONS, MAX_DESCRIPTION, Answer, Hub, Refusal, route, text_of
 
 
+def _listed(hub: Hub, pull: dict[str, Any]) -> dict[str, Any]:
+    """A pull request as lists show it: without who merged it."""
+    return {name: value for name, value in hub.pull_shape(pull).items() if name != "merged_by"}
+
+
 @route("GET", "/pulls", "pull-requests: read or public: read")
 def list_pulls(hub: Hub, *, query: dict[str, str], path: str, **_: Any) -> Answer:
     state = query.get("state", "open")
-    found = [hub.pull_shape(pull) for pull in hub.state["pulls"] if state in ("all", pull["state"])]
+    found = [_listed(hub, pull) for pull in hub.state["pulls"] if state in ("all", pull["state"])]
     if "head" in query:
         found = [pull for pull in found if f"{shapes.owner_of(pull['head'])}:{pull['head']['ref']}" == query["head"]]
     if "base" in query:
@@ -70,7 +75,7 @@ def update_pull(hub: Hub, *, number: str, body: Any, **_: Any) -> Answer:
 
 @route("GET", "/commits/{sha}/pulls", "pull-requests: read or public: read")
 def pulls_of_commit(hub: Hub, *, sha: str, query: dict[str, str], path: str, **_: Any) -> Answer:
-    shown = [hub.pull_shape(pull) for pull in hub.state["pulls"]]
+    shown = [_listed(hub, pull) for pull in hub.state["pulls"]]
     found = [pull for pull in shown if sha in (pull["head"]["sha"], pull["merge_commit_sha"])]
     return hub.page(found, query, path)
 
