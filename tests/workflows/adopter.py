@@ -1,9 +1,12 @@
 """A repository that takes the project in: somebody's own, with its own everything, in which init.py puts its files."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
+import sysconfig
+import venv
 from pathlib import Path
 
 import numpy as np
@@ -45,6 +48,22 @@ def table(path: Path) -> Path:
     frame = frame.assign(sample_id=np.arange(len(frame)), taken_on=day, malignant=found)
     frame.sort_values("taken_on").to_parquet(path, index=False)
     return path
+
+
+def locked(name: str) -> str:
+    """The lines of a package in the lock of libraries that models may ask for."""
+    text = (ROOT / "requirements" / "formats.txt").read_text()
+    found = re.search(rf"^{name}==[^\n]*\n(?:    --hash=[^\n]*\n?)+", text, re.M)
+    assert found is not None, f"requirements/formats.txt does not name {name}"
+    return found[0]
+
+
+def python_with(folder: Path, packages: Path) -> str:
+    """A Python that has this one's packages and those of a folder, as a server's image has a model's."""
+    venv.create(folder, with_pip=False)
+    (site,) = folder.glob("lib/python*/site-packages")
+    (site / "both.pth").write_text(f"{sysconfig.get_path('purelib')}\n{packages}\n")
+    return str(folder / "bin" / "python")
 
 
 class Adopter(Stage):

@@ -3,18 +3,28 @@
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 from promotion.config.promotion_yaml import parse
+from promotion.sandbox.packages import packages_of
 from promotion.story.client import Client, Server
 from promotion.story.hosting import LocalPull
 
 from tests.support.github.fixtures import problems
 from tests.workflows import stage as stages
-from tests.workflows.adopter import FOLDER, MODEL, OWN, Adopter
+from tests.workflows.adopter import FOLDER, MODEL, OWN, Adopter, locked, python_with
 from tests.workflows.stage import Played
 
 pytestmark = pytest.mark.workflows
+LIGHTGBM = """\
+from lightgbm import LGBMClassifier
+from promotion.model import Rows, Spec
+
+
+def fit(train: Rows, validation: Rows, spec: Spec) -> LGBMClassifier:
+    return LGBMClassifier(n_estimators=60, min_child_samples=5, verbose=-1, n_jobs=1).fit(train.X, train.y)
+"""
 FEW = 'numbers = ["mean_smoothness", "mean_symmetry"]'
 ALL = 'numbers = list(train.X.select_dtypes("number"))'
 
@@ -63,10 +73,11 @@ def champion(first: Judged) -> Adopter:
 
 @pytest.fixture(scope="module")
 def better(champion: Adopter) -> Judged:
-    """A model that looks at all columns challenges it."""
+    """A model of another library, which its folder asks for, looks at all columns and challenges it."""
     champion.main()
-    champion.change("train.py", FEW, ALL)
-    return judged(champion, "retrain/all", "Look at all columns")
+    (champion.model / "train.py").write_text(LIGHTGBM)
+    (champion.model / "requirements.txt").write_text(locked("lightgbm"))
+    return judged(champion, "retrain/lightgbm", "LightGBM, on all columns")
 
 
 @pytest.fixture(scope="module")
@@ -83,7 +94,7 @@ def reverted(merged: tuple[Adopter, str]) -> Judged:
     """A pull request reverts it."""
     where, commit = merged
     where.hosting.revert(commit)
-    return judged(where, "revert/all", "Revert")
+    return judged(where, "revert/lightgbm", "Revert")
 
 
 def test_init_left_what_was_there_and_no_file_of_ours(adopter: Adopter) -> None:
@@ -133,7 +144,11 @@ def test_it_is_served_and_reverted_while_it_answers(
     model = first.run.artifacts / f"trained-{MODEL}" / "candidate" / "model"
     example = json.loads((model / "serving_input_example.json").read_text())
     env = {**where.env, "MLFLOW_TRACKING_URI": where.server.uri}
-    server = Server(where.scripts, MODEL, env, where.root / "server.log")
+    source = where.root / "asks"
+    source.mkdir()
+    (source / "requirements.txt").write_text(locked("lightgbm"))
+    python = python_with(where.root / "server", Path(str(packages_of(source, source))))
+    server = Server(where.scripts, MODEL, env, where.root / "server.log", python=python)
     try:
         server.ready()
         client = Client(server.url, example).start()

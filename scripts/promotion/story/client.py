@@ -17,14 +17,16 @@ PAUSE_SECONDS = 0.05  # a steady stream that leaves the processor to the trainin
 
 
 class Server:
-    """`serve.py MODEL` as a process of its own; it starts at once, and `ready` waits for it."""
+    """`serve.py MODEL` as a process of its own; it starts at once, and `ready` waits for it. python: what runs it."""
 
-    def __init__(self, scripts: Path, model: str, env: dict[str, str], log: Path) -> None:
+    def __init__(
+        self, scripts: Path, model: str, env: dict[str, str], log: Path, *, python: str = sys.executable
+    ) -> None:
         self.log = log.open("w", encoding="utf-8")
         self.url = ""  # once it is ready
         self.process = subprocess.Popen(
             [
-                *(sys.executable, str(scripts / "serve.py"), model, "--port", "0", "--poll-seconds", "0.5"),
+                *(python, str(scripts / "serve.py"), model, "--port", "0", "--poll-seconds", "0.5"),
                 *("--store", str(log.parent / "served")),
             ],
             env=env,
