@@ -162,7 +162,7 @@ def main(argv: list[str] | None = None) -> int:
             files = work.model(item.model)
             try:
                 with files.noted():
-                    if args.incoming is not None and whole.refusals and item.action != "verify":
+                    if args.incoming is not None and whole.blocked and item.action != "verify":
                         raise PromotionError("not trained, because this pull request is refused as it is")
                     if args.incoming is not None:
                         take_in(args.incoming, files, item.action)

@@ -30,8 +30,6 @@ def winners(work: Work) -> tuple[dict[str, PinRecord], list[str]]:
     for item in plan.models:
         if item.action == "verify" and work.model(item.model).error.is_file():
             losers.append(f"the pin of {item.model} could not be verified")
-        if item.action == "refuse":
-            losers.append(f"{item.model} was refused ({item.reason})")
         if item.action not in ("train", "judge"):
             continue
         files = work.model(item.model)

@@ -22,7 +22,7 @@ from promotion.github.event import read_event
 from promotion.judgement.metrics import check_policy
 from promotion.judgement.power import policy_power, sentences
 from promotion.pullrequest.candidate import candidate_record
-from promotion.pullrequest.classify import OVERRIDDEN, WON_HERE, Change, classify
+from promotion.pullrequest.classify import OVERRIDDEN, UNFIT, WON_HERE, Change, classify
 from promotion.pullrequest.fetch import fetch_pinned
 from promotion.pullrequest.moved import moved, need_commits
 from promotion.pullrequest.situation import NO_TRACKER, THROWAWAY, gate_alone, situation
@@ -31,8 +31,6 @@ from promotion.records import ModelPlan, Plan, digest_files
 from promotion.registry.client import Registry, tracking_uri
 from promotion.registry.evidence import read_evidence
 from promotion.text.escape import clean
-
-UNFIT = "this must not be merged as it is"
 
 
 def prepare(
@@ -70,7 +68,8 @@ def prepare(
         models.append(item)
     if failed and all(item.action in ("none", "refuse") for item in models):
         raise failed[0]
-    plan = plan.model_copy(update={"models": tuple(models)})
+    new = [f"{item.model}: {item.reason}" for item, old in zip(models, plan.models, strict=True) if item != old]
+    plan = plan.model_copy(update={"models": tuple(models), "refusals": (*plan.refusals, *new)})
     plan.write(work.plan)
     return plan
 
@@ -214,7 +213,7 @@ def main(argv: list[str] | None = None) -> int:
         Work(args.work).note(error, owner(args.trial))
         raise
     print(describe(plan))
-    return VERDICT_NO if plan.refusals or any(item.action == "refuse" for item in plan.models) else 0
+    return VERDICT_NO if plan.refusals else 0
 
 
 def run(args: argparse.Namespace) -> Plan:
@@ -259,7 +258,7 @@ def run(args: argparse.Namespace) -> Plan:
 
     change = Change(base, merge, head, where.author, args.pull or pull_url(where.number), scripts)
     plan = prepare(repo, registry, Work(args.work), change, adapt=adapted)
-    wanted = [] if plan.refusals else [m.model for m in plan.models if m.action in ("train", "judge", "verify")]
+    wanted = [] if plan.blocked else [m.model for m in plan.models if m.action in ("train", "judge", "verify")]
     write_output({"models": json.dumps(wanted), "tracker": THROWAWAY if throwaway else ""})
     return plan
 

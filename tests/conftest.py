@@ -8,8 +8,12 @@ import pytest
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 pytest_plugins = [
-    "tests.support.github.fixtures", "tests.support.worlds", "tests.support.copies", "tests.support.hosted_world"
-]  # fmt: skip
+    "tests.support.attacks",
+    "tests.support.copies",
+    "tests.support.github.fixtures",
+    "tests.support.hosted_world",
+    "tests.support.worlds",
+]
 LONGEST = ("tests/serving/", "tests/test_serve.py", "tests/test_story.py", "tests/proofs/")
 
 

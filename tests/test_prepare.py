@@ -8,13 +8,15 @@ import pytest
 from pin import winners
 from prepare import prepare
 from promotion.champion import checks
+from promotion.config.pin import PinRecord
 from promotion.errors import PromotionError
 from promotion.pullrequest.classify import Change
 from promotion.pullrequest.workdir import Work
 from promotion.records import Plan
 
 from tests.support.artifacts import tiny_files
-from tests.support.worlds import World
+from tests.support.attacks import attack
+from tests.support.worlds import World, sha
 
 
 @pytest.fixture
@@ -37,6 +39,7 @@ def planned(world: World, tmp_path: Path) -> tuple[Plan, Work]:
     return prepare(world.repo, world.registry, work, Change(base=base, merge=merge, head=merge)), work
 
 
+@attack("who holds the candidate credentials", "the whole pull request ended in an error, and no model was judged")
 @pytest.mark.parametrize(
     ("spoil", "said"),
     [
@@ -47,17 +50,31 @@ def planned(world: World, tmp_path: Path) -> tuple[Plan, Work]:
     ],
 )
 def test_one_models_bad_records_do_not_stop_the_others(
-    two: World, tmp_path: Path, spoil: Callable[[Path], object], said: str
+    two: World, tmp_path: Path, spoil: Callable[[Path], object], said: str, happened: Callable[[str], None]
 ) -> None:
-    """Its champion's files or evidence are gone or spoiled: it is refused with the reason, the other is judged."""
+    """A champion's files or evidence are gone or spoiled, and its pull request changes another model too."""
     spoil(two.files_of(1, "one"))
     plan, work = planned(two, tmp_path)
 
     assert [(item.model, item.action) for item in plan.models] == [("one", "refuse"), ("two", "train")]
-    assert said in plan.models[0].reason and not plan.refusals
+    assert said in plan.models[0].reason
+    assert plan.refusals == (f"one: {plan.models[0].reason}",) and plan.blocked == ()
     assert work.read_plan() == plan
     assert "MLmodel" in {path.name for path in work.model("two").side("champion").model.iterdir()}
-    assert winners(work)[1][0].startswith("one was refused")
+    assert winners(work)[0] == {}
+    happened("that model is refused with the reason, and the other is judged")
+
+
+def test_an_unreadable_ledger_is_one_models_trouble(two: World, tmp_path: Path) -> None:
+    """Whoever may register can write a tag that nobody can read: its model is refused, the other is judged."""
+    two.git("checkout", "--quiet", "--", "models/one")
+    tree = two.git("rev-parse", "main:models/one")
+    two.pin(PinRecord(version=7, source_tree=tree, digest=sha("7"), evidence=sha("won")), "one")
+    two.registry.set_model_tag("one", "promotion.ledger.00000099", "[" * 3000)
+    plan, _ = planned(two, tmp_path)
+
+    assert [(item.model, item.action) for item in plan.models] == [("one", "refuse"), ("two", "train")]
+    assert "is not what this project wrote" in plan.models[0].reason and plan.blocked == ()
 
 
 def test_a_pin_that_lands_is_read_by_todays_limits(first_champion: World, tmp_path: Path) -> None:

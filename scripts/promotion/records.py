@@ -94,6 +94,8 @@ class Record(Frozen):
             raise PromotionError("missing; run the step that writes it first", file=path) from None
         except UnicodeDecodeError:
             raise PromotionError("not UTF-8 text, so it is not a record; make it again", file=path) from None
+        except OSError as error:
+            raise PromotionError(f"cannot be read ({error.strerror or error}), so it is no record", file=path) from None
         return cls.parse(text, where=path)
 
 
@@ -626,5 +628,12 @@ class Plan(Record):
     models: tuple[ModelPlan, ...]
     refusals: tuple[str, ...] = ()
     trial: bool = False
+
+    @property
+    def blocked(self) -> tuple[str, ...]:
+        """Why no model is judged: the refusals that are about the pull request, and not about one of its models."""
+        own = {f"{item.model}: {item.reason}" for item in self.models if item.action == "refuse"}
+        return tuple(reason for reason in self.refusals if reason not in own)
+
     pull: str | None = added()
     begun: str | None = added()

@@ -17,6 +17,7 @@ import pytest
 import serve
 from promotion.serving.connection import Limits
 
+from tests.support.attacks import attack
 from tests.support.serving_world import (
     COLUMNS,
     JSON,
@@ -29,6 +30,7 @@ from tests.support.serving_world import (
     wait_for,
 )
 
+CLIENT = "a client"
 HEAD = b"POST /invocations HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n"
 TIGHT = Limits(body=1_000_000, held=3_000_000, head=0.5, keep_alive=0.5, receive=1.0, send=1.0)
 
@@ -96,6 +98,7 @@ def post(body, *fields):
     return HEAD + b"".join(field + b"\r\n" for field in fields) + b"content-length: %d\r\n\r\n" % len(body) + body
 
 
+@attack(CLIENT, "500, or seconds in which nobody else was answered")
 @pytest.mark.parametrize(
     "body",
     [
@@ -116,13 +119,14 @@ def post(body, *fields):
     ],
     ids=range(14),
 )
-def test_hostile_json_is_400_and_short(tight, body):
-    """Depth, giant numbers and odd shapes are the client's mistake, said in a short answer."""
+def test_hostile_json_is_400_and_short(tight, body, happened):
+    """A body is JSON of half a million levels, giant numbers, or an odd shape."""
     status, _, text = Client(tight[1]).ask(body=body)
 
     assert status == 400, text[:300]
     assert len(text) < 40_000
     assert Client(tight[1]).ask()[0] == 200
+    happened("400 in a short answer, and the next request is answered")
 
 
 def test_what_is_no_http_is_400(tight):
@@ -190,8 +194,9 @@ def test_head_and_other_methods(tight):
     assert b" 405 " in answer and b"allow: POST" in answer
 
 
-def test_silent_connections_are_closed(tight):
-    """One that says nothing, half a head, a head without its body, and one that idles after an answer."""
+@attack(CLIENT, "never closed")
+def test_silent_connections_are_closed(tight, happened):
+    """Connections say nothing, half a head, a head without its body, or idle after an answer."""
     server, url = tight
     began = time.monotonic()
     nothing, half_head = dial(url), dial(url, b"GET /ping HT")
@@ -209,10 +214,12 @@ def test_silent_connections_are_closed(tight):
         b"HTTP/1.1 408",
     ]
     wait_for(lambda: server.gate.held == 0)
+    happened("closed when their time is over, with 408 where something was asked")
 
 
-def test_unfinished_bodies_are_bounded_in_all(tight):
-    """Twenty bodies that stop before their end never hold more than the limit, and an honest client is served."""
+@attack(CLIENT, "40 of them held 800 MB")
+def test_unfinished_bodies_are_bounded_in_all(tight, happened):
+    """Twenty bodies stop before their end."""
     server, url = tight
     most, stop = [0], threading.Event()
 
@@ -235,6 +242,7 @@ def test_unfinished_bodies_are_bounded_in_all(tight):
     assert {answer[:12] for answer in answers} <= {b"HTTP/1.1 408", b""}
     assert most[0] <= 3_300_000
     wait_for(lambda: server.gate.held == 0)
+    happened("never more than the limit of all bodies is held, and an honest client is answered meanwhile")
 
 
 def test_a_client_that_does_not_read_is_closed(models, tmp_path):
@@ -260,8 +268,9 @@ def test_the_connection_that_was_idle_longest_makes_room(models, tmp_path):
             connection.close()  # else the server's end waits for them
 
 
-def test_a_body_of_the_largest_size_holds_up_nobody(roomy):
-    """While 50 MB are read, parsed and answered, pings and one-row requests take less than a second."""
+@attack(CLIENT, "a request of 45 MB blocked all others for 18.6 s")
+def test_a_body_of_the_largest_size_holds_up_nobody(roomy, happened):
+    """A body of the largest size is sent while others ping and ask for one row."""
     _, url = roomy
     count = 50_000_000 // len("[1.25, 2.25, 3.25], ")
     body = (
@@ -288,10 +297,12 @@ def test_a_body_of_the_largest_size_holds_up_nobody(roomy):
 
     assert (status, text.count("true")) == (200, count)
     assert most < 1.0 + calm
+    happened("others are answered within a second")
 
 
-def test_four_thousand_connections_cost_little(models, tmp_path):
-    """They say nothing, half a head or half a body: memory stays bounded, and an honest client is served."""
+@attack(CLIENT, "4,000 connections were never closed, and their bodies kept")
+def test_four_thousand_connections_cost_little(models, tmp_path, happened):
+    """Four thousand connections say nothing, half a head or half a body."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if hard < 9000:
         pytest.skip(f"only {hard} open files are allowed here")
@@ -313,6 +324,7 @@ def test_four_thousand_connections_cost_little(models, tmp_path):
 
         assert took < 5.0
         assert grown < 150, f"{grown:.0f} MB for 4,000 connections"
+        happened("less than 150 MB in all, and an honest client is answered")
     finally:
         for connection in connections:
             connection.close()

@@ -9,6 +9,7 @@ from promotion.config.model_yaml import LOCK, lock_digest, run_of, training_key
 from promotion.config.pin import PinRecord
 from promotion.config.policy import FILE
 from promotion.config.promotion_yaml import Promotion
+from promotion.errors import PromotionError
 from promotion.git.promotion_at import promotion_at
 from promotion.git.repo import Repo
 from promotion.git.tree import folder_at, folders_in
@@ -20,6 +21,7 @@ from promotion.registry.client import CHAMPION, RegisteredModel, Registry
 from promotion.registry.ledger import has_ledger, read_ledger
 from promotion.text.escape import clean
 
+UNFIT = "this must not be merged as it is"
 OVERRIDDEN = "an override names who and why"
 WON_HERE = "its evidence was won against the base's champion under the base's policy"
 THE_REPOSITORYS = Scripts(own=True, name="")
@@ -54,10 +56,17 @@ def classify(repo: Repo, registry: Registry, change: Change, *, only: str | None
     states = [replace(state, odd=own(odd, state.model)) for state in _states(repo, base, merge, before, after)]
     if only is not None:
         states = [state for state in states if state.model == only]
-    plans = tuple(
-        _of_the_branch(_plan(state, registry, history, lock, author, insist=only is not None), state, repo, base, merge)
-        for state in states
-    )
+    planned, failed = [], []
+    for state in states:
+        try:
+            item = _plan(state, registry, history, lock, author, insist=only is not None)
+        except PromotionError as error:  # its records cannot be had or read; the others are judged all the same
+            failed.append(error)
+            item = _as_planned(state, "refuse", error.brief)
+        planned.append(_of_the_branch(item, state, repo, base, merge))
+    if failed and all(item.action in ("none", "refuse") for item in planned):
+        raise failed[0]
+    plans = tuple(planned)
     if repo.prefix:
         plans = tuple(plan.model_copy(update={"folder": repo.at(f"models/{plan.model}")}) for plan in plans)
     return Plan(
@@ -188,7 +197,6 @@ def _plan(
     effect, first = "nothing changes", []
     run_id = version = None
     key = training_key(state.model, state.tree, lock) if state.tree is not None else None
-    owner = state.base_entry or state.entry
     if state.base_entry is None and state.entry is not None:
         first.append("This pull request brings the model's own policy; it is judged by what it brings.")
     if state.former is not None:
@@ -215,22 +223,27 @@ def _plan(
     if state.entry is None and action == "none":
         effect = "@champion is dropped" if state.champion else "nothing changes"
     if action == "refuse":
-        effect = "this must not be merged as it is"
+        effect = UNFIT
+    plan = _as_planned(state, action, reason)
+    found = {"key": key, "says_first": tuple(first), "merge_effect": effect, "run_id": run_id, "version": version}
+    return plan.model_copy(update=found)
+
+
+def _as_planned(state: State, action: Action, reason: str) -> ModelPlan:
+    """What the state alone says about a plan."""
+    owner = state.base_entry or state.entry
     return ModelPlan(
         model=state.model,
         action=action,
         reason=reason,
         source_tree=state.tree,
-        key=key,
+        key=None,
         champion=state.champion,
         pin=state.pin,
         policy=None if owner is None else owner.policy,
         policy_digest=None if owner is None else owner.policy.digest,
         policy_place=None if owner is None else owner.policy.place,
-        says_first=tuple(first),
-        merge_effect=effect,
-        run_id=run_id,
-        version=version,
+        merge_effect=UNFIT,
         champion_model=None if state.champion is None else state.former,
     )
 

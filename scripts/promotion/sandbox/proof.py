@@ -23,7 +23,7 @@ MOST_ROWS = 64  # that may share a predict; the proof uses as many
 GROUPS = (2, 5, 17, MOST_ROWS)
 PER_ANSWER, MOST_ANSWERS = 32, 64
 RETRY_ROWS = 32
-WAITING = 10  # times as long as a proof may work it may take by the clock
+WAITING = 6  # times as long as a proof may work it may take by the clock
 
 UNPROVEN = "requests are answered one by one"
 
