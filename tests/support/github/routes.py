@@ -51,7 +51,9 @@ def create_pull(hub: Hub, *, body: Any, login: str, **_: Any) -> Answer:
 
 @route("GET", "/pulls/{number}", "pull-requests: read or public: read")
 def get_pull(hub: Hub, *, number: str, **_: Any) -> Answer:
-    return 200, hub.pull_shape(hub.find("pulls", int(number))), {}
+    pull = hub.find("pulls", int(number))
+    merged_by = shapes.user(pull.get("merged_by") or "alice") if pull["merged"] else None
+    return 200, hub.pull_shape(pull) | {"merged_by": merged_by}, {}
 
 
 @route("GET", "/pulls/{number}/reviews", "pull-requests: read or public: read")
