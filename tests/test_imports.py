@@ -32,10 +32,11 @@ AT_START: dict[str, set[str]] = {
     "score": SMALL | ARRAYS,
     "serve": set(),
     "train": SMALL | ARRAYS,
+    "watch": SMALL | REGISTRY | ARRAYS,
 }
 # Which lock the workflows install for which verbs. tqdm draws a bar in a terminal, which a job has none of; a page
 # (`promote.py history --html`) is not made where @champion is moved; a Dask cluster has a lock of its own.
-JOBS = {"promote": ("promote", "drift"), "judge": ("prepare", "gate", "challenge", "pin", "report", "retrain")}
+JOBS = {"promote": ("promote", "drift"), "judge": ("prepare", "gate", "challenge", "pin", "report", "retrain", "watch")}
 UNNEEDED = {"promote": {"tqdm"} | PAGES, "judge": {"tqdm", "distributed"}}
 NAMES = {"mlflow": "mlflow-skinny", "yaml": "pyyaml", "pydantic_core": "pydantic-core"}
 

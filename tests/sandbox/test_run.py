@@ -144,7 +144,7 @@ def test_verbs_are_out_of_the_reach_of_model_code(tmp_path: Path) -> None:
     (tmp_path / "data.py").write_text("from promotion.model import Rows\nimport score\n", encoding="utf-8")
     (tmp_path / "train.py").write_text("", encoding="utf-8")
 
-    with pytest.raises(PromotionError, match="No module named 'score'"):
+    with pytest.raises(PromotionError, match="there is no module `score` here"):
         run_model_code("train", job, log=tmp_path / "train.log", blame=Path("models/m/data.py"))
 
 

@@ -29,7 +29,7 @@ def moved(world: World, folder: Path) -> World:
     database.close()
     copy = World.__new__(World)
     copy.path, copy.uri = folder / "repo", f"sqlite:///{folder / 'mlflow.db'}"
-    copy.models, copy.model = world.models, world.model
+    copy.models, copy.model, copy.initial = world.models, world.model, world.initial
     copy.registry, copy.repo = Registry(copy.uri), Repo(copy.path)
     return copy
 

@@ -41,7 +41,10 @@ NOTHING = Names(frozenset(), frozenset())
 
 
 def read_names(folder: Path) -> dict[str | None, Names]:
-    """Return what the workflows of a folder read, by environment name; None stands for jobs without one."""
+    """Return what the workflows of a folder read, by environment name; None stands for jobs without one.
+
+    A job that reads no secret needs nothing of its environment: what it reads may be set for the repository.
+    """
     found: dict[str | None, Names] = {}
     for path in sorted([*folder.glob("*.yml"), *folder.glob("*.yaml")]):
         try:
@@ -55,8 +58,9 @@ def read_names(folder: Path) -> dict[str | None, Names]:
         for job in (jobs if isinstance(jobs, dict) else {}).values():
             environment = job.get("environment") if isinstance(job, dict) else None
             name = environment.get("name") if isinstance(environment, dict) else environment
-            name = name if isinstance(name, str) and "${{" not in name else None
-            found[name] = found.get(name, NOTHING) | _uses(job) | everywhere
+            uses = _uses(job) | everywhere
+            name = name if isinstance(name, str) and "${{" not in name and uses.secrets else None
+            found[name] = found.get(name, NOTHING) | uses
     return {name: names for name, names in found.items() if names.all}
 
 
