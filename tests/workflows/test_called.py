@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from promotion.config.promotion_yaml import parse
 from promotion.sandbox.packages import packages_of
+from promotion.setup.callers import VERBS
 from promotion.story.client import Client, Server
 from promotion.story.hosting import LocalPull
 
@@ -101,7 +102,7 @@ def test_init_left_what_was_there_and_no_file_of_ours(adopter: Adopter) -> None:
     """Only lines at the end of .gitignore; beside it promotion.yaml, one model folder, the callers."""
     main = set(adopter.git("ls-tree", "-r", "--name-only", "main").splitlines())
     ours = {f"{FOLDER}/promotion.yaml", ".github/dependabot.yml", ".github/CODEOWNERS"}
-    ours |= {f".github/workflows/promotion-{verb}.yml" for verb in ("retrain", "promote", "drift", "schedule")}
+    ours |= {f".github/workflows/promotion-{verb}.yml" for verb in VERBS}
     ours |= {f"{FOLDER}/models/{MODEL}/{name}" for name in ("model.yaml", "data.py", "train.py", "samples.parquet")}
 
     assert main == set(OWN) | ours
