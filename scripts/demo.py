@@ -1,4 +1,4 @@
-"""Play the whole story on one machine: six acts in a throwaway folder, with the scripts that the workflows run.
+"""Play the whole story on one machine: eight acts in a throwaway folder, with the scripts that the workflows run.
 
 Nothing here decides a verdict: every act runs the real verbs on real data, and the demo fails when an
 act does not come out as told. Three pull requests are open, and judged, at once.
@@ -7,11 +7,12 @@ act does not come out as told. Three pull requests are open, and judged, at once
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from datetime import date
 from pathlib import Path
 
 from promotion.cli import command_line, handled
 from promotion.records import Gate
-from promotion.story.hosting import Hosting, environment
+from promotion.story.hosting import Hosting, LocalPull, environment
 from promotion.story.stage import Stage, fresh_folder, table
 from promotion.text.progress import progress
 
@@ -20,15 +21,28 @@ PROJECT = Path(__file__).resolve().parent.parent
 FOREST = {"estimator": "random_forest", "settings": "{n_estimators: 100}"}
 BLIND = {"settings": "{}", "features": "[night, weekend, terminal_count_7d, terminal_fraud_rate_7d]"}
 CAREFUL = {"threshold": "0.5"}
-SECONDS = {"a": 25, "b, c, d": 45, "e": 9, "f": 2}  # of each act on two quiet cores, for the time left
+LEAKY = {"estimator": "hist_gradient_boosting", "settings": "{}"}
+# The newest labels are those of the test days, and training on them looks like the better model there.
+LEAK = {
+    "import numpy as np\n": "import numpy as np\nfrom data import load\n",
+    "import Rows, Spec": "import Rows, Spec, Window",
+    "    scorer = pipeline(": """\
+    train = load(Window(spec.as_of, 7))  # the newest days have the newest frauds
+    scorer = pipeline(""",
+}
+GO_LIVE = date(2018, 8, 29)  # the test days' labels are known
+FIRST_LOOK, SECOND_LOOK = date(2018, 9, 13), date(2018, 9, 28)  # a week after the merge, and its labels
+# of each act on two quiet cores, for the time left
+SECONDS = {"a": 25, "b, c, d": 45, "e": 9, "f": 2, "g": 30, "h": 25}
 
 
 class Demo(Stage):
-    """The six acts, and the table of what came out."""
+    """The eight acts, and the table of what came out."""
 
     def __init__(self, root: Path) -> None:
-        super().__init__(root, Hosting(root, PROJECT, environment(root, PROJECT / ".data")), MODEL)
-        self.merged = ""  # the commit of act (b)
+        super().__init__(root, Hosting(root, PROJECT, environment(root, PROJECT / ".data")), MODEL, GO_LIVE)
+        self.merged = self.reverted = ""  # the commits of acts (b) and (e)
+        self.page = root / "history.html"
         self.over = 0.0  # seconds of SECONDS whose acts are over
         self.act_began, self.act_takes = self.started, 0.0
 
@@ -92,7 +106,7 @@ class Demo(Stage):
         request = self.hosting.open("Revert the forest", "revert/forest", "revert")
         action = self.judge("e", request)
         self.expect("e", "what is done", action, "verify")
-        self.hosting.squash(request)
+        self.reverted = self.hosting.squash(request)
         started = time.monotonic()
         self.promote(request.folder)
         self.expect("e", "@champion", self.champion(), 1)
@@ -112,9 +126,60 @@ class Demo(Stage):
         self.expect("f", "the registered model", self.registry.model(MODEL), before)
         self.row("f", "promote again", "no change", folder)
 
+    def act_g(self) -> None:
+        """The forest comes back by a revert of the revert; a week later, with its labels, it is seen to pay."""
+        self.say("(g) git revert of that revert, and two weeks go by: did the forest pay?")
+        self.hosting.revert(self.reverted)
+        request = self.hosting.open("Bring the forest back", "revert/again", "forest-again")
+        self.expect("g", "what is done", self.judge("g", request), "verify")
+        self.hosting.squash(request)
+        self.promote(request.folder)
+        self.on(FIRST_LOOK)
+        self.say(
+            f"(g)   it is {self.day}: the days since are labelled; meanwhile a pull request trains on the newest days"
+        )
+        leak = self.leak()
+        with ThreadPoolExecutor(2) as at_once:
+            judging = at_once.submit(self.judge, "h", leak)
+            found = self.watch("g", "watch-1")
+            verdict = judging.result()
+        self.expect("g", "the look", found.verdict, "fine")
+        self.row("g", "two weeks later, it paid", "fine", self.root / "watch-1")
+        self.expect("h", "the verdict", verdict, "PROMOTE")
+        self.hosting.squash(leak)
+        self.promote(leak.folder)
+        self.row("h", "trained on the test days", "PROMOTE", leak.folder)
+
+    def leak(self) -> LocalPull:
+        """Open a pull request whose training reads the labels of the test days, which no judgement on them can see."""
+        self.tick()
+        self.hosting.pull()
+        path = self.hosting.clone / "models" / MODEL / "train.py"
+        text = path.read_text(encoding="utf-8")
+        for old, new in LEAK.items():
+            text = text.replace(old, new, 1)
+        path.write_text(text, encoding="utf-8")
+        self.edit(LEAKY)
+        return self.hosting.open("Train on the newest days too", "retrain/newest", "newest-days")
+
+    def act_h(self) -> None:
+        """What looked better on the test days is worse on those since: its rollback is proposed, and merged."""
+        self.on(SECOND_LOOK)
+        self.say(f"(h) it is {self.day}: did that one pay?")
+        found = self.watch("h", "watch-2")
+        self.expect("h", "the look", found.verdict, "worse")
+        request = self.hosting.opened("watch/*", "Roll back what did not pay", "did-not-pay")
+        self.expect("h", "what is done", self.judge("h", request), "verify")
+        before = self.champion()
+        self.hosting.squash(request)
+        self.promote(request.folder)
+        self.expect("h", "the champion that was found worse", before == self.champion(), False)
+        self.row("h", "two weeks later: worse, undone", "rollback", request.folder)
+        self.page = self.history()
+
     def play(self) -> None:
         """All acts, in order."""
-        acts = (self.act_a, self.acts_b_c_d, self.act_e, self.act_f)
+        acts = (self.act_a, self.acts_b_c_d, self.act_e, self.act_f, self.act_g, self.act_h)
         try:
             with progress("the story", sum(SECONDS.values()), done=self.done, told=False) as self.step:
                 self.say("a bare repository stands for the hosted one; cloning it")
@@ -126,7 +191,7 @@ class Demo(Stage):
         finally:
             self.leave()
         assert self.client is not None
-        self.expect("f", "failed requests", self.client.failures, [])
+        self.expect("h", "failed requests", self.client.failures, [])
 
     def table(self) -> str:
         """The closing table and where to look."""
@@ -141,6 +206,7 @@ class Demo(Stage):
             f"registry:    {uri}",
             "serve the champion:",
             f"  MLFLOW_TRACKING_URI={uri} {sys.executable} {PROJECT / 'scripts' / 'serve.py'} {MODEL}",
+            f"what was promised and what it paid: {self.page}",
         ]
         return "\n".join(lines)
 

@@ -1,4 +1,4 @@
-"""Take the front page's pictures of a judgement: `python tests/rendering/pictures.py FOLDER`, in Chromium."""
+"""Take the front page's pictures of a story: `python tests/rendering/pictures.py FOLDER`, in Chromium."""
 
 import argparse
 import sys
@@ -13,13 +13,13 @@ from tests.support.browser import Browser  # noqa: E402
 
 FOLDER = ROOT / ".github" / "pictures"
 REPORT = (1000, 760)  # pixels: the first card of the page
-COMMENT = 1000
+COMMENT = HISTORY = 1000
 
 
 def main() -> int:
-    """Write comment.png and report.png."""
+    """Write comment.png, report.png and history.png."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("folder", type=Path, help="where comment.md and report.html of a judgement are")
+    parser.add_argument("folder", type=Path, help="comment.md and report.html of a judgement; beside it, history.html")
     folder = parser.parse_args().folder
     browser = Browser()
     try:
@@ -32,9 +32,12 @@ def main() -> int:
         browser.open(folder / "report.html", width=REPORT[0])
         card = browser.run("return document.querySelector('.verdict').getBoundingClientRect().bottom")
         (FOLDER / "report.png").write_bytes(browser.picture(REPORT[0], round(card) + 16))
+        browser.open(folder.parent / "history.html", width=HISTORY)
+        head = browser.run("return document.querySelector('details').getBoundingClientRect().top")
+        (FOLDER / "history.png").write_bytes(browser.picture(HISTORY, round(head)))
     finally:
         browser.close()
-    print(f"wrote comment.png and report.png to {FOLDER.relative_to(ROOT)}")
+    print(f"wrote comment.png, report.png and history.png to {FOLDER.relative_to(ROOT)}")
     return 0
 
 

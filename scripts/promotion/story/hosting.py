@@ -49,6 +49,8 @@ class Hosting:
         self._git(self.root, "init", "--quiet", "--bare", "--initial-branch=main", str(self.bare))
         self._git(self.root, "clone", "--quiet", str(self.bare), str(self.clone))
         self._git(self.clone, "checkout", "--quiet", "-B", "main")
+        for key, value in zip(("user.name", "user.email"), BOT, strict=True):
+            self._git(self.clone, "config", key, value)
         copy_project(self.project, self.clone, below=self.folder)
         change(self.here)
         self._git(self.clone, "add", "--all")
@@ -85,6 +87,17 @@ class Hosting:
         path = self.root / f"pr-{self.count}-{folder}"
         path.mkdir()
         return LocalPull(self.count, title, branch, path)
+
+    def opened(self, pattern: str, title: str, folder: str) -> LocalPull:
+        """Take a branch that a verb pushed for its pull request."""
+        self._git(self.clone, "fetch", "--quiet", "origin")
+        (name,) = self._git(
+            self.clone, "for-each-ref", "--format=%(refname:lstrip=3)", f"refs/remotes/origin/{pattern}"
+        ).split()
+        self.count += 1
+        path = self.root / f"pr-{self.count}-{folder}"
+        path.mkdir()
+        return LocalPull(self.count, title, name, path)
 
     def merge_result(self, request: LocalPull) -> Path:
         """Check out refs/pull/N/merge as the hosting service makes it, in a folder of its own."""

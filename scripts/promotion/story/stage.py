@@ -7,22 +7,25 @@ import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from datetime import time as of_day
 from pathlib import Path
 
 from promotion.errors import PromotionError
-from promotion.records import Evaluation, Plan
+from promotion.records import Evaluation, Plan, Watched
 from promotion.registry.client import CHAMPION, Registry
 from promotion.story.client import Client, Server
 from promotion.story.hosting import Hosting, LocalPull
 from promotion.text.progress import Step
 
 MARKER = ".made-by-demo"
+NOON = of_day(12)
 
 
 class Stage:
     """The state of a story about one model; every step is the real verb in a process of its own."""
 
-    def __init__(self, root: Path, hosting: Hosting, model: str) -> None:
+    def __init__(self, root: Path, hosting: Hosting, model: str, day: date | None = None) -> None:
         self.root, self.model = root, model
         self.env, self.hosting = hosting.env, hosting
         self.scripts = hosting.scripts or hosting.project / "scripts"
@@ -33,6 +36,21 @@ class Stage:
         self.step = Step()
         self.started = time.monotonic()
         self.rows: list[Row] = []
+        self.day, self.since = day, self.started
+        self.tick()
+
+    def on(self, day: date) -> None:
+        """Let it be noon of a day; from there on the story's clock goes as the machine's does."""
+        self.day, self.since = day, time.monotonic()
+        self.tick()
+
+    def tick(self) -> None:
+        """Tell the next steps what time it is on the days of the story: git for its commits, the verbs for the rest."""
+        if self.day is None:  # the machine's own time
+            return
+        seconds = timedelta(seconds=int(time.monotonic() - self.since))
+        now = (datetime.combine(self.day, NOON, UTC) + seconds).isoformat()
+        self.env |= dict.fromkeys(("PROMOTION_NOW", "GIT_AUTHOR_DATE", "GIT_COMMITTER_DATE"), now)
 
     def say(self, text: str) -> None:
         """Show a line with the seconds since the start."""
@@ -69,6 +87,7 @@ class Stage:
 
     def edit(self, parameters: dict[str, str]) -> None:
         """Write parameters into the clone's model.yaml, as a data scientist would."""
+        self.tick()
         self.hosting.pull()
         path = self.model_yaml
         text = path.read_text(encoding="utf-8")
@@ -87,6 +106,7 @@ class Stage:
     def judge(self, act: str, request: LocalPull) -> str:
         """Run retrain.yml's steps on a pull request; return the verdict, or the plan's action where none is judged."""
         records, log = request.folder / "records", request.folder / "steps.log"
+        self.tick()
         with self.checkout:
             merge = self.hosting.merge_result(request)
 
@@ -94,7 +114,7 @@ class Stage:
             return self.hosting.verb(where, script, "--work", str(records), *args, log=log, accept=accept)
 
         root = ("--root", self.hosting.folder or ".")
-        verb("prepare.py", *root, accept=(0, 1))
+        verb("prepare.py", *root, "--pull", f"pull/{request.number}", accept=(0, 1))
         planned = {item.model: item.action for item in Plan.read(records / "plan.json").models}
         doing = ", ".join(f"{name}: {action}" for name, action in planned.items() if action != "none")
         self.say(f"({act})   prepare: {doing}")
@@ -125,9 +145,37 @@ class Stage:
 
     def promote(self, folder: Path) -> None:
         """Run promote.yml's step on the tip of main; what it prints goes to the folder's promote.log."""
+        self.tick()
         self.hosting.pull()
         root = ("--root", self.hosting.folder or ".")
         self.hosting.verb(self.hosting.clone, "promote.py", "apply", *root, log=folder / "promote.log")
+
+    def watch(self, act: str, name: str) -> Watched:
+        """Run watch.yml's steps on the tip of main; return what the look at the model found."""
+        folder = self.root / name
+        folder.mkdir()
+        records, log, clone = folder / "records", folder / "watch.log", self.hosting.clone
+        self.tick()
+        with self.checkout:
+            self.hosting.pull()
+            self.hosting.verb(clone, "watch.py", "plan", "--work", str(records), log=log)
+        self.say(f"({act})   watch: champion and predecessor answer the days since the merge")
+        self.hosting.verb(clone, "score.py", "--work", str(records), log=log)
+        with self.checkout:
+            self.hosting.verb(clone, "watch.py", "judge", "--work", str(records), log=log, accept=(0, 1))
+        found = Watched.read(records / self.model / "watched.json")
+        self.say(f"({act})   {found.verdict}: {found.reason}")
+        return found
+
+    def history(self) -> Path:
+        """Write the page of all models."""
+        page = self.root / "history.html"
+        self.tick()
+        self.hosting.pull()
+        self.hosting.verb(
+            self.hosting.clone, "promote.py", "history", "--html", str(page), log=self.root / "history.log"
+        )
+        return page
 
     def serve(self) -> None:
         """Start the server that follows @champion."""
