@@ -132,7 +132,7 @@ class Hosting:
         self.pull()
         name, mail = PERSON
         identity = ("-c", f"user.name={name}", "-c", f"user.email={mail}")
-        self._git(self.clone, "checkout", "--quiet", "-b", "revert-work")
+        self._git(self.clone, "checkout", "--quiet", "-B", "revert-work")
         self._git(self.clone, *identity, "revert", "--no-edit", commit)
 
     def verb(self, where: Path, script: str, *args: str, log: Path, accept: Sequence[int] = (0,)) -> int:
