@@ -1,7 +1,10 @@
 """The client without MLflow says what MLflow's own says, of the same server."""
 
+import contextlib
+import json
 import threading
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
@@ -145,3 +148,33 @@ def test_a_login_is_taken_from_the_environment(monkeypatch: pytest.MonkeyPatch) 
     client = Rest("http://host")
     request = client._session.prepare_request(requests.Request("GET", "http://host"))
     assert request.headers["Authorization"].startswith("Basic ")
+
+
+@pytest.mark.parametrize(("refusals", "told"), [(1, False), (2, True)])
+def test_a_tag_that_two_set_at_once_is_set_again(refusals: int, told: bool) -> None:
+    """MLflow looks for a tag before it inserts it, so of two that are quick one is refused by its database."""
+    refused = {"error_code": "BAD_REQUEST", "message": "(sqlite3.IntegrityError) UNIQUE constraint failed: tags.key"}
+    answers = [(400, refused)] * refusals + [(200, {})]
+
+    class Racing(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["Content-Length"]))
+            status, said = answers.pop(0)
+            body = json.dumps(said).encode()
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *args: object) -> None: ...
+
+    server = HTTPServer(("127.0.0.1", 0), Racing)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        registry = Registry(f"http://127.0.0.1:{server.server_port}")
+        with pytest.raises(PromotionError, match="could not tag tiny") if told else contextlib.nullcontext():
+            registry.set_model_tag("tiny", "promotion.ledger.1", "{}")
+    finally:
+        server.shutdown()
+        server.server_close()
+    assert len(answers) == (1 if told else 0)

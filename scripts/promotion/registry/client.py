@@ -175,7 +175,13 @@ class Registry:
     def set_model_tag(self, name: str, key: str, value: str) -> None:
         """Set a tag of a registered model, under the full key."""
         with self._talking(f"tag {name}"):
-            self.client.set_registered_model_tag(name, key, value)
+            try:
+                self.client.set_registered_model_tag(name, key, value)
+            except Exception as error:
+                if not (from_mlflow(error) and "IntegrityError" in str(error)):
+                    raise
+                # the server looks whether there is such a tag, then inserts it; another promoter was quicker in between
+                self.client.set_registered_model_tag(name, key, value)
 
     # Versions
 
