@@ -1,4 +1,4 @@
-"""Print the tables of faults (about half an hour), and write them into tests/README.md.
+"""Print the tables of faults (a quarter of an hour), and write them into tests/README.md.
 
 python tests/proofs/faults/table.py > tests/proofs/faults/table.md
 """
