@@ -41,6 +41,7 @@ class Hosted:
         (project / "promotion.yaml").write_text("# kept\n" + policy_text("tiny", "other"))
         self.hosting = Hosting(root, project, environment(root, root / "data"))
         self.hosting.create()
+        self.hosting._git(self.hosting.clone, "config", "--remove-section", "user")  # a runner has no identity
         (self.hosting.clone / "models" / "tiny" / "train.py").write_text("# two\n")
         self.request = self.hosting.open("Retrain", BRANCH, "pr")
         self.pull = self.hosting.merge_result(self.request)
