@@ -6,12 +6,13 @@ import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
 import requests
 from promotion.errors import PromotionError
 from promotion.registry.client import CANDIDATE, CHAMPION, Registry
-from promotion.registry.rest import Rest, speaks_plain_http
+from promotion.registry.rest import Answered, Rest, speaks_plain_http
 from werkzeug.serving import make_server
 
 TAGS = {"key": "k" * 64, "text": "ä; 'quoted' = %"}
@@ -150,31 +151,62 @@ def test_a_login_is_taken_from_the_environment(monkeypatch: pytest.MonkeyPatch) 
     assert request.headers["Authorization"].startswith("Basic ")
 
 
-@pytest.mark.parametrize(("refusals", "told"), [(1, False), (2, True)])
-def test_a_tag_that_two_set_at_once_is_set_again(refusals: int, told: bool) -> None:
-    """MLflow looks for a tag before it inserts it, so of two that are quick one is refused by its database."""
-    refused = {"error_code": "BAD_REQUEST", "message": "(sqlite3.IntegrityError) UNIQUE constraint failed: tags.key"}
-    answers = [(400, refused)] * refusals + [(200, {})]
+Answers = list[tuple[int, dict[str, str]] | None]
 
-    class Racing(BaseHTTPRequestHandler):
+
+@contextlib.contextmanager
+def answering(answers: Answers) -> Iterator[str]:
+    """A server that gives these answers, one a request, and takes them off the list; None: it hangs up."""
+
+    class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             self.rfile.read(int(self.headers["Content-Length"]))
-            status, said = answers.pop(0)
-            body = json.dumps(said).encode()
-            self.send_response(status)
+            answer = answers.pop(0)
+            if answer is None:
+                self.close_connection = True
+                return
+            body = json.dumps(answer[1]).encode()
+            self.send_response(answer[0])
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             self.wfile.write(body)
 
         def log_message(self, *args: object) -> None: ...
 
-    server = HTTPServer(("127.0.0.1", 0), Racing)
+    server = HTTPServer(("127.0.0.1", 0), Handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     try:
-        registry = Registry(f"http://127.0.0.1:{server.server_port}")
-        with pytest.raises(PromotionError, match="could not tag tiny") if told else contextlib.nullcontext():
-            registry.set_model_tag("tiny", "promotion.ledger.1", "{}")
+        yield f"http://127.0.0.1:{server.server_port}"
     finally:
         server.shutdown()
         server.server_close()
+
+
+@pytest.mark.parametrize(("refusals", "told"), [(1, False), (2, True)])
+def test_a_tag_that_two_set_at_once_is_set_again(refusals: int, told: bool) -> None:
+    """MLflow looks for a tag before it inserts it, so of two that are quick one is refused by its database."""
+    refused = {"error_code": "BAD_REQUEST", "message": "(sqlite3.IntegrityError) UNIQUE constraint failed: tags.key"}
+    answers: Answers = [*[(400, refused)] * refusals, (200, {})]
+
+    refusal = pytest.raises(PromotionError, match="could not tag tiny") if told else contextlib.nullcontext()
+    with answering(answers) as url, refusal:
+        Registry(url).set_model_tag("tiny", "promotion.ledger.1", "{}")
+
     assert len(answers) == (1 if told else 0)
+
+
+@pytest.mark.parametrize("lost", [None, (500, {}), (502, {})])
+def test_what_may_have_been_made_is_not_made_again(lost: tuple[int, dict[str, str]] | None, monkeypatch: Any) -> None:
+    """Where the answer is lost a state is set again, and a run is not: the next gate.py finds it by its key."""
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR", "0")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_BACKOFF_JITTER", "0")
+    setting: Answers = [lost, (200, {})]
+    making: Answers = [lost, (200, {})]
+
+    with answering(setting) as url:
+        Rest(url).set_tag("r", "key", "value")
+    with answering(making) as url, pytest.raises((requests.RequestException, Answered)):
+        Rest(url).create_run("1", run_name="again", tags={})
+
+    assert (len(setting), len(making)) == (0, 1)

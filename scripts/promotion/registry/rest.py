@@ -20,6 +20,8 @@ from requests.adapters import HTTPAdapter
 from urllib3.util import Retry
 
 TRANSIENT = (408, 429, 500, 502, 503, 504)
+UNHEARD = (429, 503)  # those by which a server says that it did nothing
+MADE = ("experiments", "runs", "registered-models", "model-versions")
 CONNECTIONS = 16  # kept open to one server
 CHUNK = 1 << 20
 # What only MLflow knows how to do: other ways to authenticate, workspaces, uploads in parts.
@@ -99,12 +101,16 @@ class Rest:
             redirect=most,
             status=most,
             status_forcelist=TRANSIENT,
-            allowed_methods=None,  # writes too: each sets a state, and setting it twice is setting it
+            allowed_methods=None,  # what sets a state too: setting it twice is setting it
             backoff_factor=float(setting("MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR", "1")),
             backoff_jitter=float(setting("MLFLOW_HTTP_REQUEST_BACKOFF_JITTER", "1.0")),
         )
-        for scheme in ("http://", "https://"):
-            session.mount(scheme, HTTPAdapter(pool_connections=1, pool_maxsize=CONNECTIONS, max_retries=retry))
+        # What makes something may have made it when the answer is lost: the next run finds it by its key.
+        making = retry.new(read=0, status_forcelist=UNHEARD)
+        roots = dict.fromkeys(("http://", "https://"), retry)
+        roots |= {f"{self.uri}/api/2.0/mlflow/{kind}/create": making for kind in MADE}
+        for root, tries in roots.items():
+            session.mount(root, HTTPAdapter(pool_connections=1, pool_maxsize=CONNECTIONS, max_retries=tries))
         user, password, token = (setting(f"MLFLOW_TRACKING_{name}") for name in ("USERNAME", "PASSWORD", "TOKEN"))
         if user and password:
             session.auth = (user, password)
