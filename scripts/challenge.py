@@ -14,16 +14,10 @@ from promotion.config.requirements import conflicts, read_requirements
 from promotion.errors import VERDICT_NO, PromotionError
 from promotion.pullrequest.incoming import Believed, check_incoming, overlaps
 from promotion.pullrequest.workdir import ModelWork, Work, base_side
-from promotion.records import (
-    WINNING,
-    Evaluation,
-    Gate,
-    ModelPlan,
-    Plan,
-    RuleResult,
-    ScoresInfo,
-    Side,
-)
+from promotion.records.evaluation import WINNING, Evaluation, Side
+from promotion.records.figures import RuleResult
+from promotion.records.plan import ModelPlan, Plan
+from promotion.records.steps import Gate, ScoresInfo
 from promotion.registry.client import CANDIDATE, Registry
 from promotion.registry.evidence import read_evidence, store_evidence
 from promotion.registry.looks import fresh_since

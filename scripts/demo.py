@@ -11,7 +11,7 @@ from datetime import date
 from pathlib import Path
 
 from promotion.cli import command_line, handled
-from promotion.records import Gate
+from promotion.records.steps import Gate
 from promotion.story.hosting import Hosting, LocalPull, environment
 from promotion.story.stage import Stage, fresh_folder, table
 from promotion.text.progress import progress

@@ -11,7 +11,9 @@ from promotion.cli import NO_DRY_RUN, WORKERS, command_line, handled
 from promotion.errors import VERDICT_NO, PromotionError
 from promotion.pullrequest.incoming import check_incoming, take_in
 from promotion.pullrequest.workdir import ModelWork, Work
-from promotion.records import Candidate, Gate, Looks, ModelPlan, Plan, RuleResult, ScoresInfo
+from promotion.records.figures import Looks, RuleResult
+from promotion.records.plan import ModelPlan, Plan
+from promotion.records.steps import Candidate, Gate, ScoresInfo
 from promotion.registry.client import CANDIDATE, Registry, Run
 from promotion.registry.looks import count_in, look_tag
 from promotion.sandbox.workers import Workers, workers

@@ -12,7 +12,8 @@ from promotion.judgement.judge import judge_table
 from promotion.judgement.labels import join_labels
 from promotion.judgement.places import Place, place
 from promotion.pullrequest.workdir import Work
-from promotion.records import WINNING, Evaluation, ModelPlan
+from promotion.records.evaluation import WINNING, Evaluation
+from promotion.records.plan import ModelPlan
 from promotion.sandbox.workers import Workers, workers
 from promotion.text.progress import progress
 

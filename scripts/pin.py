@@ -18,7 +18,8 @@ from promotion.pullrequest.moved import moved
 from promotion.pullrequest.push_pins import Pushed, push_pins
 from promotion.pullrequest.situation import situation
 from promotion.pullrequest.workdir import Work
-from promotion.records import WINNING, Candidate, Evaluation, Gate
+from promotion.records.evaluation import WINNING, Evaluation
+from promotion.records.steps import Candidate, Gate
 
 
 def winners(work: Work) -> tuple[dict[str, PinRecord], list[str]]:

@@ -27,7 +27,8 @@ from promotion.pullrequest.fetch import fetch_pinned
 from promotion.pullrequest.moved import moved, need_commits
 from promotion.pullrequest.situation import NO_TRACKER, THROWAWAY, gate_alone, situation
 from promotion.pullrequest.workdir import ModelWork, Work
-from promotion.records import ModelPlan, Plan, digest_files
+from promotion.records.files import digest_files
+from promotion.records.plan import ModelPlan, Plan
 from promotion.registry.client import Registry, tracking_uri
 from promotion.registry.evidence import read_evidence
 from promotion.text.escape import clean

@@ -14,7 +14,7 @@ from promotion.config.strict import read_text
 from promotion.errors import VERDICT_NO, PromotionError
 from promotion.git.repo import Repo
 from promotion.git.whose import PROJECT
-from promotion.records import Gate
+from promotion.records.steps import Gate
 from promotion.retrain.update import without_pins
 from promotion.story.hosting import Hosting, LocalPull, environment
 from promotion.story.stage import Stage, fresh_folder, table

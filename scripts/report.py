@@ -14,6 +14,7 @@ from typing import TypeVar
 
 from promotion.cli import command_line, handled
 from promotion.errors import VERDICT_NO
+from promotion.frozen import Record
 from promotion.github.actions import Annotation, command, pull_url, run_url, write_output, write_summary
 from promotion.github.client import GitHub
 from promotion.github.comments import REPORT_MARKER, upsert_comment
@@ -23,7 +24,9 @@ from promotion.github.labels import keep_labels
 from promotion.pullrequest.push_pins import Pushed
 from promotion.pullrequest.situation import Situation, situation
 from promotion.pullrequest.workdir import Work
-from promotion.records import Answered, Candidate, Evaluation, Gate, ModelPlan, Plan, Record, ScoresInfo
+from promotion.records.evaluation import Evaluation
+from promotion.records.plan import ModelPlan, Plan
+from promotion.records.steps import Answered, Candidate, Gate, ScoresInfo
 from promotion.rendering.html import report_html
 from promotion.rendering.markdown import comment_markdown, job_summary, summary_line
 from promotion.rendering.reported import NOWHERE, Links, Reported, every_label, is_green, labels

@@ -14,7 +14,7 @@ from promotion.git.repo import Repo
 from promotion.github.actions import write_summary
 from promotion.github.pulls import host_of
 from promotion.pullrequest.workdir import Work
-from promotion.records import Evaluation
+from promotion.records.evaluation import Evaluation
 from promotion.retrain.trial import as_merged, base_of
 from promotion.text.escape import log_text, markdown
 

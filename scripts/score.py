@@ -16,7 +16,10 @@ from promotion.errors import BAD_INPUT, OK, PromotionError
 from promotion.pullrequest.incoming import allowed_by, take_in
 from promotion.pullrequest.sides import add_sums, join, make_features, packages, window
 from promotion.pullrequest.workdir import ModelWork, Work, base_side
-from promotion.records import Answered, Drift, Drifts, ModelPlan, ScoresInfo, digest_files
+from promotion.records.charts import Drift, Drifts
+from promotion.records.files import digest_files
+from promotion.records.plan import ModelPlan
+from promotion.records.steps import Answered, ScoresInfo
 from promotion.sandbox.artifact import read_artifact
 from promotion.sandbox.run import run_model, run_model_code
 from promotion.text.progress import progress

@@ -12,7 +12,9 @@ from promotion.pullrequest.candidate import candidate_record
 from promotion.pullrequest.incoming import allowed_by
 from promotion.pullrequest.sides import make_features, packages
 from promotion.pullrequest.workdir import Work
-from promotion.records import Candidate, ModelPlan, digest_files
+from promotion.records.files import digest_files
+from promotion.records.plan import ModelPlan
+from promotion.records.steps import Candidate
 from promotion.sandbox.artifact import read_artifact
 from promotion.sandbox.run import run_model_code
 from promotion.text.progress import progress

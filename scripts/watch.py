@@ -26,7 +26,9 @@ from promotion.github.pulls import Host, host_of
 from promotion.pullrequest.fetch import fetch_pinned
 from promotion.pullrequest.incoming import check_scored, take_in
 from promotion.pullrequest.workdir import ModelWork, Work
-from promotion.records import ModelPlan, Plan, Side, Watched
+from promotion.records.evaluation import Side
+from promotion.records.plan import ModelPlan, Plan
+from promotion.records.watched import Watched
 from promotion.registry.client import Registry
 from promotion.registry.evidence import read_evidence
 from promotion.registry.watched import fetch_tables, keep_look, read_watched

@@ -16,7 +16,7 @@ import score
 import train
 from promotion.errors import BAD_INPUT
 from promotion.pullrequest.workdir import Work
-from promotion.records import ScoresInfo
+from promotion.records.steps import ScoresInfo
 
 from tests.support.tiny import MODEL, TinyProject
 

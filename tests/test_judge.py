@@ -5,7 +5,7 @@ from pathlib import Path
 import judge
 import pytest
 from promotion.pullrequest.workdir import Work
-from promotion.records import Evaluation
+from promotion.records.evaluation import Evaluation
 
 from tests.support.score_tables import frame
 

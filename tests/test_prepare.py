@@ -12,7 +12,7 @@ from promotion.config.pin import PinRecord
 from promotion.errors import PromotionError
 from promotion.pullrequest.classify import Change
 from promotion.pullrequest.workdir import Work
-from promotion.records import Plan
+from promotion.records.plan import Plan
 
 from tests.support.artifacts import tiny_files
 from tests.support.attacks import attack

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from promotion.records import Evaluation
+from promotion.records.evaluation import Evaluation
 from promotion.registry.client import CANDIDATE
 from promotion.registry.evidence import artifact_path
 

@@ -10,7 +10,7 @@ from promotion.config.pin import Override
 from promotion.errors import PromotionError
 from promotion.judgement.table import open_scores, predictions_digest, test_digest
 from promotion.pullrequest.workdir import Work
-from promotion.records import ScoresInfo
+from promotion.records.steps import ScoresInfo
 from promotion.registry.watched import read_looks
 from promotion.timeline import Look
 

@@ -11,7 +11,8 @@ from typing import Self
 from pydantic import Field
 
 from promotion.frozen import Frozen
-from promotion.records import Evaluation, Looks
+from promotion.records.evaluation import Evaluation
+from promotion.records.figures import Looks
 
 
 class _Tagged(Frozen):

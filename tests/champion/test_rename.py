@@ -2,7 +2,7 @@
 
 import pytest
 from promotion.pullrequest.classify import Change, classify
-from promotion.records import Plan
+from promotion.records.plan import Plan
 
 from tests.support.worlds import ENTRY, World
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 import pandas as pd
 import pytest
-from promotion.records import WINNING
+from promotion.records.evaluation import WINNING
 from promotion.sandbox.artifact import ANY_FORMAT, read_artifact
 
 from tests.support.serving_world import NURSERY, Client, running_server, serving, wait_for

@@ -9,7 +9,7 @@ from promotion.errors import PromotionError
 from promotion.judgement.calibration import calibration
 from promotion.judgement.judge import floors
 from promotion.judgement.work import Work
-from promotion.records import Calibration
+from promotion.records.charts import Calibration
 
 from tests.support.score_tables import frame, opened, policy, regression
 

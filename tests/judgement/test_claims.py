@@ -5,7 +5,8 @@ import pandas as pd
 import pytest
 from promotion.judgement.floors import floors
 from promotion.judgement.judge import Case, judge
-from promotion.records import Evaluation, RuleResult, Side
+from promotion.records.evaluation import Evaluation, Side
+from promotion.records.figures import RuleResult
 
 from tests.support.score_tables import opened, policy
 

@@ -6,7 +6,7 @@ import pytest
 from promotion.judgement.costs import costs
 from promotion.judgement.curve import curve
 from promotion.judgement.work import Work
-from promotion.records import Costs
+from promotion.records.charts import Costs
 
 from tests.support.score_tables import frame, opened, policy, regression
 

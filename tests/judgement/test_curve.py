@@ -8,7 +8,7 @@ from promotion.judgement import curve as module
 from promotion.judgement.curve import POINTS
 from promotion.judgement.table import Scores
 from promotion.judgement.work import Work
-from promotion.records import Curve
+from promotion.records.charts import Curve
 
 from tests.support.score_tables import frame, opened, policy, regression
 

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 from promotion.errors import PromotionError
 from promotion.judgement.judge import judge_table
-from promotion.records import Evaluation
+from promotion.records.evaluation import Evaluation
 
 from tests.judgement.test_judge import evaluate, rule
 from tests.support.score_tables import CHALLENGE, frame, opened, policy

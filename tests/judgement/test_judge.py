@@ -11,7 +11,8 @@ from promotion.judgement import measure
 from promotion.judgement.judge import Case, floors, judge, judge_table
 from promotion.judgement.power import policy_power
 from promotion.judgement.table import open_scores, predictions_digest, test_digest
-from promotion.records import Evaluation, Looks, RuleResult, Side
+from promotion.records.evaluation import Evaluation, Side
+from promotion.records.figures import Looks, RuleResult
 
 from tests.support.policies import policy_from_raw
 from tests.support.score_tables import CHALLENGE, GATE, frame, opened, policy, regression

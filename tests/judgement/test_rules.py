@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from promotion.config.rules import ChallengeRule, Floor, Target
 from promotion.judgement.rules import Outcome, challenge_rule, enough, fewest, floor_rule, tail, verdict
-from promotion.records import Looks, RuleResult
+from promotion.records.figures import Looks, RuleResult
 
 NAN, INF = float("nan"), float("inf")
 

@@ -7,7 +7,7 @@ from promotion.config.policy import Policy
 from promotion.errors import PromotionError
 from promotion.judgement.judge import judge_table
 from promotion.judgement.metrics import check_policy
-from promotion.records import Evaluation
+from promotion.records.evaluation import Evaluation
 
 from tests.support.policies import policy_from_raw
 from tests.support.score_tables import CHALLENGE, GATE, MEASURE, frame

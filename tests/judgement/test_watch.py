@@ -8,7 +8,8 @@ from promotion.config.promotion_yaml import Watch, parse
 from promotion.errors import PromotionError
 from promotion.judgement.spending import nominal_tails
 from promotion.judgement.watch import Look, watch
-from promotion.records import Evaluation, Side, Watched
+from promotion.records.evaluation import Evaluation, Side
+from promotion.records.watched import Watched
 
 from tests.support.score_tables import CHALLENGE, frame, policy, regression
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from promotion.git.repo import Repo
 from promotion.pullrequest.changed import LONGEST, MOST, changed
-from promotion.records import Changed, FileChange
+from promotion.records.plan import Changed, FileChange
 
 SPEC = """\
 as_of: 2018-08-01

@@ -15,7 +15,8 @@ from promotion.errors import PromotionError
 from promotion.pullrequest import incoming as module
 from promotion.pullrequest.incoming import check_incoming, take_in
 from promotion.pullrequest.workdir import ModelWork, Work
-from promotion.records import Evaluation, Plan
+from promotion.records.evaluation import Evaluation
+from promotion.records.plan import Plan
 from promotion.story.hosting import LocalPull
 from report import collect
 

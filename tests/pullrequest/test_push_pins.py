@@ -18,7 +18,7 @@ from promotion.github.comments import REPORT_MARKER
 from promotion.pullrequest.push_pins import Pushed, push_pins
 from promotion.pullrequest.situation import THROWAWAY
 from promotion.pullrequest.workdir import Work
-from promotion.records import Plan
+from promotion.records.plan import Plan
 from promotion.story.hosting import Hosting, environment
 
 from tests.support import samples

@@ -5,7 +5,7 @@ from promotion.errors import PromotionError
 from promotion.github.client import GitHub
 from promotion.github.event import Event
 from promotion.pullrequest.situation import DRAFT, QUEUE, Situation, gate_alone, only_verified, situation
-from promotion.records import ModelPlan, Plan
+from promotion.records.plan import ModelPlan, Plan
 
 from tests.support import samples
 from tests.support.github.standin import StandIn

@@ -5,7 +5,7 @@ import re
 from dataclasses import replace
 
 import pytest
-from promotion.records import Changed, FileChange, Plan
+from promotion.records.plan import Changed, FileChange, Plan
 from promotion.rendering import (
     Links,
     Reported,

@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from promotion.records import Estimate
+from promotion.records.figures import Estimate
 from promotion.rendering import Reported, comment_markdown, report_html
 
 from tests.support import samples

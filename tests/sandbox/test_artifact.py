@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from promotion.config.trusted import forbidden
 from promotion.errors import PromotionError
-from promotion.records import digest_files
+from promotion.records.files import digest_files
 from promotion.sandbox.artifact import ANY_FORMAT, Allowed, read_artifact
 from promotion.sandbox.mlmodel import Column, inputs_of
 from promotion.sandbox.skops_types import KNOWN_FILE

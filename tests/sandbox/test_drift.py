@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
-from promotion.records import Drifts
+from promotion.records.charts import Drifts
 from promotion.sandbox.drift import drift, places
 from pydantic import TypeAdapter
 

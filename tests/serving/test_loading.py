@@ -4,7 +4,7 @@ import functools
 
 import pytest
 from promotion.errors import PromotionError
-from promotion.records import digest_files
+from promotion.records.files import digest_files
 from promotion.serving import worker
 from promotion.serving.loading import fetch
 from promotion.serving.store import Store

@@ -3,7 +3,10 @@
 import re
 
 from hypothesis import strategies as st
-from promotion.records import Changed, Drift, Estimate, FileChange, RuleResult, Trivial
+from promotion.records.charts import Drift
+from promotion.records.evaluation import Trivial
+from promotion.records.figures import Estimate, RuleResult
+from promotion.records.plan import Changed, FileChange
 from promotion.rendering import Reported
 
 from tests.support import samples

@@ -1,6 +1,6 @@
 """Models of a pull request that are not judged: pins that go back, are dropped or refused, and what failed."""
 
-from promotion.records import Changed, FileChange
+from promotion.records.plan import Changed, FileChange
 from promotion.rendering import Reported
 
 from tests.support.sample_parts import PIN_NEW, PIN_OLD, TREE_OLD, changed, model_plan

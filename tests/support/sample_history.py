@@ -1,6 +1,7 @@
 """Histories as real projects have them, for tests and for looking at."""
 
-from promotion.records import Estimate, Looks, Realized, RuleResult, Watched
+from promotion.records.figures import Estimate, Looks, RuleResult
+from promotion.records.watched import Realized, Watched
 from promotion.timeline import Claim, History, Look, Move, Tried
 
 WEB = "https://github.com/octo/fraud"

@@ -2,29 +2,10 @@
 
 import math
 
-from promotion.records import (
-    Assumptions,
-    Band,
-    Bin,
-    Calibration,
-    Comparison,
-    Costs,
-    Curve,
-    Day,
-    Drift,
-    Estimate,
-    Evaluation,
-    Flip,
-    Gate,
-    JudgedRows,
-    Looks,
-    Power,
-    Reliability,
-    RuleResult,
-    Side,
-    SideCurve,
-    Trivial,
-)
+from promotion.records.charts import Band, Bin, Calibration, Costs, Curve, Day, Drift, Flip, Reliability, SideCurve
+from promotion.records.evaluation import Evaluation, JudgedRows, Power, Side, Trivial
+from promotion.records.figures import Assumptions, Comparison, Estimate, Looks, RuleResult
+from promotion.records.steps import Gate
 
 from tests.support.sample_parts import MODEL, POLICY, POLICY_SHA, SHA_NEW, SHA_OLD, TREE_NEW, TREE_OLD
 

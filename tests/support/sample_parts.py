@@ -1,14 +1,8 @@
 """Parts of records as real runs make them, which samples.py puts together."""
 
 from promotion.config.pin import PinRecord
-from promotion.records import (
-    Candidate,
-    Changed,
-    FileChange,
-    ModelPlan,
-    Plan,
-    ScoresInfo,
-)
+from promotion.records.plan import Changed, FileChange, ModelPlan, Plan
+from promotion.records.steps import Candidate, ScoresInfo
 
 MODEL = "fraud-detector"
 POLICY = {

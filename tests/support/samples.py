@@ -1,7 +1,10 @@
 """Records as real runs make them, one for every verdict and action, for tests and for looking at."""
 
 from promotion.pullrequest.situation import gate_alone
-from promotion.records import Changed, Day, FileChange, Looks, RuleResult, Side
+from promotion.records.charts import Day
+from promotion.records.evaluation import Side
+from promotion.records.figures import Looks, RuleResult
+from promotion.records.plan import Changed, FileChange
 from promotion.rendering import Reported
 
 from tests.support.sample_actions import broken, refused, retired, rollback, untouched

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 import numpy as np
 import pandas as pd
-from promotion.records import digest_files
+from promotion.records.files import digest_files
 from promotion.registry.client import Registry
 from promotion.registry.ledger import LedgerEntry
 from promotion.serving import worker

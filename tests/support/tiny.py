@@ -22,7 +22,8 @@ from promotion.git.repo import Repo
 from promotion.pullrequest.classify import Change
 from promotion.pullrequest.sides import make_features
 from promotion.pullrequest.workdir import Work
-from promotion.records import Evaluation, Plan
+from promotion.records.evaluation import Evaluation
+from promotion.records.plan import Plan
 from promotion.registry.client import CHAMPION, Registry
 from promotion.story.hosting import Hosting, LocalPull, environment
 from report import collect, write_report

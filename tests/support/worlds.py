@@ -20,7 +20,8 @@ from promotion.config import promotion_yaml as config
 from promotion.config.edit import splice
 from promotion.config.pin import PinRecord
 from promotion.git.repo import Repo
-from promotion.records import Evaluation, JudgedRows, Side, digest_files
+from promotion.records.evaluation import Evaluation, JudgedRows, Side
+from promotion.records.files import digest_files
 from promotion.registry.client import CHAMPION, Registry, Version
 from promotion.registry.ledger import LedgerEntry, Repair, read_ledger, read_repairs
 

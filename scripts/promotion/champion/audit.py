@@ -15,7 +15,8 @@ from promotion.errors import PromotionError
 from promotion.frozen import Frozen
 from promotion.github.client import GitHub
 from promotion.github.errors import GitHubError
-from promotion.records import Evaluation, JudgedRows, Looks
+from promotion.records.evaluation import Evaluation, JudgedRows
+from promotion.records.figures import Looks
 from promotion.registry.client import Registry, Version
 from promotion.registry.evidence import read_evidence
 from promotion.registry.watched import read_looks

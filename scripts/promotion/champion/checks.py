@@ -11,7 +11,7 @@ from promotion.champion.pins import PinChange
 from promotion.config.pin import PinRecord
 from promotion.errors import PromotionError
 from promotion.git.tree import export, folder_at, need_plain
-from promotion.records import Evaluation
+from promotion.records.evaluation import Evaluation
 from promotion.registry.client import Registry, Version
 from promotion.registry.evidence import judge_evidence, read_evidence
 from promotion.registry.ledger import LedgerEntry

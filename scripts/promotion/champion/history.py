@@ -8,7 +8,7 @@ from promotion.champion.desired import Current, Desired, Main, current_state, de
 from promotion.champion.pins import PinChange, PinHistory
 from promotion.errors import PromotionError
 from promotion.git.repo import Commit, Repo, pull_request
-from promotion.records import Looks
+from promotion.records.figures import Looks
 from promotion.registry.client import CHAMPION, RegisteredModel, Registry, Run
 from promotion.registry.ledger import LedgerEntry, Repair, has_ledger, place, read_ledger, read_repairs
 from promotion.registry.looks import newest_looks

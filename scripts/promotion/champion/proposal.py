@@ -11,7 +11,7 @@ from promotion.git.commits import fetch_branch, person
 from promotion.git.repo import Repo
 from promotion.github.client import BOT, GitHub, PullRequest
 from promotion.github.pulls import Host, Proposal, propose, refreshed
-from promotion.records import Watched
+from promotion.records.watched import Watched
 from promotion.registry.client import Registry
 from promotion.text.escape import code, markdown
 from promotion.timeline import Claim, Look

@@ -9,10 +9,11 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from promotion.frozen import finite
 from promotion.judgement.resample import percentile_ends, replicates
 from promotion.judgement.table import Part
 from promotion.judgement.work import Work
-from promotion.records import Band, finite
+from promotion.records.charts import Band
 
 BUCKET_BITS = 12
 REPLICATES = 2000

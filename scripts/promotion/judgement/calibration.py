@@ -12,12 +12,14 @@ from statistics import NormalDist
 
 import numpy as np
 
+from promotion.frozen import finite
 from promotion.judgement.binned import bins_of, centres, summed
 from promotion.judgement.buckets import Buckets, percentile_of
 from promotion.judgement.rules import rounded
 from promotion.judgement.table import Part
 from promotion.judgement.work import Work
-from promotion.records import Bin, Calibration, Estimate, Reliability, finite
+from promotion.records.charts import Bin, Calibration, Reliability
+from promotion.records.figures import Estimate
 
 MOST_BINS = 10
 STEPS = 50

@@ -15,7 +15,8 @@ from promotion.judgement.statistic import CHAMPION, DIFFERENCE, Contrast, Statis
 from promotion.judgement.table import Scores
 from promotion.judgement.targets import days_scale, iso, one_class, wrong_days
 from promotion.judgement.work import Work
-from promotion.records import Power, RuleResult
+from promotion.records.evaluation import Power
+from promotion.records.figures import RuleResult
 from promotion.text.figures import plural
 
 

@@ -6,12 +6,13 @@ from functools import cached_property
 import numpy as np
 
 from promotion.config.rules import ChallengeRule
+from promotion.frozen import finite
 from promotion.judgement import support
 from promotion.judgement.measure import Finding
 from promotion.judgement.resample import is_extreme
 from promotion.judgement.rules import Outcome, bound_of, enough, fewest
 from promotion.judgement.statistic import Statistic
-from promotion.records import Assumptions, finite
+from promotion.records.figures import Assumptions
 from promotion.text.figures import figure, plural
 
 FEW = 10  # clusters below which no interval is given

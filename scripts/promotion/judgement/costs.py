@@ -2,11 +2,12 @@
 
 import numpy as np
 
+from promotion.frozen import finite
 from promotion.judgement.binned import CENTS, money_columns
 from promotion.judgement.buckets import Buckets, band
 from promotion.judgement.metrics import dollars
 from promotion.judgement.work import Work
-from promotion.records import Band, Costs, finite
+from promotion.records.charts import Band, Costs
 
 TIMES = (0.0, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 4.0)
 

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from promotion.frozen import finite
 from promotion.judgement.binned import BINS, CENTS, Binned, bins_of, flagging, money_columns
 from promotion.judgement.buckets import Buckets, band
 from promotion.judgement.metrics import Metric
 from promotion.judgement.work import Work
-from promotion.records import Curve, SideCurve, finite
+from promotion.records.charts import Curve, SideCurve
 
 POINTS = 40
 FEWEST = 10  # rows; what a model says of its first few is chance

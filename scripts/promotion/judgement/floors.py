@@ -12,7 +12,7 @@ from promotion.judgement.statistic import CANDIDATE, Contrast, Statistic
 from promotion.judgement.table import Scores
 from promotion.judgement.targets import days_scale, one_class, wrong_days
 from promotion.judgement.work import REPLICATES, Work
-from promotion.records import RuleResult
+from promotion.records.figures import RuleResult
 
 
 def floors(

@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 
-from promotion.records import Comparison, Evaluation, RuleResult
+from promotion.records.evaluation import Evaluation
+from promotion.records.figures import Comparison, RuleResult
 from promotion.text import figures as text
 
 

@@ -7,6 +7,7 @@ from datetime import date
 from promotion import __version__
 from promotion.config.policy import Policy
 from promotion.errors import PromotionError
+from promotion.frozen import finite
 from promotion.judgement import shown
 from promotion.judgement.challenge import Challenged, challenge
 from promotion.judgement.costs import costs
@@ -21,7 +22,9 @@ from promotion.judgement.table import Progress, Scores, Workers, predictions_dig
 from promotion.judgement.targets import iso
 from promotion.judgement.warn import warnings
 from promotion.judgement.work import REPLICATES, Work
-from promotion.records import Drift, Evaluation, JudgedRows, Looks, RuleResult, Side, finite
+from promotion.records.charts import Drift
+from promotion.records.evaluation import Evaluation, JudgedRows, Side
+from promotion.records.figures import Looks, RuleResult
 
 __all__ = ["Case", "floors", "judge", "judge_table"]
 

@@ -7,9 +7,10 @@ from statistics import NormalDist
 
 from promotion.config.policy import Policy
 from promotion.config.rules import ChallengeRule
+from promotion.frozen import finite
 from promotion.judgement.metrics import Task, metrics_of
 from promotion.judgement.rules import rule_name, tail
-from promotion.records import Evaluation, Power, finite
+from promotion.records.evaluation import Evaluation, Power
 
 POWER = 0.80
 NORMAL = NormalDist()

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from promotion.config.policy import Policy
+from promotion.frozen import finite
 from promotion.judgement.metrics import RANKED
 from promotion.judgement.table import Scores
-from promotion.records import Comparison, Estimate, finite
+from promotion.records.figures import Comparison, Estimate
 
 MOST_ROWS = 2_000_000
 

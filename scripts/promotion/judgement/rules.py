@@ -15,7 +15,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from promotion.config.rules import ChallengeRule, Floor
-from promotion.records import Assumptions, Looks, RuleResult, Verdict, finite
+from promotion.frozen import finite
+from promotion.records.evaluation import Verdict
+from promotion.records.figures import Assumptions, Looks, RuleResult
 from promotion.text import figures as text
 
 COMPARE: dict[str, Callable[[float, float], bool]] = {

@@ -1,5 +1,6 @@
 """What a report shows beside the rules: every metric, the slices, the days, changed decisions, trivial models."""
 
+from promotion.frozen import finite
 from promotion.judgement.claims import ALIKE, few
 from promotion.judgement.floors import undefined
 from promotion.judgement.measure import Measured
@@ -8,7 +9,9 @@ from promotion.judgement.statistic import CANDIDATE, CHAMPION, DIFFERENCE, Contr
 from promotion.judgement.sums import FLIPS
 from promotion.judgement.targets import iso
 from promotion.judgement.work import Work
-from promotion.records import Comparison, Day, Estimate, Flip, RuleResult, Trivial, finite
+from promotion.records.charts import Day, Flip
+from promotion.records.evaluation import Trivial
+from promotion.records.figures import Comparison, Estimate, RuleResult
 
 
 def comparisons(work: Work, rules: tuple[RuleResult, ...]) -> tuple[Comparison, ...]:

@@ -12,7 +12,7 @@ from statistics import NormalDist
 
 import numpy as np
 
-from promotion.records import finite
+from promotion.frozen import finite
 
 POINTS = 301  # of the density between two looks; twice as many change no digit that is kept
 REACH = 6.0  # standard deviations below 0 at which the density ends

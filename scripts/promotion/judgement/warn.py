@@ -5,7 +5,7 @@ from collections.abc import Callable
 from promotion.config.policy import Policy
 from promotion.errors import PromotionError
 from promotion.judgement.rules import floor_name
-from promotion.records import RuleResult
+from promotion.records.figures import RuleResult
 
 
 def warnings(policy: Policy, floors: Callable[[Policy], tuple[RuleResult, ...]]) -> tuple[RuleResult, ...] | None:

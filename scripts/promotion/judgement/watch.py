@@ -23,7 +23,9 @@ from promotion.judgement.statistic import CANDIDATE, CHAMPION, Contrast
 from promotion.judgement.table import open_together, part_files, read_parts
 from promotion.judgement.targets import days_scale, iso
 from promotion.judgement.work import REPLICATES, Work
-from promotion.records import Estimate, Evaluation, Realized, Side, Watched
+from promotion.records.evaluation import Evaluation, Side
+from promotion.records.figures import Estimate
+from promotion.records.watched import Realized, Watched
 from promotion.text import figures as text
 
 GAIN = Contrast(-1.0, 1.0)  # what the promotion brought: champion minus predecessor

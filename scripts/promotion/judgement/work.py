@@ -13,7 +13,7 @@ from promotion.judgement.source import ScoresSource
 from promotion.judgement.statistic import Statistic
 from promotion.judgement.table import Scores, test_digest
 from promotion.judgement.targets import available, statistics
-from promotion.records import Calibration
+from promotion.records.charts import Calibration
 
 REPLICATES = 10_000
 

@@ -2,7 +2,8 @@
 
 from promotion.config.model_yaml import windows
 from promotion.model import Spec, Window
-from promotion.records import Candidate, ModelPlan
+from promotion.records.plan import ModelPlan
+from promotion.records.steps import Candidate
 
 
 def candidate_record(plan: ModelPlan, spec: Spec, *, digest: str, lock: str, seconds: float = 0.0) -> Candidate:

@@ -6,7 +6,7 @@ from itertools import islice
 from promotion.config.strict import Node, compose
 from promotion.errors import PromotionError
 from promotion.git.repo import Repo
-from promotion.records import Changed, FileChange
+from promotion.records.plan import Changed, FileChange
 
 SPEC = "model.yaml"
 MOST = 30  # of settings and of files; a report names the first few

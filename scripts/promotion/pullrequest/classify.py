@@ -16,7 +16,7 @@ from promotion.git.tree import folder_at, folders_in
 from promotion.git.whose import Scripts
 from promotion.pullrequest.changed import changed
 from promotion.pullrequest.refusals import CALLED, OWN, State, odd_elsewhere, odd_paths, own, refusals
-from promotion.records import Action, ModelPlan, Plan
+from promotion.records.plan import Action, ModelPlan, Plan
 from promotion.registry.client import CHAMPION, RegisteredModel, Registry
 from promotion.registry.ledger import has_ledger, read_ledger
 from promotion.text.escape import clean

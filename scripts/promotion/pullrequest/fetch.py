@@ -6,7 +6,8 @@ from pathlib import Path
 from promotion.config.pin import PinRecord
 from promotion.config.policy import FILE
 from promotion.errors import PromotionError
-from promotion.records import ModelPlan, digest_files
+from promotion.records.files import digest_files
+from promotion.records.plan import ModelPlan
 from promotion.registry.client import Registry
 from promotion.sandbox.artifact import ANY_FORMAT, Allowed, accept
 

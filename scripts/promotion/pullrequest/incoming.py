@@ -12,7 +12,9 @@ from promotion.judgement.table import Scores, Workers, open_scores, predictions_
 from promotion.judgement.targets import listed
 from promotion.model import Window
 from promotion.pullrequest.workdir import ModelWork, tail
-from promotion.records import Candidate, ModelPlan, Plan, ScoresInfo, digest_files
+from promotion.records.files import digest_files
+from promotion.records.plan import ModelPlan, Plan
+from promotion.records.steps import Candidate, ScoresInfo
 from promotion.sandbox.artifact import Allowed, Artifact, read_artifact
 from promotion.sandbox.tables import take_tables
 

@@ -10,7 +10,7 @@ from promotion.git.promotion_at import promotion_at
 from promotion.git.repo import Repo
 from promotion.git.tree import folder_at
 from promotion.pullrequest.situation import Situation
-from promotion.records import Plan
+from promotion.records.plan import Plan
 
 UPDATE = "update the branch (the button on the pull request, or `python scripts/retrain.py update`): it is judged again"
 

@@ -6,11 +6,12 @@ from promotion.config.edit import splice
 from promotion.config.pin import PinRecord
 from promotion.config.policy import FILE
 from promotion.errors import PromotionError
+from promotion.frozen import Record
 from promotion.git.commits import Change, commit_on, push
 from promotion.git.promotion_at import promotion_text
 from promotion.git.repo import Repo
 from promotion.pullrequest.moved import base_moved, tip, unmergeable
-from promotion.records import Plan, Record
+from promotion.records.plan import Plan
 
 
 class Pushed(Record):

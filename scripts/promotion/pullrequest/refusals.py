@@ -7,7 +7,7 @@ from promotion.config.policy import FILE
 from promotion.config.promotion_yaml import Entry, Promotion
 from promotion.git.repo import Repo
 from promotion.git.tree import FOLDER, entries_of, problems, sentence, wrong
-from promotion.records import ModelPlan
+from promotion.records.plan import ModelPlan
 
 OWN = ("scripts", ".github", "requirements")  # what judges, at the top of a repository that has it
 CALLED = (".github",)  # ... and of one that only calls it

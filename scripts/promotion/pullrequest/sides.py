@@ -13,7 +13,7 @@ from typing import Any
 from promotion.config.model_yaml import read_spec
 from promotion.errors import PromotionError
 from promotion.pullrequest.workdir import ModelWork, base_side
-from promotion.records import ModelPlan
+from promotion.records.plan import ModelPlan
 from promotion.sandbox.packages import packages_of
 from promotion.sandbox.run import run_model_code
 from promotion.text.progress import progress

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from promotion.errors import PromotionError
 from promotion.github.client import GitHub, same_repo
 from promotion.github.event import Event
-from promotion.records import ModelPlan, Plan
+from promotion.records.plan import ModelPlan, Plan
 from promotion.text.escape import clean
 
 THROWAWAY = "sqlite:///throwaway.db"

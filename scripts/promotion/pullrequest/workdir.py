@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from promotion.errors import PromotionError
-from promotion.records import ModelPlan, Plan
+from promotion.records.plan import ModelPlan, Plan
 from promotion.text.escape import clean
 
 MADE_BY = "made-by.txt"

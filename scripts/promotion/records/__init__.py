@@ -1,3 +1,1 @@
 """The frozen records that pass from verb to verb."""
-
-from promotion.records.evaluation import *  # noqa: F403

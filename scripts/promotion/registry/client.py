@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from promotion.errors import PromotionError
-from promotion.records import digest_files
+from promotion.records.files import digest_files
 from promotion.registry import rest
 from promotion.registry.failures import failure, from_mlflow
 from promotion.registry.rest import Rest, speaks_plain_http

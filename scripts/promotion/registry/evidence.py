@@ -6,7 +6,8 @@ from pathlib import Path
 
 from promotion.config.pin import PinRecord
 from promotion.errors import PromotionError
-from promotion.records import MAX_RECORD_BYTES, WINNING, Evaluation
+from promotion.frozen import MAX_RECORD_BYTES
+from promotion.records.evaluation import WINNING, Evaluation
 from promotion.registry.client import Registry
 
 FOLDER = "evidence"

@@ -2,7 +2,7 @@
 
 from datetime import date, timedelta
 
-from promotion.records import Looks
+from promotion.records.figures import Looks
 from promotion.registry.client import Registry, Run
 
 LOOK = "look."

@@ -2,7 +2,8 @@
 
 from datetime import UTC, datetime
 
-from promotion.records import Evaluation, Plan
+from promotion.records.evaluation import Evaluation
+from promotion.records.plan import Plan
 from promotion.registry.client import Run
 from promotion.text.escape import code, link, markdown
 from promotion.text.figures import confidence, figure, interval

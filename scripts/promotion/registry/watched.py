@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from promotion.errors import PromotionError
-from promotion.records import Evaluation, Watched
+from promotion.records.evaluation import Evaluation
+from promotion.records.watched import Watched
 from promotion.registry.client import Registry
 from promotion.registry.evidence import store_evidence
 from promotion.registry.ledger import PLACE

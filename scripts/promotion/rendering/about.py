@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from promotion.records import Flip
+from promotion.records.charts import Flip
 from promotion.rendering.reported import Links, Reported
 from promotion.rendering.rows import MetricRow
 from promotion.rendering.terms import Terms

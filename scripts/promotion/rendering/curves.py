@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from promotion.records import Curve, SideCurve
+from promotion.records.charts import Curve, SideCurve
 from promotion.rendering.charts import Scale
 from promotion.text import figures as text
 

@@ -11,7 +11,7 @@ from functools import cache
 from jinja2 import Environment
 from markupsafe import Markup
 
-from promotion.records import Plan
+from promotion.records.plan import Plan
 from promotion.rendering import charts, curves, media
 from promotion.rendering.reported import NOWHERE, Links, Reported
 from promotion.rendering.risk import BinRow

@@ -10,7 +10,7 @@ from functools import cache
 
 from jinja2 import Environment
 
-from promotion.records import Plan
+from promotion.records.plan import Plan
 from promotion.rendering import charts, media
 from promotion.rendering.advice import Commands
 from promotion.rendering.cut import Block, fit

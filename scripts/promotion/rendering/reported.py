@@ -5,7 +5,10 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from promotion.records import WINNING, Candidate, Evaluation, Gate, ModelPlan, RuleResult, ScoresInfo
+from promotion.records.evaluation import WINNING, Evaluation
+from promotion.records.figures import RuleResult
+from promotion.records.plan import ModelPlan
+from promotion.records.steps import Candidate, Gate, ScoresInfo
 from promotion.text import escape
 
 

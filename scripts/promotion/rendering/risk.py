@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from promotion.records import Band, Bin, Evaluation, Reliability
+from promotion.records.charts import Band, Bin, Reliability
+from promotion.records.evaluation import Evaluation
 from promotion.text import figures as text
 
 STABLE, MOVED = 0.1, 0.25  # of a population stability index: the limits that are used everywhere

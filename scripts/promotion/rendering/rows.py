@@ -6,7 +6,8 @@ Every figure comes from a record; the only arithmetic is a day's candidate minus
 import re
 from dataclasses import dataclass
 
-from promotion.records import Comparison, Estimate, Evaluation, Power, RuleResult
+from promotion.records.evaluation import Evaluation, Power
+from promotion.records.figures import Comparison, Estimate, RuleResult
 from promotion.rendering.reported import Reported, results
 from promotion.rendering.terms import Terms, operator_of, unit_of
 from promotion.text import figures as text

@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from promotion.records import Evaluation
+from promotion.records.evaluation import Evaluation
 from promotion.rendering.reported import STATUSES, Reported, Status, names, versions
 from promotion.rendering.rows import OUTCOMES, Hero, Outcome, RuleRow
 from promotion.rendering.terms import Terms

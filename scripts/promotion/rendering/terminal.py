@@ -5,7 +5,7 @@ from functools import cache
 
 from jinja2 import Environment
 
-from promotion.records import Plan
+from promotion.records.plan import Plan
 from promotion.rendering import charts, media
 from promotion.rendering.reported import Reported
 from promotion.rendering.view import ModelView, build

@@ -3,7 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from promotion.records import Comparison, Evaluation, Plan
+from promotion.records.evaluation import Evaluation
+from promotion.records.figures import Comparison
+from promotion.records.plan import Plan
 from promotion.rendering import about, advice, curves, foundations, risk, rows, sentences
 from promotion.rendering.reported import (
     NOWHERE,

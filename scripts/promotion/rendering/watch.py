@@ -4,7 +4,7 @@ from functools import cache
 
 from jinja2 import Environment
 
-from promotion.records import Realized, Watched
+from promotion.records.watched import Realized, Watched
 from promotion.rendering import media
 from promotion.text import escape
 from promotion.text import figures as text

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from promotion.config.model_yaml import read_spec, with_seed
 from promotion.pullrequest.workdir import Work
-from promotion.records import Comparison, Evaluation
+from promotion.records.evaluation import Evaluation
+from promotion.records.figures import Comparison
 from promotion.text import figures as text
 
 FOLDER = "seeds"

@@ -14,7 +14,7 @@ from typing import Any
 from promotion.config.policy import Policy
 from promotion.config.trusted import forbidden
 from promotion.errors import PromotionError
-from promotion.records import META, is_meta
+from promotion.records.files import META, is_meta
 from promotion.sandbox.mlmodel import CODE, FILE, Column, Described, bounded_yaml, read_mlmodel
 from promotion.sandbox.skops_types import skops_types
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from promotion.errors import PromotionError
-from promotion.records import digest_files
+from promotion.records.files import digest_files
 
 KEPT = 3  # versions of a model whose files stay: what serves, what served before, what is being loaded
 

@@ -12,7 +12,9 @@ from datetime import time as of_day
 from pathlib import Path
 
 from promotion.errors import PromotionError
-from promotion.records import Evaluation, Plan, Watched
+from promotion.records.evaluation import Evaluation
+from promotion.records.plan import Plan
+from promotion.records.watched import Watched
 from promotion.registry.client import CHAMPION, Registry
 from promotion.story.client import Client, Server
 from promotion.story.hosting import Hosting, LocalPull

@@ -9,7 +9,8 @@ import prepare
 import pytest
 import report
 from promotion.pullrequest.workdir import Work
-from promotion.records import Answered, Plan
+from promotion.records.plan import Plan
+from promotion.records.steps import Answered
 
 from tests.support.hosted_world import HostedWorld
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from prepare import prepare
 from promotion.pullrequest.classify import Change
 from promotion.pullrequest.workdir import Work
-from promotion.records import Plan
+from promotion.records.plan import Plan
 
 from tests.support.worlds import World
 

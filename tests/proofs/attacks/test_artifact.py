@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from promotion.errors import PromotionError
-from promotion.records import digest_files
+from promotion.records.files import digest_files
 from promotion.sandbox.answer import CODE, Complaint, not_another
 from promotion.sandbox.artifact import ANY_FORMAT, Allowed, read_artifact
 

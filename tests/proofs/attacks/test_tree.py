@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 from promotion.config.edit import splice
+from promotion.config.pin import PinRecord
 from promotion.errors import PromotionError
 from promotion.git.repo import Repo
 from promotion.git.tree import export
-from promotion.records import PinRecord
 
 from tests.proofs.attacks.planting import (
     FILE,

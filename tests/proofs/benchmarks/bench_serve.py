@@ -35,7 +35,7 @@ def make_models(folder: Path, uri: str) -> dict[str, tuple[Path, Any]]:
     import numpy as np
     import pandas as pd
     from mlflow.models import infer_signature
-    from promotion.records import digest_files
+    from promotion.records.files import digest_files
     from promotion.registry.client import Registry
     from promotion.registry.ledger import LedgerEntry
     from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier

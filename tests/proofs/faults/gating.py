@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from promotion.pullrequest.workdir import Work
-from promotion.records import Candidate, Gate
+from promotion.records.steps import Candidate, Gate
 from promotion.registry.client import CANDIDATE, Registry
 
 from tests.proofs.faults.promoters import Ended, Promoters, promoters

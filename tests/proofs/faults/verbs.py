@@ -18,7 +18,8 @@ from typing import Any
 from promotion.config.promotion_yaml import parse
 from promotion.pullrequest.push_pins import Pushed
 from promotion.pullrequest.workdir import Work
-from promotion.records import Gate, Plan
+from promotion.records.plan import Plan
+from promotion.records.steps import Gate
 from promotion.registry.client import CHAMPION
 from promotion.registry.ledger import read_ledger, read_repairs
 

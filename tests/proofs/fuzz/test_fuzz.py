@@ -21,9 +21,11 @@ from promotion.config.edit import splice
 from promotion.config.model_yaml import parse_spec
 from promotion.config.pin import PinRecord
 from promotion.errors import PromotionError
-from promotion.frozen import strict_json
+from promotion.frozen import Record, strict_json
 from promotion.github.event import Event, read_event
-from promotion.records import Candidate, Evaluation, Gate, Plan, Record, ScoresInfo
+from promotion.records.evaluation import Evaluation
+from promotion.records.plan import Plan
+from promotion.records.steps import Candidate, Gate, ScoresInfo
 from promotion.registry.ledger import LedgerEntry, read_ledger
 from promotion.sandbox.artifact import read_artifact
 

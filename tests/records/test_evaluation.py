@@ -1,7 +1,7 @@
 """Records: canonical bytes, also of those that an older release wrote."""
 
 from promotion import __version__
-from promotion.records import Evaluation
+from promotion.records.evaluation import Evaluation
 
 OF_0_0 = """\
 {
