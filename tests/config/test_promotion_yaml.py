@@ -43,6 +43,9 @@ models:
 BROKEN = [
     # (what is replaced, by what, the line that must be named, what the sentence must say, seen by the schema too)
     ("      looks: 5\n", "      loks: 5\n", 14, "did you mean `looks`?", True),
+    ("      looks: 5\n", "      LOOKS: 5\n", 14, "did you mean `looks`?", True),
+    ("looks: 5", "looks\u200b: 5", 14, "the key `looks` contains U+200B", True),
+    ("delay_days: 7", "delay_days\u00a0: 7", 5, "contains U+00A0, which nobody sees; type it again", True),
     ("      test_days: 7\n", "", 4, "`measure` lacks the key `test_days`", True),
     (
         "      test_days: 7\n",
@@ -127,6 +130,18 @@ def test_all_mistakes_of_a_file_are_told_in_one_run() -> None:
         "promotion.yaml:22: `other` lacks the keys `measure`, `challenge`",
     ]
     assert [one.line for one in caught.value.each] == [4, 5, 11, 14, 18, 18, 22]
+
+
+def test_a_doubtful_value_hides_no_other_mistake_of_its_line() -> None:
+    """What YAML may misread is one mistake, a misspelt key and a wrong neighbour are others."""
+    with pytest.raises(PromotionError) as caught:
+        parse(SMALLEST.replace("{test_days: 7, delay_days: 7}", "{test_day: 010, delay_days: x}"))
+
+    assert str(caught.value).splitlines() == [
+        "promotion.yaml:3: unknown key `test_day` in `measure`; did you mean `test_days`?",
+        "promotion.yaml:3: YAML reads `010` as the octal number 8; write 10 or 8, or put text in quotes",
+        "promotion.yaml:3: `delay_days` must be a whole number between 0 and 3660, not `x`",
+    ]
 
 
 def test_hundreds_of_mistakes_are_cut() -> None:

@@ -1,5 +1,6 @@
 """Files that no editor of this project would write: each is one clear sentence with its line, and none takes long."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -87,7 +88,8 @@ def test_files_in_another_encoding(tmp_path: Path, encoding: str) -> None:
     """Both files, from the disk: one sentence that says what to save it as."""
     (tmp_path / "promotion.yaml").write_bytes(("# für dich\n" + TEXT).encode(encoding))
     for name in ("model.yaml", "data.py", "train.py"):
-        (tmp_path / name).write_bytes("# für dich\nas_of: 2018-08-08\n".encode(encoding))
+        text = "# für dich\nas_of: 2018-08-08\ntrain_days: 7\nvalidation_days: 7\nseed: 0\n"
+        (tmp_path / name).write_bytes(text.encode(encoding))
 
     for read in (lambda: load(tmp_path / "promotion.yaml"), lambda: read_spec(tmp_path)):
         with pytest.raises(PromotionError, match=r"yaml:1: [^\n]*save it as UTF-8[^\n]*$"):
@@ -95,12 +97,15 @@ def test_files_in_another_encoding(tmp_path: Path, encoding: str) -> None:
 
 
 def test_a_file_that_is_none(tmp_path: Path) -> None:
-    """A folder, or a file of ten megabytes, is said before it is read."""
+    """A folder, a pipe that nobody writes, or a file of ten megabytes, is said before it is read."""
     (tmp_path / "folder").mkdir()
+    os.mkfifo(tmp_path / "pipe")
     (tmp_path / "large").write_bytes(b"# " + b"x" * 10_000_000)
 
     with pytest.raises(PromotionError, match="folder: cannot be read \\(is a directory\\)"):
         load(tmp_path / "folder")
+    with pytest.raises(PromotionError, match="pipe: not a plain file"):
+        load(tmp_path / "pipe")
     with pytest.raises(PromotionError, match="large:1: larger than 5,000,000 bytes"):
         load(tmp_path / "large")
 

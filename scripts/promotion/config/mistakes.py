@@ -3,7 +3,6 @@
 What a key must be is read from the JSON schema, so that a limit is written once, in its section.
 """
 
-import difflib
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, TypeVar
@@ -11,7 +10,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from promotion.config.sections import editor_schema
-from promotion.config.strict import Loc, Node, Tree, resolved, suggestion
+from promotion.config.strict import Loc, Node, Tree, closest, resolved, suggestion
 from promotion.errors import PromotionError
 from promotion.text.escape import clean
 
@@ -20,6 +19,7 @@ KEY = "[key]"  # how pydantic ends a place where a key is wrong, not its value
 Mistake = tuple[Loc, str | None]  # a place and a sentence; None: the key is missing
 Schema = dict[str, Any]
 M = TypeVar("M", bound=BaseModel)
+UNSEEN = re.compile(r"[\x85\xa0\xad\u1680\u180e\u2000-\u200f\u2028-\u202f\u205f-\u206f\u3000\ufeff]")
 WORDS = {"integer": "a whole number", "number": "a number", "boolean": "true or false", "string": "text"}
 
 
@@ -41,9 +41,9 @@ def validated(
     own = [*tree.problems, *(() if past else tree.style)]
     if past and value is not None:
         own = [one for one in own if value.start.index <= one[0] <= value.end.index]
-    taken = {tree.line(index) for index, _ in own}  # what YAML itself is unsure of, the schema cannot judge
-    placed = [(_index(tree, loc), sentence) for loc, sentence in _merged(told, name)]
-    own += [one for one in placed if tree.line(one[0]) not in taken]
+    taken = {index for index, _ in own}  # a value that YAML itself is unsure of, the schema cannot judge
+    placed = [(_index(tree, loc), sentence, loc[-1:] == (KEY,)) for loc, sentence in _merged(told, name)]
+    own += [(index, sentence) for index, sentence, of_key in placed if of_key or index not in taken]
     if own or result is None:
         raise _error(tree, sorted(dict.fromkeys(own), key=lambda one: one[0]))
     return result
@@ -94,20 +94,31 @@ class _Teller:
         """Every mistake; a misspelt key is one, not an unknown key and a missing one."""
         errors = error.errors(include_url=False)
         unknown = [one["loc"] for one in errors if one["type"] == "extra_forbidden"]
-        meant = {(*loc[:-1], close) for loc in unknown for close in _close(loc[-1], self.keys(loc[:-1]))}
-        return [self.one(one) for one in errors if one["type"] != "missing" or one["loc"] not in meant]
+        meant = {(*loc[:-1], closest(loc[-1], self.keys(loc[:-1]))) for loc in unknown}
+        settings = {  # what stands there is for a setting, and no rule
+            _place(one)[:-1] for one in errors if one["type"] == "says" and self.setting(_place(one))
+        }
+        return [
+            self.one(one)
+            for one in errors
+            if (one["type"] != "missing" or one["loc"] not in meant) and _place(one) not in settings
+        ]
 
     def one(self, error: Any) -> Mistake:
         """A pydantic error as a place and a sentence."""
-        inner = tuple(part for part in error["loc"] if not str(part).startswith("#"))  # a union's branch
+        inner = _place(error)
         loc, kind, said = self.root + inner, error["type"], error.get("ctx", {}).get("what")
         if kind == "missing":
             return loc, None
+        if loc[-1:] == (KEY,) and (unseen := UNSEEN.search(str(loc[-2]))):
+            said = f"contains U+{ord(unseen[0]):04X}, which nobody sees; type it again"
+            return loc, f"the key `{clean(loc[-2], 60)}` {said}"
         if kind == "extra_forbidden":
-            hint = suggestion(str(loc[-1]), self.keys(inner[:-1]))
-            return (*loc, KEY), f"unknown key `{clean(loc[-1], 60)}` in {self.name(loc[:-1])}{hint}"
+            hint = suggestion(str(loc[-2]), self.keys(inner[:-2]))
+            return loc, f"unknown key `{clean(loc[-2], 60)}` in {self.name(loc[:-2])}{hint}"
         if kind == "says":
-            return loc, f"{self.name(tuple(part for part in loc if part != KEY))} {said}"
+            hint = f"; did you mean `{close}`?" if (close := self.setting(inner)) else ""
+            return loc, f"{self.name(tuple(part for part in loc if part != KEY))} {said}{hint}"
         if loc[-1:] == (KEY,):
             names = _at(self.schema, inner[:-2]).get("propertyNames", {})
             return loc, f"`{clean(loc[-2], 60)}` is not {names.get('title', 'allowed here')}"
@@ -123,11 +134,15 @@ class _Teller:
         """The keys that a section knows."""
         return tuple(_at(self.schema, tuple(inner)).get("properties", {}))
 
+    def setting(self, inner: Loc) -> str | None:
+        """The setting that was meant by a key that is no rule, such as `LOOKS` among rules."""
+        return closest(inner[-2], self.keys(inner[:-2])) if inner[-1:] == (KEY,) else None
+
     def hint(self, error: Any, inner: Loc) -> str:
         """What was meant, where the validator has words for it: the value, or the key among its neighbours."""
         words = () if isinstance(error["input"], dict | list) else error["ctx"]["words"]
-        close = words and (_close(error["input"], words) or _close(inner[-1], self.keys(inner[:-1])))
-        return f"; did you mean `{close[0]}`?" if close else ""
+        close = words and (closest(error["input"], words) or closest(inner[-1], self.keys(inner[:-1])))
+        return f"; did you mean `{close}`?" if close else ""
 
     def not_(self, loc: Loc, expected: Schema) -> str:
         """`, not …`: what stands there, and what was meant where that is plain."""
@@ -150,8 +165,11 @@ class _Teller:
         return found
 
 
-def _close(word: Any, known: Iterable[str]) -> list[str]:
-    return difflib.get_close_matches(str(word), tuple(known), n=1)
+def _place(error: Any) -> Loc:
+    """Where pydantic found a mistake, without the branch of a union."""
+    loc = tuple(part for part in error["loc"] if not str(part).startswith("#"))
+    of_key = error["type"] == "extra_forbidden" or error.get("ctx", {}).get("of_key", False)
+    return (*loc, KEY) if of_key and loc[-1:] != (KEY,) else loc
 
 
 def _at(schema: Schema, loc: Loc) -> Schema:

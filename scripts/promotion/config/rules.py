@@ -72,7 +72,7 @@ class ChallengeRule:
 
 def _rule_name(text: str) -> str:
     if RULE.fullmatch(text) is None:
-        raise says(RULE_FORM)
+        raise says(RULE_FORM, of_key=True)
     return text
 
 

@@ -12,11 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
-from promotion.config.strict import Loc
 from promotion.frozen import Frozen
-
-MOST_TOLD = 50
-Mistake = tuple[Loc, str]
 
 Text = Annotated[str, Field(pattern=r"\S", title="text")]
 COLUMN = "[A-Za-z_][A-Za-z0-9_]{0,63}"
@@ -41,9 +37,9 @@ def must(what: str, *words: str) -> PydanticCustomError:
     return PydanticCustomError("must", "{what}", {"what": what, "words": words})
 
 
-def says(sentence: str) -> PydanticCustomError:
-    """An error whose whole sentence, after the key's name, is `sentence`."""
-    return PydanticCustomError("says", "{what}", {"what": sentence})
+def says(sentence: str, *, of_key: bool = False) -> PydanticCustomError:
+    """An error whose whole sentence, after the key's name, is `sentence`; of_key: of the key, not of its value."""
+    return PydanticCustomError("says", "{what}", {"what": sentence, "of_key": of_key})
 
 
 class Listed:

@@ -117,6 +117,8 @@ class Tree:
 def read_text(path: Path, *, missing: str) -> str:
     """Return a file's text as `compose` judges it; raise PromotionError where it is missing, a folder or too large."""
     try:
+        if path.exists() and not path.is_dir() and not path.is_file():  # to open a pipe is to wait for who writes it
+            raise PromotionError(f"not a plain file; {missing}", file=path)
         with path.open("rb") as handle:
             raw = handle.read(MAX_BYTES + 1)
     except (FileNotFoundError, NotADirectoryError):
@@ -305,8 +307,15 @@ def resolved(text: str) -> tuple[Any, str | None]:
     return data, surprise
 
 
+def closest(word: Any, known: Iterable[str]) -> str | None:
+    """What was meant by a misspelt word, whatever its capitals; None where nothing known is close."""
+    by_lower = {one.lower(): one for one in known}
+    close = difflib.get_close_matches(str(word).lower(), by_lower, n=1)
+    return by_lower[close[0]] if close else None
+
+
 def suggestion(word: str, known: Iterable[str]) -> str:
     """`; did you mean X?` where something known is close, else the list of what is known."""
     known = tuple(known)
-    close = difflib.get_close_matches(word, known, n=1)
-    return f"; did you mean `{close[0]}`?" if close else f"; known: {', '.join(known) or 'none'}"
+    close = closest(word, known)
+    return f"; known: {', '.join(known) or 'none'}" if close is None else f"; did you mean `{close}`?"
