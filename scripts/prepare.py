@@ -9,7 +9,7 @@ import json
 from collections.abc import Callable
 
 from promotion.cli import command_line, handled
-from promotion.config.model_yaml import LOCK, read_spec
+from promotion.config.model_yaml import LOCK
 from promotion.config.policy import FILE
 from promotion.errors import VERDICT_NO, PromotionError
 from promotion.git.promotion_at import promotion_at
@@ -21,13 +21,12 @@ from promotion.github.client import GitHub
 from promotion.github.event import read_event
 from promotion.judgement.metrics import check_policy
 from promotion.judgement.power import policy_power, sentences
-from promotion.pullrequest.candidate import candidate_record
 from promotion.pullrequest.classify import OVERRIDDEN, UNFIT, WON_HERE, Change, classify
-from promotion.pullrequest.fetch import fetch_pinned
+from promotion.pullrequest.fetch import fetch_elsewhere, fetch_pinned
 from promotion.pullrequest.moved import moved, need_commits
+from promotion.pullrequest.runners import JOBS, here, outputs, shared
 from promotion.pullrequest.situation import NO_TRACKER, THROWAWAY, gate_alone, situation
 from promotion.pullrequest.workdir import ModelWork, Work
-from promotion.records.files import digest_files
 from promotion.records.plan import ModelPlan, Plan
 from promotion.registry.client import Registry, tracking_uri
 from promotion.registry.evidence import read_evidence
@@ -41,14 +40,14 @@ def prepare(
     change: Change,
     *,
     trial: str | None = None,
-    adapt: Callable[[Plan], Plan] = lambda plan: plan,
+    adapt: Callable[[Plan], Plan] = here,
 ) -> Plan:
     """Plan what is proposed, fetch files of each model, and write plan.json.
 
     trial: judge this model alone, even where nothing differs from the base, and have nothing registered.
-    adapt: what the event makes of the plan (a draft trains nothing). A model whose files or records are bad or
-    cannot be had is refused with the reason, so that the others are judged all the same; where there is no other,
-    that is the PromotionError.
+    adapt: what the event makes of the plan (a draft trains nothing); by default, all of it runs on this machine.
+    A model whose files or records are bad or cannot be had is refused with the reason, so that the others are judged
+    all the same; where there is no other, that is the PromotionError.
     """
     plan = adapt(classify(repo, registry, change, only=trial))
     plan = plan.model_copy(update={"pull": change.pull, "begun": repo.first_time(change.base, change.head)})
@@ -121,21 +120,6 @@ def fetch(item: ModelPlan, repo: Repo, registry: Registry, files: ModelWork, bas
         lands = item.pin != item.champion and item.reason in (WON_HERE, OVERRIDDEN)
         fetch_pinned(item.model, item.pin, registry, own.root, lands=(item, own.source) if lands else None)
         fetch_evidence(item, registry, files)
-
-
-def fetch_elsewhere(item: ModelPlan, registry: Registry, files: ModelWork, lock: str) -> None:
-    """Fetch the model that model.yaml's run has, and write the candidate's record; no later job can change either."""
-    assert item.elsewhere is not None
-    side, file = files.side("candidate"), item.shown / "model.yaml"
-    spec = read_spec(side.source, shown=item.shown)
-    if registry.fetch_logged(item.elsewhere, "model", side.root) is None:
-        raise PromotionError(
-            f"run {item.elsewhere} has no artifact `model` in {registry.where}; log the model under that name, or "
-            "correct the line `run:`",
-            file=file,
-        )
-    record = candidate_record(item, spec, digest=digest_files(side.model), lock=lock)
-    record.write(files.candidate_record)
 
 
 def fetch_evidence(item: ModelPlan, registry: Registry, files: ModelWork) -> None:
@@ -218,7 +202,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def run(args: argparse.Namespace) -> Plan:
-    """Find the commits, plan, and write the outputs `merge`, `models` and `tracker` for the jobs that follow."""
+    """Find the commits, plan, and write the outputs for the jobs that follow."""
     repo = Repo(args.repo, args.root)
     repo.need_full_history()
     merge = repo.resolve(args.merge)
@@ -253,14 +237,15 @@ def run(args: argparse.Namespace) -> Plan:
     print(f"{reading} {registry.where}", flush=True)
 
     def adapted(plan: Plan) -> Plan:
-        plan = where.adapt(gate_alone(plan, NO_TRACKER) if alone else plan)
+        plan = shared(where.adapt(gate_alone(plan, NO_TRACKER) if alone else plan))
         late = moved(repo, plan, head_ref=where.head_ref, base_ref=where.base_ref) if where.speaks else None
         return plan if late is None else plan.model_copy(update={"refusals": (*plan.refusals, late)})
 
     change = Change(base, merge, head, where.author, args.pull or pull_url(where.number), scripts)
     plan = prepare(repo, registry, Work(args.work), change, adapt=adapted)
-    wanted = [] if plan.blocked else [m.model for m in plan.models if m.action in ("train", "judge", "verify")]
-    write_output({"models": json.dumps(wanted), "tracker": THROWAWAY if throwaway else ""})
+    wanted = [] if plan.blocked else [item for item in plan.models if item.action in JOBS]
+    write_output({"models": json.dumps([item.model for item in wanted]), **outputs(wanted)})
+    write_output({"tracker": THROWAWAY if throwaway else ""})
     return plan
 
 

@@ -15,6 +15,7 @@ from typing import TypeVar
 from promotion.cli import command_line, handled
 from promotion.errors import VERDICT_NO
 from promotion.frozen import Record
+from promotion.git.whose import told
 from promotion.github.actions import Annotation, command, pull_url, run_url, write_output, write_summary
 from promotion.github.client import GitHub
 from promotion.github.comments import REPORT_MARKER, upsert_comment
@@ -90,7 +91,7 @@ def write_report(
     work.root.mkdir(parents=True, exist_ok=True)
     (work.root / "comment.md").write_text(comment, encoding="utf-8")
     page = report_html(models, plan=plan, links=links, refusals=why)
-    (work.root / "report.html").write_text(page, encoding="utf-8")
+    (work.root / "report.html").write_text(told(page), encoding="utf-8")
     (work.root / "status.txt").write_text(line + "\n", encoding="utf-8")
     return line
 

@@ -181,7 +181,10 @@ def _parser() -> argparse.ArgumentParser:
         "--as-of", type=_day, metavar="DATE", help="the first test day (default: the newest that is labelled)"
     )
     command.add_argument(
-        "--run", dest="run_id", metavar="ID", help="the MLflow run of a model that is trained elsewhere"
+        "--run",
+        dest="run_id",
+        metavar="ID",
+        help="what trained a model elsewhere: an MLflow run, or models:/NAME/VERSION",
     )
 
     text = "write a model's requirements.txt: packages beyond the base's lock, with what they need, pinned and hashed"

@@ -7,7 +7,7 @@ trained again: prepare.py has put its files in place, and only the features of t
 import shutil
 
 from promotion.cli import command_line, handled
-from promotion.config.model_yaml import read_spec, windows
+from promotion.config.model_yaml import maker, read_spec, windows
 from promotion.pullrequest.candidate import candidate_record
 from promotion.pullrequest.incoming import allowed_by
 from promotion.pullrequest.sides import make_features, packages
@@ -71,7 +71,7 @@ def main(argv: list[str] | None = None) -> int:
     for item in work.chosen(args.model, ("train", "judge")):
         with work.model(item.model).noted():
             if item.elsewhere is not None:
-                print(f"{item.model}: trained elsewhere, by run {item.elsewhere}; nothing to train")
+                print(f"{item.model}: trained elsewhere, by {maker(item.elsewhere)}; nothing to train")
             elif item.action == "judge":
                 print(f"{item.model}: already trained from this tree (run {item.run_id}); not trained again")
             else:

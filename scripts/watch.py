@@ -25,9 +25,10 @@ from promotion.github.comments import close_issue, upsert_issue
 from promotion.github.pulls import Host, host_of
 from promotion.pullrequest.fetch import fetch_pinned
 from promotion.pullrequest.incoming import check_scored, take_in
+from promotion.pullrequest.runners import allowed_or_none, outputs
 from promotion.pullrequest.workdir import ModelWork, Work
 from promotion.records.evaluation import Side
-from promotion.records.plan import ModelPlan, Plan
+from promotion.records.plan import ModelPlan, Plan, Runner
 from promotion.records.watched import Watched
 from promotion.registry.client import Registry
 from promotion.registry.evidence import read_evidence
@@ -52,8 +53,8 @@ def standings(main: Main, registry: Registry, only: Sequence[str] = ()) -> list[
     return [standing(main, models[name], current_state(registered.get(name)), name, today()) for name in names]
 
 
-def planned(found: Promotion, repo: Repo) -> ModelPlan:
-    """A look as a plan: the predecessor challenges, on the days of this look."""
+def planned(found: Promotion, repo: Repo, runner: Runner | None = None) -> ModelPlan:
+    """A look as a plan: the predecessor challenges, on the days of this look. runner: what main's model.yaml asks."""
     policy = found.entry.policy
     return ModelPlan(
         model=found.model,
@@ -67,6 +68,7 @@ def planned(found: Promotion, repo: Repo) -> ModelPlan:
         policy_digest=policy.digest,
         policy_place=policy.place,
         folder=repo.at(f"models/{found.model}"),
+        runner=runner,
         version=found.before.version,
         looked=(str(found.window.first), found.window.days),
     )
@@ -79,7 +81,8 @@ def plan(main: Main, registry: Registry, work: Work, found: Sequence[Standing]) 
     for one in found:
         if not one.due or one.promotion is None:
             continue
-        item = planned(one.promotion, main.repo)
+        runner = allowed_or_none(main.repo, main.tip, one.model, main.promotion.runners)
+        item = planned(one.promotion, main.repo, runner)
         try:
             with work.model(item.model).noted():
                 fetch(main.repo, registry, work.model(item.model), item)
@@ -220,7 +223,7 @@ def run_plan(args: argparse.Namespace) -> int:
         print(log_text(f"{one.model}: {one.why}"))
     made = plan(main, registry, work, found)
     # one that could not be fetched, too: its job passes on why
-    write_output({"models": json.dumps([one.model for one in found if one.due])})
+    write_output({"models": json.dumps([one.model for one in found if one.due]), **outputs(made.models)})
     return 0 if len(made.models) == sum(one.due for one in found) else VERDICT_NO
 
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from promotion.config.model_yaml import move_run, read_spec, run_of
+from promotion.config.model_yaml import maker, move_run, read_spec, registered, run_of
 from promotion.errors import PromotionError
 
 from tests.support.tiny import MODEL, TinyProject
@@ -11,8 +11,11 @@ from tests.support.tiny import MODEL, TinyProject
 RUN = "0123456789abcdef" * 2
 
 
-def trained_elsewhere(project: TinyProject, features: list[str]) -> str:
-    """Fit and log a model as a training system does, which knows nothing of this project; return the run's id."""
+def trained_elsewhere(project: TinyProject, features: list[str], *, registered: str | None = None) -> str:
+    """Fit and log a model as a training system does, which knows nothing of this project; return the run's id.
+
+    registered: also register it under this name.
+    """
     import mlflow
     import numpy as np
     import pandas as pd
@@ -31,7 +34,8 @@ def trained_elsewhere(project: TinyProject, features: list[str]) -> str:
     with mlflow.start_run() as run:
         mlflow.sklearn.log_model(
             model,
-            name="model",
+            name="model" if registered is None else "fitted",
+            registered_model_name=registered,
             serialization_format="skops",
             input_example=X.head(20),
             signature=infer_signature(X, model.predict(X)),
@@ -47,13 +51,17 @@ def test_a_run_takes_the_place_of_train_py(tmp_path: Path) -> None:
     (tmp_path / "data.py").write_text("")
 
     assert read_spec(tmp_path).run == RUN == run_of(text)
+    assert (registered(RUN), registered("models:/a.b c/12")) == (None, ("a.b c", 12))
+    assert (maker(RUN, digits=8), maker("models:/a.b c/12")) == ("run 01234567", "version 12 of a.b c")
     assert move_run(text, RUN[::-1], "model.yaml") == text.replace(RUN, RUN[::-1])
     (tmp_path / "train.py").write_text("")
     with pytest.raises(PromotionError, match=r"train\.py: model\.yaml says `run: .*remove one of the two"):
         read_spec(tmp_path)
     (tmp_path / "train.py").unlink()
     (tmp_path / "model.yaml").write_text(text.replace(RUN, "last"))
-    with pytest.raises(PromotionError, match=r"model\.yaml:5: `run` must be the id of an MLflow run: 32 hex digits"):
+    with pytest.raises(
+        PromotionError, match=r"model\.yaml:5: `run` must be the id of an MLflow run \(32 hex digits\), or a reg"
+    ):
         read_spec(tmp_path)
     (tmp_path / "model.yaml").write_text(text.replace(f"run: {RUN} # of last night\n", ""))
     with pytest.raises(PromotionError, match=r"train\.py: a model folder needs train\.py, or the line `run: ID`"):
@@ -64,7 +72,7 @@ def test_a_run_takes_the_place_of_train_py(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_it_is_judged_pinned_promoted_and_rolled_back(tmp_path: Path) -> None:
-    """First champion, a better one by moving the line, and the revert; a run without a model is one sentence."""
+    """First champion, a better one by moving the line to a registered version, the revert; what is missing is told."""
     project = TinyProject(tmp_path)
     folder = project.clone / "models" / MODEL
     (folder / "train.py").unlink()
@@ -81,13 +89,19 @@ def test_it_is_judged_pinned_promoted_and_rolled_back(tmp_path: Path) -> None:
 
     assert first.evaluation is not None and first.evaluation.verdict == "FIRST", first.evaluation
     comment = (first.work.root / "comment.md").read_text(encoding="utf-8")
-    assert "trained elsewhere, by the MLflow run" in comment
+    assert "trained elsewhere (run " in comment
     project.merge(first.request)
     assert project.promote()
     project.hosting.pull()
     text = (folder / "model.yaml").read_text()
-    (folder / "model.yaml").write_text(move_run(text, trained_elsewhere(project, ["hint", "clue"]), "model.yaml"))
+    trained_elsewhere(project, ["hint", "clue"], registered="Labs models")
+    (folder / "model.yaml").write_text(move_run(text, "models:/Labs models/2", "model.yaml"))
+    with pytest.raises(PromotionError, match=r"models/tiny/model\.yaml: version 2 of Labs models does not exist in"):
+        project.judge(project.open("not there"))
+    project.hosting.pull()
+    (folder / "model.yaml").write_text(move_run(text, "models:/Labs models/1", "model.yaml"))
     better = project.judge(project.open("better"))
+    assert "(version 1 of Labs models in MLflow)" in (better.work.root / "comment.md").read_text(encoding="utf-8")
     assert better.evaluation is not None and better.evaluation.verdict == "PROMOTE", better.evaluation
     merged = project.merge(better.request)
     assert project.promote() and project.champion() == 2

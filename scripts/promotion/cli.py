@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, TextIO, cast
 
 from promotion import __version__
 from promotion.errors import BAD_INPUT, BUG, PromotionError
+from promotion.git.whose import told
 from promotion.text.escape import log_text
 
 if TYPE_CHECKING:
@@ -162,6 +163,21 @@ def handled(main: Callable[..., int]) -> Callable[..., int]:
     return wrapper
 
 
+class _Told:
+    """A stream whose commands are as the reader can type them."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def write(self, text: str) -> int:
+        """Write what print() was given, which is a whole sentence."""
+        self._stream.write(told(text))
+        return len(text)
+
+
 class _Harmless:
     """A stream whose lines the Actions runner shows and never obeys: model code chooses some of their words."""
 
@@ -197,14 +213,17 @@ class _Harmless:
         self._stream.flush()
 
     def _pass_on(self, text: str) -> None:
+        text = told(text)
         self._stream.write(log_text("-" + text)[1:] if self._begun else log_text(text))
 
 
 @contextlib.contextmanager
 def _harmless_output() -> Iterator[None]:
-    """In Actions, keep what a verb prints from being a workflow command."""
+    """In Actions, keep what a verb prints from being a workflow command; elsewhere, say commands as they are typed."""
     if not os.environ.get("GITHUB_ACTIONS"):
-        yield
+        spoken = (cast(TextIO, _Told(sys.stdout)), cast(TextIO, _Told(sys.stderr)))
+        with contextlib.redirect_stdout(spoken[0]), contextlib.redirect_stderr(spoken[1]):
+            yield
         return
     out, err = _Harmless(sys.stdout), _Harmless(sys.stderr)
     with contextlib.redirect_stdout(cast(TextIO, out)), contextlib.redirect_stderr(cast(TextIO, err)):

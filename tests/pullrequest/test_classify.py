@@ -9,6 +9,7 @@ from promotion.config.pin import PinRecord
 from promotion.errors import PromotionError
 from promotion.git.repo import Repo
 from promotion.pullrequest.classify import Change, classify
+from promotion.records.plan import Runner
 from promotion.registry.client import Registry
 from promotion.registry.ledger import LedgerEntry
 
@@ -348,3 +349,63 @@ def test_a_shallow_clone_is_one_sentence(hosted: Hosted, registry: Registry, tmp
 
     with pytest.raises(PromotionError, match=r"shallow.*git fetch --unshallow"):
         classify(Repo(shallow), registry, Change(base="HEAD", merge="HEAD", head="HEAD"))
+
+
+WITH_DATES = "as_of: 2026-03-01\ntrain_days: 20\nvalidation_days: 10\nseed: 0\n"
+
+
+def asks(hosted: Hosted, branch: str, *lines: str, allowed: str | None = None) -> None:
+    """Commit a model.yaml with these lines on a new branch, and labels that the branch's own promotion.yaml allows."""
+    hosted.branch(branch)
+    hosted.write(f"models/{MODEL}/model.yaml", WITH_DATES + "".join(f"{line}\n" for line in lines))
+    if allowed is not None:
+        hosted.write("promotion.yaml", f"runners: [{allowed}]\n" + POLICY)
+    hosted.commit(branch)
+
+
+def test_a_model_asks_for_a_runner_that_the_base_allows(hosted: Hosted, registry: Registry) -> None:
+    """The label and the minutes of its own; one that the pull request itself allows is refused with its line."""
+    hosted.write("promotion.yaml", "runners: [gpu-large, big]\n" + POLICY)
+    hosted.commit("allowed")
+    asks(hosted, "fits", "runs_on: big", "timeout_minutes: 600")
+    asks(hosted, "time", "timeout_minutes: 5")
+    asks(hosted, "other", "runs_on: self-hosted", allowed="gpu-large, big, self-hosted")
+
+    plan = hosted.plan("other", registry)
+
+    assert hosted.only("fits", registry).runner == Runner(runs_on="big", timeout_minutes=600)
+    assert hosted.only("time", registry).runner == Runner(timeout_minutes=5)
+    assert (plan.models[0].action, plan.models[0].runner) == ("refuse", None)
+    assert (
+        f"models/{MODEL}/model.yaml:5: `runs_on: self-hosted` is not among `runners` of the base's promotion.yaml, "
+        "which allows gpu-large, big; leave the line out, or add the label there in a pull request of its own"
+    ) in plan.refusals[0]
+
+
+def test_no_label_stops_a_rollback(hosted: Hosted, registry: Registry) -> None:
+    """The runner is gone from `runners` since; what comes back answers where the workflow says."""
+    hosted.write("promotion.yaml", "runners: [old]\n" + POLICY)
+    hosted.write(f"models/{MODEL}/model.yaml", WITH_DATES + "runs_on: old\n")
+    one = hosted.pin(1)
+    hosted.commit("first champion")
+    assert one is not None
+    was_champion(registry, one, hosted)
+    hosted.code("two")
+    hosted.pin(2)
+    promoted = hosted.commit("second champion")
+    hosted.write("promotion.yaml", (hosted.path / "promotion.yaml").read_text().replace("runners: [old]\n", ""))
+    hosted.commit("the runner is gone")
+    hosted.revert(promoted, "squash", "undo")
+
+    item = hosted.only("undo", registry)
+
+    assert (item.action, item.runner) == ("verify", None)
+
+
+def test_a_first_promotion_yaml_says_what_it_allows(hosted: Hosted, registry: Registry) -> None:
+    """Where the base has none, nobody could have allowed anything before."""
+    hosted.run("rm", "--quiet", "promotion.yaml")
+    hosted.commit("nothing yet")
+    asks(hosted, "first", "runs_on: big", allowed="big")
+
+    assert hosted.only("first", registry).runner == Runner(runs_on="big")

@@ -5,7 +5,7 @@ from promotion.errors import PromotionError
 from promotion.github.client import GitHub
 from promotion.github.event import Event
 from promotion.pullrequest.situation import DRAFT, QUEUE, Situation, gate_alone, only_verified, situation
-from promotion.records.plan import ModelPlan, Plan
+from promotion.records.plan import ModelPlan, Plan, Runner
 
 from tests.support import samples
 from tests.support.github.standin import StandIn
@@ -50,6 +50,17 @@ def test_a_dispatch_is_about_the_open_pull_request_it_names(github: StandIn) -> 
     found = situation(event("workflow_dispatch", number=None, inputs={"pull_request": str(number)}), lambda: client)
 
     assert found == Situation(number, "retrain/tiny", "main", dispatched=True, head_sha="a" * 40, author="alice")
+
+
+def test_a_fork_chooses_no_runner(github: StandIn) -> None:
+    """Its model.yaml may ask for a label that is allowed: who may not push gets the workflow's own, and is told."""
+    asked = samples.model_plan().model_copy(update={"runner": Runner(runs_on="gpu", timeout_minutes=900)})
+    plan = Plan(base="b", head="h", merge="m", lock="none", models=(asked,))
+    fork, own = situation(event(head_repo="mallory/fraud"), nobody), situation(event(), nobody)
+
+    assert fork.adapt(plan).models[0].runner is None
+    assert "asks for a runner or a time of its own" in fork.adapt(plan).models[0].says_first[-1]
+    assert own.adapt(plan).models[0].runner == asked.runner
 
 
 @pytest.mark.parametrize("number", ["", "0", "12; rm -rf /", "-1", "1" * 30, "${{ secrets.X }}"])

@@ -5,7 +5,7 @@ import re
 from dataclasses import replace
 
 import pytest
-from promotion.records.plan import Changed, FileChange, Plan
+from promotion.records.plan import Changed, FileChange, Plan, Runner
 from promotion.rendering import (
     Links,
     Reported,
@@ -155,6 +155,26 @@ def test_the_comment_says_what_was_not_judged_and_why() -> None:
     text = comment(replace(whole, scores=samples.scores(latency_ms={})))
 
     assert "**Not judged:** slices by `weekend`, `amount_band` (shown, but no rule looks at them); latency (the" in text
+
+
+@pytest.mark.parametrize(
+    ("runner", "said"),
+    [
+        (None, "."),
+        (Runner(timeout_minutes=5), "."),
+        (Runner(runs_on="gpu", scored_on="gpu"), ", on gpu."),
+        (
+            Runner(scored_on="gpu"),
+            ", the candidate on the workflow's own runner and the champion on gpu, so they do not compare.",
+        ),
+    ],
+)
+def test_latency_says_on_which_runner_it_was_measured(runner: Runner | None, said: str) -> None:
+    """Where a model asks for one; two different ones are no comparison."""
+    whole = samples.promote()
+    text = comment(replace(whole, plan=whole.plan.model_copy(update={"runner": runner})))
+
+    assert re.search(rf"Latency, which no rule looks at: [^\n]* ms{re.escape(said)}\n", text)
 
 
 def test_exact_commands_to_look_and_to_undo() -> None:

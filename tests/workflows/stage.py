@@ -31,6 +31,7 @@ WORKFLOWS = ROOT / ".github" / "workflows"
 ACTIONS = Path(__file__).parent / "actions"
 TOOLS = ROOT / ".tools" / "bin"
 REPO = "octo-org/fraud"
+RUNNER = "big-memory"  # that promotion.yaml allows models to ask for
 FRESH = {"UV_NO_CACHE": "1", "PIP_NO_CACHE_DIR": "1"}
 # what must never be seen where model code runs
 SECRETS = {
@@ -143,7 +144,7 @@ class Stage:
             text = (folder / "promotion.yaml").read_text()
             (folder / "promotion.yaml").unlink()
             entries.append(text.removeprefix("models:\n").replace("  tiny:\n", f"  {name}:\n    drift: repair\n"))
-        (project / "promotion.yaml").write_text("models:\n" + "".join(entries))
+        (project / "promotion.yaml").write_text(f"runners: [{RUNNER}]\nmodels:\n" + "".join(entries))
         for name in ("scripts", "requirements", ".github"):
             shutil.copytree(tree / name, project / name, ignore=shutil.ignore_patterns("__pycache__"))
         self.called: dict[str, Path] = {}  # OWNER/NAME@COMMIT of what the workflows call -> a checkout of it
@@ -308,6 +309,7 @@ class Stage:
         file = str(where / ".github/workflows" / workflow)
         command = [tool("act") or "act", name, "-W", file, "-C", str(where)]
         command += ["-e", str(folder / "event.json"), "-P", "ubuntu-latest=-self-hosted", "--no-skip-checkout"]
+        command += ["-P", f"{RUNNER}=-self-hosted"]
         command += ["--action-cache-path", str(folder / "cache"), "--no-cache-server", "--json", "--insecure-secrets"]
         command += ["--secret-file", str(folder / "secrets"), "--var", f"MLFLOW_TRACKING_URI={self.server.uri}"]
         for key, value in passed.items():

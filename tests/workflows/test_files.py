@@ -81,6 +81,15 @@ CREDENTIALS = {
     ("pages", "history", "promote.py"): LOGIN | {"token"},
     ("schedule", "schedule", "retrain.py"): {"token"},
 }
+# the jobs that run where a model asks, and where in prepare's output that is
+ASKED = {
+    ("retrain", "train"): "matrix.",
+    ("retrain", "answer"): "matrix.",
+    ("retrain", "score"): "needs.prepare.outputs.score_",
+    ("watch", "score"): "needs.prepare.outputs.score_",
+}
+RUNS_ON = "inputs.runs_on || vars.PROMOTION_RUNS_ON || 'ubuntu-latest'"
+MINUTES = "inputs.timeout || vars.PROMOTION_TIMEOUT || '120'"
 TRIGGERS = {
     "retrain": {"pull_request", "merge_group", "workflow_dispatch", "workflow_call"},
     "promote": {"push", "workflow_dispatch", "workflow_call"},
@@ -326,11 +335,24 @@ def test_runs_that_write_do_so_one_at_a_time_and_are_never_cut() -> None:
 
 def test_every_job_has_an_end() -> None:
     """A hung job does not hold a concurrency group for six hours."""
-    long = "${{ fromJSON(inputs.timeout || vars.PROMOTION_TIMEOUT || '120') }}"
-    chosen = {(name, key) for name, key, job in JOBS if job["timeout-minutes"] == long}
+    chosen = {(name, key) for name, key, job in JOBS if not isinstance(job["timeout-minutes"], int)}
 
-    assert chosen == {("retrain", "train"), ("retrain", "answer"), ("retrain", "score"), ("watch", "score")}
+    assert chosen == set(ASKED)
     assert all(1 <= job["timeout-minutes"] <= 60 for name, key, job in JOBS if (name, key) not in chosen)
+
+
+def test_only_what_runs_model_code_runs_where_a_model_asks() -> None:
+    """In four jobs, by prepare's word; what holds credentials runs where the workflow says."""
+    for name, key, job in JOBS:
+        place = ASKED.get((name, key))
+        if place is None:
+            assert job["runs-on"] in (f"${{{{ {RUNS_ON} }}}}", "ubuntu-latest")
+            continue
+        assert job["runs-on"] == f"${{{{ {place}runs_on || {RUNS_ON} }}}}"
+        assert job["timeout-minutes"] == f"${{{{ fromJSON({place}timeout || {MINUTES}) }}}}"
+    for name, output in itertools.product(("retrain", "watch"), ("score_runs_on", "score_timeout")):
+        outputs = WORKFLOWS[name]["jobs"]["prepare"]["outputs"]
+        assert outputs[output] == f"${{{{ steps.plan.outputs.{output} }}}}"
 
 
 def test_actions_are_pinned_by_commit_and_named_by_version() -> None:

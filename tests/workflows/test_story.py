@@ -20,13 +20,15 @@ from promotion.registry.watched import read_looks
 from promotion.story.hosting import LocalPull
 
 from tests.support.github.fixtures import problems
-from tests.workflows.stage import SECRETS, Played, Stage
+from tests.workflows.stage import RUNNER, SECRETS, Played, Stage
 
 pytestmark = pytest.mark.workflows
 
 # git takes this as a branch's name, and a shell would run it
 HOSTILE_BRANCH = "retrain/$(touch${IFS}pwned);`touch${IFS}pwned`\"'&&x"
 HOSTILE_TITLE = "::error::x $(touch pwned) `touch pwned` <img src=x onerror=alert(1)> @everyone ${{ secrets.X }}"
+BETTER = ("[hint]", "[hint, clue]")
+ASKING = ("seed: 1", f"seed: 1\nruns_on: {RUNNER}\ntimeout_minutes: 30")
 SPY = """
 import os
 import sys
@@ -78,7 +80,8 @@ def champions(first: State) -> Stage:
 def one_loses(champions: Stage) -> State:
     """Of two models in one pull request one wins and one is below a floor."""
     champions.main()
-    champions.edit("model.yaml", "[hint]", "[hint, clue]")
+    champions.edit("model.yaml", *BETTER)
+    champions.edit("model.yaml", *ASKING)
     champions.edit("model.yaml", "threshold: 0.5", "threshold: 0.999", model="other")
     return judged(champions, "retrain/two")
 
@@ -98,7 +101,8 @@ def better(spying: State) -> State:
     """The winning model comes alone, from a branch and with a title that a shell would run."""
     stage = spying.stage
     stage.main()
-    stage.edit("model.yaml", "[hint]", "[hint, clue]")
+    stage.edit("model.yaml", *BETTER)
+    stage.edit("model.yaml", *ASKING)
     return judged(stage, HOSTILE_BRANCH, HOSTILE_TITLE)
 
 
@@ -210,6 +214,19 @@ def test_one_loser_of_two_keeps_both_from_being_pinned(one_loses: State) -> None
     assert stage.tip("retrain/two") == one_loses.head
     assert "`other`" in stage.comments(one_loses.request)[0] and "REJECTED" in stage.comments(one_loses.request)[0]
     assert one_loses.run.jobs["promotion"] == "failure"
+
+
+def test_a_model_trains_on_the_runner_that_it_asks_for(one_loses: State, better: State, forked: State) -> None:
+    """Its two jobs get label and minutes, the other model's none; a fork asks in vain."""
+    asked = f"map[model:tiny runs_on:{RUNNER} timeout:30]"
+    (comment,) = better.stage.comments(better.request)
+
+    assert (
+        f"train tiny-2 ] 🧪  Matrix: {asked}" in one_loses.run.log and "Matrix: map[model:other]" in one_loses.run.log
+    )
+    assert f"answer tiny-2 ] 🧪  Matrix: {asked}" in one_loses.run.log
+    assert f"on {RUNNER}." in comment and asked not in forked.run.log
+    assert "asks for a runner or a time of its own" in (forked.run.artifacts / "report" / "report.html").read_text()
 
 
 def test_a_rejected_candidate_has_a_run_and_no_version(one_loses: State) -> None:

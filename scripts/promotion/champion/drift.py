@@ -10,6 +10,7 @@ from typing import Literal
 from promotion.champion.apply import Planned
 from promotion.champion.desired import Difference
 from promotion.git.repo import pull_request
+from promotion.github.actions import beside
 from promotion.registry.client import Registry
 from promotion.registry.ledger import Repair, read_repairs
 
@@ -160,7 +161,7 @@ def _sentences(diff: Difference, cause: Cause, where: str) -> tuple[str, str]:
     """What is wrong, and what to do."""
     model, now = diff.model, "nothing" if diff.current.champion is None else f"version {diff.current.champion}"
     wanted = "no champion" if diff.wanted is None else f"version {diff.wanted}"
-    promote = "start promote.yml (`gh workflow run promote.yml`), or run `python scripts/promote.py apply`"
+    promote = f"`gh workflow run {beside('promote.yml')}`, or `python scripts/promote.py apply`"
     back = f"`python scripts/rollback.py {model}` goes back to an older champion"
     if cause == "well":
         return f"@champion is {now}, as main pins", ""

@@ -7,6 +7,7 @@ from promotion.champion.checks import Permissions
 from promotion.errors import PromotionError
 from promotion.git.commits import push
 from promotion.git.repo import Repo
+from promotion.github.actions import beside
 from promotion.registry.client import Registry
 from promotion.text.escape import clean
 
@@ -56,5 +57,5 @@ def follow(repo: Repo, registry: Registry, model: str, commit: str, *, branch: s
         return apply([planned], registry, by=mandate.by, reason=mandate.reason)
     except PromotionError as error:
         print(f"not applied from here: {error}")
-        print(f"{branch} has it, so the next run of promote.yml applies it: `gh workflow run promote.yml`")
+        print(f"{branch} has it, so the next run of promote.yml applies it: `gh workflow run {beside('promote.yml')}`")
         return False

@@ -14,7 +14,7 @@ from pydantic import AfterValidator, Field
 
 from promotion.config.mistakes import Mistake, empty, validated
 from promotion.config.policy import Measure
-from promotion.config.sections import Listed, Section, must
+from promotion.config.sections import Listed, RunnerLabel, Section, must
 from promotion.config.strict import Loc, Node, Tree, compose, read_text
 from promotion.errors import PromotionError
 from promotion.model import Spec, Window
@@ -23,6 +23,9 @@ from promotion.text.escape import clean
 LOCK = "requirements/train.txt"
 FILES = ("model.yaml", "data.py", "train.py")
 DATE = "a date such as 2018-08-08"
+# the id of a run, or a registered version as MLflow writes it
+RUN = r"^([0-9a-f]{32}|models:/[A-Za-z0-9_][A-Za-z0-9_. -]{0,249}/[1-9][0-9]{0,8})$"
+RUN_TITLE = "the id of an MLflow run (32 hex digits), or a registered version such as models:/churn/7"
 Days = Annotated[int, Field(ge=1, le=36_600)]
 
 
@@ -44,8 +47,12 @@ class ModelYaml(Section):
     """Days of the validation window; its labels are known by as_of."""
     seed: Annotated[int, Field(ge=0, le=2**32 - 1)]
     """Of every random choice in training."""
-    run: Annotated[str, Field(pattern="^[0-9a-f]{32}$", title="the id of an MLflow run: 32 hex digits")] | None = None
-    """The MLflow run whose `model` is the candidate, in place of train.py; it was trained on the days given here."""
+    run: Annotated[str, Field(pattern=RUN, title=RUN_TITLE)] | None = None
+    """The MLflow run, or registered version, whose model is the candidate, in place of train.py."""
+    runs_on: RunnerLabel | None = None
+    """On GitHub, the label of the runner that trains and answers: one of promotion.yaml's `runners`."""
+    timeout_minutes: Annotated[int, Field(ge=1, le=7200)] | None = None
+    """On GitHub, how long training and answering may take."""
     parameters: dict[str, Any] = Field(default_factory=dict)
     """What train.py is given as `spec.parameters`; any keys."""
     trusted_types: Annotated[tuple[str, ...], Listed("a list of type names")] = ()
@@ -87,8 +94,7 @@ def read_spec(folder: Path, *, shown: Path | None = None) -> Spec:
 
 def parse_spec(text: str, file: str) -> Spec:
     """Read a model.yaml from its text; `file` is the name that errors use."""
-    tree = _tree(text, file)
-    found = validated(ModelYaml, tree, (), name=_name, others=_unseen(tree))
+    found = _parsed(_tree(text, file))
     return Spec(
         as_of=found.as_of,
         train_days=found.train_days,
@@ -106,6 +112,10 @@ def _tree(text: str, file: str) -> Tree:
         needed = [f"`{key}`" for key, field in ModelYaml.model_fields.items() if field.is_required()]
         raise PromotionError(f"empty; it needs {', '.join(needed)}", file=file, line=1)
     return tree
+
+
+def _parsed(tree: Tree) -> ModelYaml:
+    return validated(ModelYaml, tree, (), name=_name, others=_unseen(tree))
 
 
 def _name(loc: Loc) -> str:
@@ -167,6 +177,39 @@ def run_of(text: str | None) -> str | None:
         return None if text is None else parse_spec(text, FILES[0]).run
     except PromotionError:  # told with its line by whoever reads the folder
         return None
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What a model.yaml asks of GitHub; None where it leaves it to the workflow. line: of `runs_on`."""
+
+    runs_on: str | None
+    timeout_minutes: int | None
+    line: int | None
+
+
+def machine_of(text: str | None) -> Machine:
+    """The runner and the time that a model.yaml asks for; nothing where nobody can read it."""
+    try:
+        tree = _tree(text or "", FILES[0])
+        found = _parsed(tree)
+    except PromotionError:  # told with its line by whoever reads the folder
+        return Machine(None, None, None)
+    node = tree.node(("runs_on",))
+    return Machine(found.runs_on, found.timeout_minutes, None if node is None else tree.line(node.start.index))
+
+
+def registered(run: str) -> tuple[str, int] | None:
+    """The (name, version) of a `run:` that is a registered version; None where it is the id of a run."""
+    kind, _, rest = run.partition(":/")
+    name, _, version = rest.rpartition("/")
+    return (name, int(version)) if kind == "models" else None
+
+
+def maker(run: str, *, digits: int = 32) -> str:
+    """A `run:` in words: `run 0123…`, of which `digits` are shown, or `version 7 of churn`."""
+    version = registered(run)
+    return f"run {run[:digits]}" if version is None else f"version {version[1]} of {version[0]}"
 
 
 def move_run(text: str, to: str, file: str) -> str:

@@ -12,7 +12,7 @@ from promotion.config.mistakes import KEY, Mistake, empty, validated
 from promotion.config.pin import PinRecord
 from promotion.config.policy import FILE, FILES_KEYS, PARTS, FilesPolicy, Place, Policy
 from promotion.config.rules import RULE, Challenge
-from promotion.config.sections import ModelName, Section, Text
+from promotion.config.sections import Listed, ModelName, RunnerLabel, Section, Text
 from promotion.config.strict import Loc, Node, Tree, compose, read_text, suggestion
 from promotion.errors import PromotionError
 from promotion.text.escape import clean
@@ -92,6 +92,8 @@ class Promotion(FilesPolicy):
     """Every model that is promoted by pull request; one that is not named here is never touched."""
     guard: Guard | None = None
     """Limits of one apply."""
+    runners: Annotated[tuple[RunnerLabel, ...], Listed("a list of runner labels", most=50)] = ()
+    """Labels of runners that a model.yaml may ask for (`runs_on`)."""
     _file: str = PrivateAttr(default=FILE)
 
     @property

@@ -21,6 +21,13 @@ MODEL_NAME = "[A-Za-z0-9][A-Za-z0-9._-]{0,99}"
 ModelName = Annotated[
     str, Field(pattern=f"^{MODEL_NAME}$", title="a model name: letters, digits, `.`, `_` and `-` only")
 ]
+RunnerLabel = Annotated[
+    str,
+    Field(
+        pattern="^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$",
+        title="a runner's label: letters, digits, `.`, `_` and `-` only",
+    ),
+]
 
 
 class Section(Frozen):

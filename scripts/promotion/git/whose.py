@@ -1,6 +1,10 @@
 """Whose scripts these are: the judged repository's own, or another's, from which it only calls the workflows."""
 
+import functools
+import os
 import re
+import shlex
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,6 +12,8 @@ from promotion import __version__
 from promotion.git.repo import Repo
 
 PROJECT = Path(__file__).resolve().parents[3]
+CLONE = "../promotion"  # how words for somebody else's repository call a clone of these scripts
+COMMAND = re.compile(r"\bpython scripts/(?=\w+\.py)")  # how every sentence of ours writes a command
 ADDRESS = re.compile(r"[/:]([\w.-]+/[\w.-]+?)(?:\.git)?/?$")
 
 
@@ -40,3 +46,32 @@ def scripts_of(repo: Repo, lock: str, project: Path = PROJECT) -> Scripts:
     address = ADDRESS.search(url.strip()) if code == 0 else None
     text = (project / lock).read_text(encoding="utf-8") if (project / lock).is_file() else ""
     return Scripts(own=False, name=f"{address[1] if address else 'another checkout'} at {name}", lock=text)
+
+
+def told(text: str, *, alone: bool = False) -> str:
+    """Return words of ours with the commands in them as their readers can type them.
+
+    On a person's machine that is the folder that they called these scripts in; in a run of a repository that only
+    calls the workflows, a clone of ours. alone: nothing stands beside the text, so its last line says which clone.
+    """
+    if not COMMAND.search(text):
+        return text
+    folder, note = _place()
+    found = COMMAND.sub(lambda _: f"python {folder}/", text)
+    return f"{found.rstrip()}\n\n{note}\n" if alone and note and f"{CLONE}:" not in text else found
+
+
+@functools.cache
+def _place() -> tuple[str, str]:
+    """Where these scripts are for who reads, and what has to be said of it."""
+    scripts = PROJECT / "scripts"
+    if os.environ.get("GITHUB_ACTIONS"):
+        here = Repo(PROJECT, "")
+        code, url, _ = here.attempt("remote", "get-url", "origin")
+        address = ADDRESS.search(url.strip()) if code == 0 else None
+        if address is None or address[1].lower() == os.environ.get("GITHUB_REPOSITORY", "").lower():
+            return "scripts", ""
+        _, commit, _ = here.attempt("rev-parse", "HEAD")
+        return f"{CLONE}/scripts", f"{CLONE}: a clone of {address[1]} at {commit.strip()[:12]}"
+    typed = Path(sys.argv[0] or ".")
+    return (shlex.quote(typed.parent.as_posix()), "") if typed.resolve().parent == scripts else ("scripts", "")

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from promotion.errors import PromotionError
+from promotion.git.whose import told
 
 MAX_SUMMARY_BYTES = 1024 * 1024  # of one step
 FENCE = re.compile(r" {0,3}(`{3,}|~{3,})")
@@ -85,6 +86,7 @@ def write_summary(markdown: str, env: Mapping[str, str] = os.environ, *, more: s
     path = env.get("GITHUB_STEP_SUMMARY")
     if not path:
         return False
+    markdown = told(markdown, alone=True)
     there = Path(path).stat().st_size if Path(path).exists() else 0
     text = markdown.encode("utf-8", "replace").decode().rstrip("\n") + "\n"
     room = MAX_SUMMARY_BYTES - there

@@ -8,6 +8,7 @@ from urllib.parse import quote
 
 from promotion.errors import PromotionError
 from promotion.frozen import OBJECT_ID
+from promotion.git.whose import told
 from promotion.github import answers
 from promotion.github.answers import Comment, Issue, PullRequest, Review, WorkflowRun
 from promotion.github.errors import GitHubError
@@ -239,6 +240,8 @@ def utf8(text: str) -> str:
 
 def fitting(body: str) -> str:
     """Return the text to send; raise PromotionError where it is over GitHub's 65,536 characters."""
+    said = told(body, alone=True)
+    body = said if len(said) <= MAX_BODY else body
     if len(body) > MAX_BODY:
         raise PromotionError(
             f"a text of {len(body)} characters is over GitHub's {MAX_BODY}; cut it between blocks first"

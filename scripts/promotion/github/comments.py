@@ -3,7 +3,7 @@
 from contextlib import suppress
 
 from promotion.errors import PromotionError
-from promotion.github.client import BOT, Comment, GitHub, Issue
+from promotion.github.client import BOT, Comment, GitHub, Issue, fitting
 from promotion.github.errors import GitHubError, Unconfirmed
 
 REPORT_MARKER = "<!-- promotion-report -->"
@@ -18,7 +18,7 @@ def upsert_comment(github: GitHub, number: int, marker: str, body: str) -> Comme
     disappears meanwhile is written again; a creation whose answer was lost is looked for, not repeated.
     Raises GitHubError (a permission, for example), PromotionError where the text is over the limit.
     """
-    text = marked(marker, body)
+    text = fitting(marked(marker, body))
     lost: GitHubError | None = None
     for attempt in range(ROUNDS):
         mine = own_comments(github, number, marker)
@@ -61,7 +61,7 @@ def upsert_issue(github: GitHub, marker: str, *, title: str, body: str, label: s
     GitHub lists a new issue only after some seconds, so a second one can appear for that long; the
     next call closes it.
     """
-    text = marked(marker, body)
+    text = fitting(marked(marker, body))
     mine = _own_issues(github, marker, label, "open")
     if not mine:
         try:

@@ -9,7 +9,7 @@ from urllib.parse import quote, urlencode
 from promotion.errors import PromotionError
 from promotion.git.commits import REMOTE, push_branch
 from promotion.git.repo import Commit, Repo
-from promotion.github.client import GitHub, PullRequest, same_repo
+from promotion.github.client import GitHub, PullRequest, fitting, same_repo
 from promotion.github.errors import GitHubError
 
 ORIGIN = re.compile(
@@ -96,7 +96,7 @@ def propose(repo: Repo, host: Host, proposal: Proposal, say: Callable[[str], Non
 
 def refreshed(github: GitHub, pull: PullRequest, proposal: Proposal) -> PullRequest:
     """Give a pull request the proposal's title and body where they differ."""
-    same = (pull.title, _lines(pull.body)) == (proposal.title, _lines(proposal.body))
+    same = (pull.title, _lines(pull.body)) == (proposal.title, _lines(fitting(proposal.body)))
     return pull if same else github.update_pull(pull.number, title=proposal.title, body=proposal.body)
 
 

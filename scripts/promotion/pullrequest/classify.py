@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 from promotion.champion.agreed import unproven, was_champion
 from promotion.champion.pins import PinHistory
-from promotion.config.model_yaml import LOCK, lock_digest, run_of, training_key
+from promotion.config.model_yaml import LOCK, lock_digest, maker, run_of, training_key
 from promotion.config.pin import PinRecord
 from promotion.config.policy import FILE
 from promotion.config.promotion_yaml import Promotion
@@ -16,6 +16,7 @@ from promotion.git.tree import folder_at, folders_in
 from promotion.git.whose import Scripts
 from promotion.pullrequest.changed import changed
 from promotion.pullrequest.refusals import CALLED, OWN, State, odd_elsewhere, odd_paths, own, refusals
+from promotion.pullrequest.runners import allowed_or_none, asked
 from promotion.records.plan import Action, ModelPlan, Plan
 from promotion.registry.client import CHAMPION, RegisteredModel, Registry
 from promotion.registry.ledger import has_ledger, read_ledger
@@ -50,6 +51,8 @@ def classify(repo: Repo, registry: Registry, change: Change, *, only: str | None
     """
     base, merge, author, scripts = change.base, change.merge, change.author, change.scripts
     after, before = promotion_at(repo, merge), promotion_at(repo, base, base=True)
+    # a first promotion.yaml says for itself what it allows
+    runners = (after if repo.file_at(base, FILE) is None else before).runners
     lock = lock_digest(repo.top.file_at(merge, LOCK) if scripts.own else scripts.lock)
     history = PinHistory(repo, base)
     odd = odd_paths(repo, base, merge)
@@ -63,6 +66,7 @@ def classify(repo: Repo, registry: Registry, change: Change, *, only: str | None
         except PromotionError as error:  # its records cannot be had or read; the others are judged all the same
             failed.append(error)
             item = _as_planned(state, "refuse", error.brief)
+        item = _on_its_runner(item, repo, merge, runners)
         planned.append(_of_the_branch(item, state, repo, base, merge))
     if failed and all(item.action in ("none", "refuse") for item in planned):
         raise failed[0]
@@ -165,6 +169,18 @@ def _dropped(state: State, history: PinHistory, changed: bool) -> tuple[Action, 
     return "train", "its folder has a tree that no pin names"
 
 
+def _on_its_runner(plan: ModelPlan, repo: Repo, merge: str, runners: tuple[str, ...]) -> ModelPlan:
+    """Add which machine the model's jobs ask for; what is trained may ask for no other than is allowed."""
+    if plan.action == "verify":  # no label stops a rollback
+        return plan.model_copy(update={"runner": allowed_or_none(repo, merge, plan.model, runners)})
+    if plan.action not in ("train", "judge"):
+        return plan
+    try:
+        return plan.model_copy(update={"runner": asked(repo, merge, plan.model, runners)})
+    except PromotionError as error:
+        return plan.model_copy(update={"action": "refuse", "reason": error.brief, "merge_effect": UNFIT})
+
+
 def _of_the_branch(plan: ModelPlan, state: State, repo: Repo, base: str, merge: str) -> ModelPlan:
     """Add what the pull request changes and, for `confirm: fresh`, the day on which a tree was first committed."""
     if plan.action == "none" or state.odd is not None:
@@ -181,10 +197,10 @@ def _of_the_branch(plan: ModelPlan, state: State, repo: Repo, base: str, merge: 
 
 def _elsewhere(plan: ModelPlan, run: str) -> ModelPlan:
     """A model that a run outside of this project trained: its files are fetched and judged, and nothing is trained."""
-    first = (f"Its model was trained elsewhere, by the MLflow run {run}; this repository does not say how.",)
+    first = (f"Its model was trained elsewhere ({maker(run)} in MLflow); this repository does not say how.",)
     if plan.action == "judge":  # judged before: its files are with our own run
         return plan.model_copy(update={"says_first": (*first, *plan.says_first)})
-    what = {"action": "judge", "reason": f"its model is the one of run {run}", "elsewhere": run}
+    what = {"action": "judge", "reason": f"its model is the one of {maker(run)}", "elsewhere": run}
     return plan.model_copy(update={**what, "says_first": (*first, *plan.says_first)})
 
 

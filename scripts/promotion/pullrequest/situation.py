@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from promotion.errors import PromotionError
 from promotion.github.client import GitHub, same_repo
 from promotion.github.event import Event
+from promotion.pullrequest.runners import not_asked
 from promotion.records.plan import ModelPlan, Plan
 from promotion.text.escape import clean
 
@@ -52,7 +53,7 @@ class Situation:
     def adapt(self) -> Callable[[Plan], Plan]:
         """What this situation makes of a plan."""
         if not self.credentials:
-            return gate_alone
+            return lambda plan: not_asked(gate_alone(plan))
         why = self.verify_only
         return (lambda plan: plan) if why is None else (lambda plan: only_verified(plan, why))
 

@@ -31,6 +31,18 @@ class Changed(Frozen):
     new: bool = False
 
 
+class Runner(Frozen):
+    """On which machine a model's jobs run; None: where the workflow itself says.
+
+    runs_on, timeout_minutes: of the jobs that train and let the candidate answer. scored_on: of the one job in which
+    champions answer.
+    """
+
+    runs_on: str | None = None
+    timeout_minutes: int | None = None
+    scored_on: str | None = None
+
+
 Action = Literal["none", "train", "judge", "verify", "refuse", "watch"]
 
 
@@ -42,9 +54,10 @@ class ModelPlan(Frozen):
     challenge in force (the base's; a new model brings its own). champion_model: the name under which a
     renamed model's champion is registered. committed_on: the day (UTC) on which
     the tree of a model to judge was first committed. changed: how that tree differs from the base's.
-    elsewhere: the MLflow run that trained it, where model.yaml names one and its files are not ours yet.
+    elsewhere: the MLflow run or version that it is, where model.yaml names one and its files are not ours yet.
     gate_alone: the run has no credentials (a fork), so that the candidate meets the gate and no champion. folder: the
     model's, from the repository's top (older records: "").
+    runner: what model.yaml asks of GitHub, as far as the base's promotion.yaml allows it; None for another machine.
     looked: (first day, days) of a look after a merge, where `champion` was promoted and `pin` is its predecessor.
     """
 
@@ -68,6 +81,7 @@ class ModelPlan(Frozen):
     gate_alone: bool = False
     elsewhere: str | None = None
     folder: str = ""
+    runner: Runner | None = added()
     looked: tuple[str, int] | None = added()
 
     @property

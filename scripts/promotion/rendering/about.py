@@ -138,4 +138,15 @@ def latency(reported: Reported) -> tuple[str, ...]:
     listed = ", ".join(
         f"{name.replace('.', ' ').replace('_', ' ')} {text.milliseconds(ms)}" for name, ms in measured.items()
     )
-    return (f"Latency, which no rule looks at: {listed}.",)
+    return (f"Latency, which no rule looks at: {listed}{_measured_on(reported)}.",)
+
+
+def _measured_on(reported: Reported) -> str:
+    """On which runners, where one was asked for; two different ones are no comparison."""
+    runner = reported.plan.runner
+    if runner is None or not (runner.runs_on or runner.scored_on):
+        return ""
+    mine, other = (label or "the workflow's own runner" for label in (runner.runs_on, runner.scored_on))
+    if mine == other or reported.plan.champion is None:
+        return f", on {mine}"
+    return f", the candidate on {mine} and the champion on {other}, so they do not compare"

@@ -9,6 +9,7 @@ from promotion.champion.pins import PinHistory
 from promotion.champion.rollback import last_change_is_rollback
 from promotion.config.model_yaml import (
     Windows,
+    maker,
     move_as_of,
     move_run,
     newest_as_of,
@@ -38,7 +39,7 @@ PLAIN_BODY = "{{headline}}\n\n{{windows}}\n\n{{champion}}\n"
 
 @dataclass(frozen=True)
 class Retrain:
-    """A retrain to propose. as_of: before and after; edited: it carries more than as_of. run: a new one's id."""
+    """A retrain to propose. as_of: before and after; edited: it carries more than as_of. run: the new `run:`."""
 
     model: str
     base: str
@@ -55,7 +56,7 @@ class Retrain:
     def title(self) -> str:
         """The pull request's title and the commit's subject."""
         if self.run is not None:
-            return f"Retrain {self.model} by run {self.run[:8]} (as of {self.as_of})"
+            return f"Retrain {self.model} by {maker(self.run, digits=8)} (as of {self.as_of})"
         if self.edited:
             return f"Retrain {self.model} (edited, as of {self.as_of})"
         return f"Retrain {self.model} as of {self.as_of}"
@@ -86,7 +87,7 @@ def plan_retrain(
 ) -> Retrain:
     """Decide what a retrain pull request changes on `base`: the caller's uncommitted edit, else as_of alone.
 
-    run: the MLflow run of a model that is trained elsewhere; its line moves too, and as_of may stay.
+    run: the MLflow run, or version, of a model that is trained elsewhere; its line moves too, and as_of may stay.
 
     as_of: the first test day (default: the newest one whose labels are known today). Raise PromotionError
     when the model is unknown, the labels of as_of are not known yet, as_of would not move, or the edit
