@@ -180,6 +180,11 @@ def test_steps_share_nothing_but_what_is_imported(tmp_path: Path) -> None:
     assert len({first[1], second[1], third[1]}) == 3
 
 
+def test_sets_of_text_have_one_order(tmp_path: Path) -> None:
+    """Model code that goes through a set trains the same model every time: hashes are not salted."""
+    assert featured(tmp_path, "import sys; print(sys.flags.hash_randomization)")[0] == "0"
+
+
 def test_interrupted_wait_ends_the_step(tmp_path: Path) -> None:
     """Who is interrupted while a step runs leaves no process behind, and the next step runs."""
     told = tmp_path / "pid"

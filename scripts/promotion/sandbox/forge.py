@@ -1,6 +1,6 @@
 """Imports the libraries once and forks a process for each step of model code; started by run.py, without credentials.
 
-Run as a file: `python -I -B -u forge.py`. A line on stdin orders a step, a line on stdout says how it ended. What is
+Run as a file: `python -s -P -u forge.py`. A line on stdin orders a step, a line on stdout says how it ended. What is
 imported here is what every step would import for itself, so a forked step differs from a fresh one in time alone.
 """
 
@@ -26,7 +26,17 @@ MODELS = (
     "mlflow.sklearn",
     "mlflow.pyfunc.scoring_server",
 )
-NEEDED = {"features": TABLES, "sums": TABLES}
+DATABASE = (  # what a verb of a story needs, whose registry is a file
+    "mlflow.artifacts",
+    "mlflow.store.model_registry.sqlalchemy_store",
+    "mlflow.store.tracking.sqlalchemy_store",
+    "sqlalchemy.dialects.sqlite",
+    "jinja2",
+    "pydantic",
+    "pyarrow.parquet",
+    "yaml",
+)
+NEEDED = {"features": TABLES, "sums": TABLES, "verb": DATABASE}
 
 
 def main() -> None:
@@ -57,7 +67,7 @@ def main() -> None:
 
 def run(order: dict[str, Any]) -> int:
     """Become the process that was ordered: its program, folder, environment and log; return its exit code."""
-    log = os.open(order["log"], os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
+    log = os.open(order["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
     nothing = os.open(os.devnull, os.O_RDONLY)
     for source, target in ((nothing, 0), (log, 1), (log, 2)):
         os.dup2(source, target)
@@ -67,6 +77,7 @@ def run(order: dict[str, Any]) -> int:
     os.environ.update(order["environment"])
     os.chdir(order["folder"])
     sys.argv = [order["program"], *order["arguments"]]
+    sys.path[:0] = order.get("path", [])
     if "numpy" in sys.modules:
         sys.modules["numpy"].random.seed()  # else every fork would draw the same numbers
     code = 0

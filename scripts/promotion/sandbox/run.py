@@ -21,6 +21,8 @@ FIXED = {
     "MPLBACKEND": "Agg",
     "MLFLOW_DISABLE_TELEMETRY": "true",
 }
+# what no library reads when it is imported
+UNREAD = {"HOME", "MLFLOW_TRACKING_URI", "GIT_AUTHOR_DATE", "GIT_COMMITTER_DATE", "PROMOTION_DATA_DIR", "PROMOTION_NOW"}
 TAIL_LINES = 40
 MOST_RESULT = 1 << 20
 
@@ -83,12 +85,12 @@ class Forge:
 
     def _started(self, environment: dict[str, str]) -> "subprocess.Popen[str]":
         """The process to fork from: another one where libraries would read another environment at their import."""
-        read = {name: value for name, value in environment.items() if name not in ("HOME", "PROMOTION_DATA_DIR")}
+        read = {name: value for name, value in environment.items() if name not in UNREAD}
         if self._process is None or self._process.poll() is not None or self._environment != read:
             self.close()
             self._environment = read
             self._process = subprocess.Popen(
-                [sys.executable, "-I", "-B", "-u", str(HERE / "forge.py")],
+                [sys.executable, "-s", "-P", "-u", str(HERE / "forge.py")],  # not -I, which ignores PYTHONHASHSEED
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
@@ -106,6 +108,7 @@ def _run(program: str, step: str, job: dict[str, Any], *, log: Path, blame: Path
     log.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as home:
         request, answer = Path(home) / "job.json", Path(home) / "result.json"
+        log.write_bytes(b"")
         request.write_text(json.dumps({**job, "step": step, "name": blame.name}), encoding="utf-8")
         order = {
             "step": step,

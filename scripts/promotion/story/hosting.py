@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -10,9 +9,11 @@ from pathlib import Path
 
 from promotion.errors import PromotionError
 from promotion.git.repo import Repo
+from promotion.sandbox.run import Forge
 
 BOT = ("promotion-bot", "promotion-bot@example.com")
 PERSON = ("Dana Scientist", "dana@example.com")
+FORGES: list[Forge] = []  # those that nobody uses now; a step at a time is forked from each
 LEFT_OUT = (".git", ".venv", ".data", ".demo", ".work", ".tools", "__pycache__", ".pytest_cache", ".ruff_cache")
 
 
@@ -136,24 +137,35 @@ class Hosting:
         self._git(self.clone, *identity, "revert", "--no-edit", commit)
 
     def verb(self, where: Path, script: str, *args: str, log: Path, accept: Sequence[int] = (0,)) -> int:
-        """Run one of the scripts, as a workflow step would; its output goes to `log`."""
+        """Run one of the scripts, as a workflow step would; its output goes to `log`.
+
+        It is forked from a process that has imported MLflow and its database, which are most of a verb's time.
+        """
         scripts = self.scripts or where / "scripts"
         with log.open("a", encoding="utf-8") as handle:
-            print(f"$ python scripts/{script} {' '.join(args)}", file=handle, flush=True)
-            done = subprocess.run(
-                [sys.executable, str(scripts / script), *args],
-                cwd=where,
-                env=self.env,
-                stdin=subprocess.DEVNULL,
-                stdout=handle,
-                stderr=subprocess.STDOUT,
-                check=False,
-            )
-        if done.returncode not in accept:
+            print(f"$ python scripts/{script} {' '.join(args)}", file=handle)
+        order = {
+            "step": "verb",
+            "program": str(scripts / script),
+            "path": [str(scripts)],
+            "arguments": args,
+            "folder": str(where),
+            "log": str(log.resolve()),
+            "environment": self.env,
+        }
+        try:
+            forge = FORGES.pop()
+        except IndexError:
+            forge = Forge()
+        try:
+            code = forge.run(order)
+        finally:
+            FORGES.append(forge)
+        if code not in accept:
             tail = "\n".join(log.read_text(encoding="utf-8").splitlines()[-25:])
             print(tail, file=sys.stderr)
-            raise PromotionError(f"{script} exited with {done.returncode}; the end of {log} is above")
-        return done.returncode
+            raise PromotionError(f"{script} exited with {code}; the end of {log} is above")
+        return code
 
 
 def copy_project(source: Path, target: Path, *, below: str = "") -> None:
