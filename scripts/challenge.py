@@ -12,6 +12,7 @@ from promotion.config.model_yaml import read_spec, windows
 from promotion.config.policy import Policy
 from promotion.config.requirements import conflicts, read_requirements
 from promotion.errors import VERDICT_NO, PromotionError
+from promotion.judgement.table import READING, Reading
 from promotion.pullrequest.incoming import Believed, check_incoming, overlaps
 from promotion.pullrequest.workdir import ModelWork, Work, base_side
 from promotion.records.evaluation import WINNING, Evaluation, Side
@@ -24,25 +25,19 @@ from promotion.registry.looks import fresh_since
 from promotion.registry.outcome import description, outcome_tags
 from promotion.sandbox.artifact import FORMATS_THAT_RUN_CODE
 from promotion.sandbox.mlmodel import Column, inputs_of
-from promotion.sandbox.workers import Workers, workers
+from promotion.sandbox.workers import workers
 from promotion.text.progress import progress
 
 NEW_INPUT = {True: "needed; promotion.yaml says that callers send it", False: "may be sent or not"}
 
 
 def challenge(
-    plan: ModelPlan,
-    whole: Plan,
-    files: ModelWork,
-    registry: Registry,
-    *,
-    record: bool = True,
-    workers: Workers | None = None,
+    plan: ModelPlan, whole: Plan, files: ModelWork, registry: Registry, reading: Reading = READING
 ) -> Evaluation:
-    """Judge one candidate against the champion; write evaluation.json and, with `record`, keep it as evidence."""
+    """Judge one candidate against the champion; write evaluation.json and keep it as evidence, unless it is a trial."""
     from promotion.judgement.judge import Case, judge
 
-    believed = check_incoming(plan, whole, files, trained_before=plan.run_id is not None, workers=workers)
+    believed = check_incoming(plan, files, lock=whole.lock, reading=reading)
     candidate, info, policy = believed.candidate, believed.info, believed.policy
     gated = Gate.read(files.gate)
     champion, pair = _champion(plan, files, believed)
@@ -63,7 +58,7 @@ def challenge(
     )
     result = judge(believed.scores, policy, case)
     result.write(files.evaluation)
-    if record and gated.run_id is not None:
+    if not whole.trial and gated.run_id is not None:
         _keep(plan, whole, result, gated, registry)
     return result
 
@@ -255,8 +250,8 @@ def main(argv: list[str] | None = None) -> int:
                 all_won = False
                 continue
             try:
-                with files.noted(), progress(f"{item.model}: judging"):
-                    result = challenge(item, whole, files, registry, record=not whole.trial, workers=pool)
+                with files.noted(), progress(f"{item.model}: judging", unit="rows") as step:
+                    result = challenge(item, whole, files, registry, Reading(step.reached, pool))
             except PromotionError as error:  # the other models are judged all the same, for the report
                 failed = error
                 print(f"{item.model}: not judged: {error}")

@@ -9,30 +9,23 @@ from pathlib import Path
 
 from promotion.cli import NO_DRY_RUN, WORKERS, command_line, handled
 from promotion.errors import VERDICT_NO, PromotionError
+from promotion.judgement.table import READING, Reading
 from promotion.pullrequest.incoming import check_incoming, take_in
 from promotion.pullrequest.workdir import ModelWork, Work
-from promotion.records.figures import Looks, RuleResult
+from promotion.records.figures import Looks
 from promotion.records.plan import ModelPlan, Plan
 from promotion.records.steps import Candidate, Gate, ScoresInfo
 from promotion.registry.client import CANDIDATE, Registry, Run
 from promotion.registry.looks import count_in, look_tag
-from promotion.sandbox.workers import Workers, workers
+from promotion.sandbox.workers import workers
 from promotion.text.progress import progress
 
 
-def gate(
-    plan: ModelPlan,
-    whole: Plan,
-    files: ModelWork,
-    registry: Registry,
-    *,
-    record: bool = True,
-    workers: Workers | None = None,
-) -> Gate:
-    """Judge the floors of one candidate and, with `record`, log and register it; return and write gate.json."""
+def gate(plan: ModelPlan, whole: Plan, files: ModelWork, registry: Registry, reading: Reading = READING) -> Gate:
+    """Judge the floors of one candidate; log and register it, unless it is a trial; return and write gate.json."""
     from promotion.judgement.judge import floors
 
-    believed = check_incoming(plan, whole, files, trained_before=plan.run_id is not None, workers=workers)
+    believed = check_incoming(plan, files, lock=whole.lock, reading=reading)
     candidate, info, policy = believed.candidate, believed.info, believed.policy
     same = info.candidate_predictions == info.champion_predictions
     looks = count_in(
@@ -45,24 +38,21 @@ def gate(
     )
     rules = floors(believed.scores, policy, looks_allowed=policy.challenge.looks)
     passed = bool(rules) and all(rule.ok is True for rule in rules)
-    reason = "; ".join(rule.reason for rule in rules if rule.ok is not True) or "every floor is passed"
-    run_id, version = plan.run_id, plan.version
-    if record:
-        run = _run(plan, candidate, files, registry)
-        _log(registry, run, rules, info, reason, passed, same=same)
-        registry.tag_run(run.run_id, {"complete": "true"})  # from here on the key is never trained again
-        if passed:
-            version = _register(plan, candidate, registry, run)
-        run_id = run.run_id
     result = Gate(
         model=plan.model,
         passed=passed,
         rules=rules,
-        run_id=run_id,
-        version=version if passed else None,
-        reason=reason,
+        run_id=plan.run_id,
+        version=plan.version if passed else None,
+        reason="; ".join(rule.reason for rule in rules if rule.ok is not True) or "every floor is passed",
         looks=None if same else Looks(number=looks.number, allowed=looks.allowed),
     )
+    if not whole.trial:
+        run = _run(plan, candidate, files, registry)
+        _log(registry, run, result, info)
+        registry.tag_run(run.run_id, {"complete": "true"})  # from here on the key is never trained again
+        version = _register(plan, candidate, registry, run) if passed else None
+        result = result.model_copy(update={"run_id": run.run_id, "version": version})
     result.write(files.gate)
     return result
 
@@ -105,20 +95,13 @@ def _run(plan: ModelPlan, candidate: Candidate, files: ModelWork, registry: Regi
     return run
 
 
-def _log(
-    registry: Registry,
-    run: Run,
-    rules: tuple[RuleResult, ...],
-    info: ScoresInfo,
-    reason: str,
-    passed: bool,
-    *,
-    same: bool,
-) -> None:
-    metrics = {rule.metric: rule.value for rule in rules if rule.metric and rule.value is not None and not rule.slice}
+def _log(registry: Registry, run: Run, found: Gate, info: ScoresInfo) -> None:
+    """Let the run say the figures and the reason."""
+    metrics = {one.metric: one.value for one in found.rules if one.metric and one.value is not None and not one.slice}
     registry.log_run(run.run_id, {}, metrics)
-    tags = {"gate": "passed" if passed else "REJECTED", "gate_reason": reason[:4900], "test": info.test_digest}
-    if not same:  # the same predictions as the champion's use no look
+    gate = "passed" if found.passed else "REJECTED"
+    tags = {"gate": gate, "gate_reason": found.reason[:4900], "test": info.test_digest}
+    if found.looks is not None:  # the same predictions as the champion's use no look
         tags[look_tag(info.first, info.last)] = info.candidate_predictions
     registry.tag_run(run.run_id, tags)
     registry.finish_run(run.run_id)
@@ -170,8 +153,8 @@ def main(argv: list[str] | None = None) -> int:
                         take_in(args.incoming, files, item.action)
                     if item.action == "verify":
                         continue
-                    with progress(f"{item.model}: comparing with the floors"):
-                        result = gate(item, whole, files, registry, record=not whole.trial, workers=pool)
+                    with progress(f"{item.model}: comparing with the floors", unit="rows") as step:
+                        result = gate(item, whole, files, registry, Reading(step.reached, pool))
             except PromotionError as error:  # the other models are judged all the same, for the report
                 failed = error
                 print(f"{item.model}: not judged: {error}")

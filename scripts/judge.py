@@ -11,6 +11,7 @@ from promotion.errors import OK, VERDICT_NO, PromotionError
 from promotion.judgement.judge import judge_table
 from promotion.judgement.labels import join_labels
 from promotion.judgement.places import Place, place
+from promotion.judgement.table import Reading
 from promotion.pullrequest.workdir import Work
 from promotion.records.evaluation import WINNING, Evaluation
 from promotion.records.plan import ModelPlan
@@ -48,7 +49,7 @@ def judge(
 
     name = PurePosixPath(str(scores)).name
     with progress(f"judging {name}", unit="rows") as step:
-        found = judge_table(scores, policy, empty=empty, progress=step.reached, workers=workers)
+        found = judge_table(scores, policy, empty=empty, reading=Reading(step.reached, workers))
     plan = ModelPlan(
         model=policy.model,
         action="judge",

@@ -23,6 +23,7 @@ from promotion.git.tree import export
 from promotion.github.actions import write_output, write_summary
 from promotion.github.comments import close_issue, upsert_issue
 from promotion.github.pulls import Host, host_of
+from promotion.judgement.table import Reading
 from promotion.pullrequest.fetch import fetch_pinned
 from promotion.pullrequest.incoming import check_scored, take_in
 from promotion.pullrequest.runners import allowed_or_none, outputs
@@ -34,6 +35,7 @@ from promotion.registry.client import Registry
 from promotion.registry.evidence import read_evidence
 from promotion.registry.watched import fetch_tables, keep_look, read_watched
 from promotion.text.escape import clean, log_text, markdown
+from promotion.text.progress import progress
 from promotion.timeline import Claim, Look, promised
 
 OWNER = "watch.py"
@@ -121,21 +123,23 @@ def judge(found: Promotion, repo: Repo, work: Work, registry: Registry, incoming
     info, _ = check_scored(item, files, found.window, found.before.digest)
     run_id, claim = _of_champion(registry, found)
     declared = (*(day for look in found.looks for day in look.empty), *(info.empty_days or ()))
-    watched, judged = judgement.watch(
-        files.scores,
-        item.judged_by,
-        found.entry.watch,
-        judgement.Look(
-            number=found.number,
-            earlier=fetch_tables(registry, run_id, found.place, found.looks, files.root / "earlier"),
-            empty=declared,
-            predecessor=Side(
-                source_tree=found.before.source_tree, digest=found.before.digest, version=found.before.version
+    with progress(f"{found.model}: judging", unit="rows") as step:
+        watched, judged = judgement.watch(
+            files.scores,
+            item.judged_by,
+            found.entry.watch,
+            judgement.Look(
+                number=found.number,
+                earlier=fetch_tables(registry, run_id, found.place, found.looks, files.root / "earlier"),
+                empty=declared,
+                predecessor=Side(
+                    source_tree=found.before.source_tree, digest=found.before.digest, version=found.before.version
+                ),
+                champion=Side(source_tree=found.pin.source_tree, digest=found.pin.digest, version=found.pin.version),
+                notes=tuple(f"The predecessor's tree says otherwise: {change}." for change in info.changes),
             ),
-            champion=Side(source_tree=found.pin.source_tree, digest=found.pin.digest, version=found.pin.version),
-            notes=tuple(f"The predecessor's tree says otherwise: {change}." for change in info.changes),
-        ),
-    )
+            reading=Reading(step.reached),
+        )
     look = look_of(found, watched, info.empty_days or ())
     keep_look(registry, found.model, run_id, found.place, look, scores=files.scores, found=watched, judged=judged)
     watched.write(files.root / "watched.json")

@@ -16,7 +16,7 @@ REGISTRY = HTTP | {"urllib3"}
 # What is loaded before a verb has read its arguments; MLflow, pandas and scikit-learn never are.
 AT_START: dict[str, set[str]] = {
     "challenge": SMALL | REGISTRY | ARRAYS,
-    "demo": SMALL | REGISTRY,
+    "demo": SMALL - {"yaml"} | REGISTRY,
     "doctor": SMALL | REGISTRY,
     "drift": SMALL | REGISTRY,
     "gate": SMALL | REGISTRY | ARRAYS,

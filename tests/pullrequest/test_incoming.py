@@ -45,7 +45,7 @@ class Handed:
         """What gate.py does with what came in."""
         (item,) = self.plan.models
         take_in(self.incoming, self.files, "train")
-        check_incoming(item, self.plan, self.files)
+        check_incoming(item, self.files, lock=self.plan.lock)
 
     def spoil(self, name: str, change: Callable[[dict[str, object]], None]) -> None:
         """Change a record that came in."""

@@ -8,6 +8,7 @@ import promotion.judgement.digest as digest
 import pytest
 from promotion.errors import PromotionError
 from promotion.judgement.judge import judge_table
+from promotion.judgement.table import Reading
 from promotion.sandbox import workers as module
 from promotion.sandbox.workers import Pool, workers
 
@@ -46,7 +47,7 @@ def small_memory(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def judged(parts: Path, pool: Pool | None) -> str:
     """The text of evaluation.json."""
-    return judge_table(parts, rules(), replicates=200, workers=pool).text()
+    return judge_table(parts, rules(), replicates=200, reading=Reading(workers=pool)).text()
 
 
 def test_an_evaluation_has_the_same_bytes_with_and_without_workers(parts: Path, two: Pool) -> None:
@@ -79,7 +80,7 @@ def test_no_secret_reaches_a_worker(two: Pool, monkeypatch: pytest.MonkeyPatch) 
 def test_progress_says_how_many_rows_are_done(parts: Path, two: Pool) -> None:
     """After each file, in order, of each pass."""
     told: list[tuple[int, int]] = []
-    judge_table(parts, rules(), replicates=200, workers=two, progress=lambda done, total: told.append((done, total)))
+    judge_table(parts, rules(), replicates=200, reading=Reading(lambda done, total: told.append((done, total)), two))
 
     assert {total for _, total in told} == {ROWS}
     assert [done for done, _ in itertools.islice(told, 5)] == [PART * n for n in range(1, 6)]

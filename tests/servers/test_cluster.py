@@ -11,6 +11,7 @@ import promotion.judgement.digest as digest
 import pytest
 from promotion.errors import PromotionError
 from promotion.judgement.judge import judge_table
+from promotion.judgement.table import Reading
 from promotion.sandbox.workers import workers
 
 from tests.proofs.benchmarks.bench_size import rules, write_parts
@@ -98,7 +99,7 @@ def test_a_worker_killed_and_one_added_in_the_middle_change_nothing(
             happened.append(cluster.add())
 
     with workers(None, cluster.address, tmp_path) as pool:
-        found = judge_table(parts, rules(), replicates=200, workers=pool, progress=meanwhile)
+        found = judge_table(parts, rules(), replicates=200, reading=Reading(meanwhile, pool))
 
     assert happened and victim.wait() == -signal.SIGKILL
     assert found.text() == alone
@@ -148,7 +149,7 @@ def test_a_scheduler_that_is_gone_is_one_sentence(cluster: Cluster, parts: Path,
         pytest.raises(PromotionError, match=r"the cluster tcp://.* is gone"),
         workers(None, cluster.address, tmp_path) as pool,
     ):
-        judge_table(parts, rules(), replicates=200, workers=pool, progress=kill)
+        judge_table(parts, rules(), replicates=200, reading=Reading(kill, pool))
 
 
 def test_a_scratch_folder_that_is_not_there_is_one_sentence(cluster: Cluster, parts: Path, tmp_path: Path) -> None:
@@ -157,4 +158,4 @@ def test_a_scratch_folder_that_is_not_there_is_one_sentence(cluster: Cluster, pa
         pytest.raises(PromotionError, match="there is no such folder; --scratch"),
         workers(None, cluster.address, tmp_path / "absent") as pool,
     ):
-        judge_table(parts, rules(), replicates=200, workers=pool)
+        judge_table(parts, rules(), replicates=200, reading=Reading(workers=pool))

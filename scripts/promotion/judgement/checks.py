@@ -120,7 +120,9 @@ def _digests(scores: Scores, policy: Policy) -> dict[str, str]:
         sets[side] = {f"{side}.{name}": name for name in parts}
         forms |= {f"{side}.score": pa.float64(), f"{side}.decision": pa.int64()}
     keys = sorted(n for n in scores.names if n.startswith("key."))
-    return digest.digest_rows(keys, sets, scores, scores.rows, scores.where, forms=forms, workers=scores.workers)
+    return digest.digest_rows(
+        keys, sets, scores, scores.rows, scores.where, forms=forms, workers=scores.reading.workers
+    )
 
 
 class _Checks:

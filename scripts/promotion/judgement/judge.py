@@ -18,7 +18,7 @@ from promotion.judgement.metrics import check_policy
 from promotion.judgement.places import Place
 from promotion.judgement.plain import open_plain
 from promotion.judgement.rules import verdict
-from promotion.judgement.table import Progress, Scores, Workers, predictions_digest, test_digest
+from promotion.judgement.table import READING, Reading, Scores, predictions_digest, test_digest
 from promotion.judgement.targets import iso
 from promotion.judgement.warn import warnings
 from promotion.judgement.work import REPLICATES, Work
@@ -108,19 +108,16 @@ def judge_table(
     looks: Looks | None = None,
     replicates: int = REPLICATES,
     empty: Iterable[str] = (),
-    progress: Progress | None = None,
-    workers: Workers | None = None,
+    reading: Reading = READING,
 ) -> Evaluation:
     """Judge a table of predictions that was made elsewhere, without registry or git: floors, then the challenge.
 
     path: a Parquet file or a folder of part-*.parquet, in the form of score.py or plain.py. looks: which
     look this is, where the caller counts them; the tails are spread over the policy's looks either way.
-    empty, progress, workers: see open_scores.
+    empty: days (ISO) that are declared to have no rows.
     """
     check_policy(policy)
-    work = Work(
-        open_plain(path, policy, empty=empty, progress=progress, workers=workers), policy, replicates=replicates
-    )
+    work = Work(open_plain(path, policy, empty=empty, reading=reading), policy, replicates=replicates)
     uncounted = "Judged from a table: where it came from was not checked, and looks were not counted."
     case = Case(
         gate=floors_of(work),

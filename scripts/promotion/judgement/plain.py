@@ -19,10 +19,10 @@ from promotion.judgement.hashing import as_float, combine, hash_column, mix
 from promotion.judgement.places import Place, below, opened
 from promotion.judgement.table import (
     PARTS,
+    READING,
     SIDES,
-    Progress,
+    Reading,
     Scores,
-    Workers,
     open_scores,
     part_files,
     scores_from_table,
@@ -31,30 +31,23 @@ from promotion.judgement.table import (
 EXACT = 2.0**53  # whole numbers up to here are the same as floats
 
 
-def open_plain(
-    path: Place,
-    policy: Policy,
-    *,
-    empty: Iterable[str] = (),
-    progress: Progress | None = None,
-    workers: Workers | None = None,
-) -> Scores:
+def open_plain(path: Place, policy: Policy, *, empty: Iterable[str] = (), reading: Reading = READING) -> Scores:
     """Open a score table in either form; raise PromotionError, one sentence with file and column, for a bad one."""
     found = part_files(path) if isinstance(path, Path) and path.is_dir() else below(path, PARTS)
     if not found:
         raise PromotionError("no such file; give a Parquet file or a folder of part-*.parquet", file=path)
     if found != (path,):
-        return open_scores(path, policy, empty=empty, progress=progress, workers=workers)
+        return open_scores(path, policy, empty=empty, reading=reading)
     try:
         with opened(path) as source:
             names = pq.read_schema(source).names
         if any(name.startswith(("key.", "column.")) for name in names):
-            return open_scores(path, policy, empty=empty, progress=progress, workers=workers)
+            return open_scores(path, policy, empty=empty, reading=reading)
         with opened(path) as source:
             table = pq.read_table(source)
     except (pa.ArrowException, OSError) as error:
         raise PromotionError(f"not a readable Parquet file ({str(error)[:80]})", file=path) from None
-    return scores_from_table(renamed(table, path), policy, where=path, empty=empty, progress=progress)
+    return scores_from_table(renamed(table, path), policy, where=path, empty=empty, reading=reading)
 
 
 def renamed(table: pa.Table, where: Place) -> pa.Table:

@@ -46,6 +46,26 @@ class Workers(Protocol):
 
 
 @dataclass(frozen=True)
+class Reading:
+    """How a table's rows are read.
+
+    progress: called with (rows done, all rows) after every part of each pass over the rows. workers: who reads the
+    files of a table that does not fit in memory; the same sums come out, however many they are.
+    """
+
+    progress: Progress | None = None
+    workers: Workers | None = None
+
+    def done(self, rows: int, total: int) -> None:
+        """So many rows of this pass are read."""
+        if self.progress is not None:
+            self.progress(rows, total)
+
+
+READING = Reading()  # by this process, and nobody watches
+
+
+@dataclass(frozen=True)
 class Part:
     """A bounded run of rows. All arrays are (n,)."""
 
@@ -122,7 +142,7 @@ class Scores:
     (None for a regression). limits: the largest size of each number column's values. slices: the values of each
     slice column, sorted. centre, mean: a constant near the labels, and their mean. since: only days from this one
     on are read. digests: of the test set (`test`) and of each side's predictions. stamps: size and time of each
-    file that is read again. counts: the rows of each file. progress, workers: see open_scores.
+    file that is read again. counts: the rows of each file.
     """
 
     where: Place
@@ -144,8 +164,7 @@ class Scores:
     digests: dict[str, str] = field(default_factory=dict)
     stamps: dict[Place, tuple[int, int]] = field(default_factory=dict)
     counts: dict[Place, int] = field(default_factory=dict)
-    progress: Progress | None = None
-    workers: Workers | None = None
+    reading: Reading = READING
 
     @property
     def first(self) -> int:
@@ -186,19 +205,19 @@ class Scores:
 
     def shares(self, work: Callable[..., R], *more: Any) -> Iterator[R]:
         """Yield work(scores, *more) of these rows at once, or where there are workers of one file after another."""
-        if self.workers is None or not self.stamps:
+        workers = self.reading.workers
+        if workers is None or not self.stamps:
             yield work(self, *more)
             return
         alone = [
-            replace(self, files=(file,), stamps={file: self.stamps[file]}, counts={}, progress=None, workers=None)
+            replace(self, files=(file,), stamps={file: self.stamps[file]}, counts={}, reading=READING)
             for file in self.files
         ]
         done, total = 0, sum(self.counts.values())
-        for file, found in zip(self.files, self.workers.map(work, [(one, *more) for one in alone]), strict=True):
+        for file, found in zip(self.files, workers.map(work, [(one, *more) for one in alone]), strict=True):
             yield found
             done += self.counts[file]
-            if self.progress is not None:
-                self.progress(done, total)
+            self.reading.done(done, total)
 
     def parts(self, names: list[str] | None = None) -> Iterator[Part]:
         """Yield the rows in parts of at most BATCH_ROWS, with only the columns `names`."""
@@ -206,8 +225,7 @@ class Scores:
         for _, _, part in self.located(names):
             yield part if self.since is None else Part(part.table.filter(part.days >= self.since))
             done += part.rows
-            if self.progress is not None:
-                self.progress(done, self.rows)
+            self.reading.done(done, self.rows)
 
     def located(self, names: list[str] | None = None) -> Iterator[tuple[Place, int, Part]]:
         """Yield (file, number of rows before the part in its file, part)."""
@@ -256,32 +274,18 @@ def short(error: Exception) -> str:
     return str(error).splitlines()[0][:100] if str(error) else type(error).__name__
 
 
-def open_scores(
-    path: Place,
-    policy: Policy,
-    *,
-    empty: Iterable[str] = (),
-    progress: Progress | None = None,
-    workers: Workers | None = None,
-) -> Scores:
+def open_scores(path: Place, policy: Policy, *, empty: Iterable[str] = (), reading: Reading = READING) -> Scores:
     """Open a Parquet file or a folder of part-*.parquet and check every row against the policy.
 
-    empty: days (ISO) that are declared to have no rows. progress: called with (rows done, all rows) after
-    every part of each later pass over the rows. workers: who reads the files of a table that does not fit in memory;
-    the same sums come out, however many they are.
+    empty: days (ISO) that are declared to have no rows.
 
     Raise PromotionError, one sentence with file, column and row, for the first thing that is wrong.
     """
-    return open_together((path,), policy, empty=empty, progress=progress, workers=workers)
+    return open_together((path,), policy, empty=empty, reading=reading)
 
 
 def open_together(
-    paths: Sequence[Place],
-    policy: Policy,
-    *,
-    empty: Iterable[str] = (),
-    progress: Progress | None = None,
-    workers: Workers | None = None,
+    paths: Sequence[Place], policy: Policy, *, empty: Iterable[str] = (), reading: Reading = READING
 ) -> Scores:
     """Open several tables of one kind as one; the last is where an error points. The rest is as in open_scores."""
     from promotion.judgement.checks import checked, declared_days, shape
@@ -302,8 +306,7 @@ def open_together(
         names = names or found
     stamps = {} if sum(counts.values()) <= digest.IN_MEMORY else {file: stamp(file) for file in files}
     scores = Scores(path, files, None, *shape(names or [], path, policy), stamps=stamps, counts=counts)
-    scores = replace(scores, progress=progress, workers=workers)
-    return checked(replace(scores, empty=declared_days(empty)), policy)
+    return checked(replace(scores, reading=reading, empty=declared_days(empty)), policy)
 
 
 def scores_from_table(
@@ -312,13 +315,13 @@ def scores_from_table(
     *,
     where: Path | str = "scores",
     empty: Iterable[str] = (),
-    progress: Progress | None = None,
+    reading: Reading = READING,
 ) -> Scores:
     """Check rows that are in memory already; as open_scores."""
     from promotion.judgement.checks import checked, declared_days, shape
 
     where = Path(where)
-    scores = Scores(where, (), table, *shape(table.column_names, where, policy), progress=progress)
+    scores = Scores(where, (), table, *shape(table.column_names, where, policy), reading=reading)
     return checked(replace(scores, empty=declared_days(empty)), policy)
 
 

@@ -20,7 +20,7 @@ from promotion.judgement.judge import Case, judged
 from promotion.judgement.shown import estimate
 from promotion.judgement.spending import nominal_tails
 from promotion.judgement.statistic import CANDIDATE, CHAMPION, Contrast
-from promotion.judgement.table import open_together, part_files, read_parts
+from promotion.judgement.table import READING, Reading, open_together, part_files, read_parts
 from promotion.judgement.targets import days_scale, iso
 from promotion.judgement.work import REPLICATES, Work
 from promotion.records.evaluation import Evaluation, Side
@@ -49,7 +49,13 @@ class Look:
 
 
 def watch(
-    path: Path, policy: Policy, settings: Watch, look: Look, *, replicates: int = REPLICATES
+    path: Path,
+    policy: Policy,
+    settings: Watch,
+    look: Look,
+    *,
+    replicates: int = REPLICATES,
+    reading: Reading = READING,
 ) -> tuple[Watched, Evaluation]:
     """Look at a promotion: return what is found, for the history, and the judgement behind it, for a report.
 
@@ -62,7 +68,7 @@ def watch(
     """
     if not 1 <= look.number <= settings.looks:
         raise PromotionError(f"look {look.number}: a promotion is looked at {settings.looks} times (watch.looks)")
-    scores = open_together((*look.earlier, path), policy, empty=look.empty)
+    scores = open_together((*look.earlier, path), policy, empty=look.empty, reading=reading)
     if not scores.has_champion:
         raise PromotionError("a look needs the answers of champion and predecessor; score both", file=path)
     tail = nominal_tails(settings.false_alarm, settings.looks)[look.number - 1]

@@ -8,12 +8,12 @@ from pathlib import Path
 from promotion.config.model_yaml import read_spec, windows
 from promotion.config.policy import Policy
 from promotion.errors import PromotionError
-from promotion.judgement.table import Scores, Workers, open_scores, predictions_digest, test_digest
+from promotion.judgement.table import READING, Reading, Scores, open_scores, predictions_digest, test_digest
 from promotion.judgement.targets import listed
 from promotion.model import Window
 from promotion.pullrequest.workdir import ModelWork, tail
 from promotion.records.files import digest_files
-from promotion.records.plan import ModelPlan, Plan
+from promotion.records.plan import ModelPlan
 from promotion.records.steps import Candidate, ScoresInfo
 from promotion.sandbox.artifact import Allowed, Artifact, read_artifact
 from promotion.sandbox.tables import take_tables
@@ -116,12 +116,11 @@ def allowed_by(plan: ModelPlan) -> Allowed:
     return Allowed.by(plan.judged_by)
 
 
-def check_incoming(
-    plan: ModelPlan, whole: Plan, files: ModelWork, *, trained_before: bool = False, workers: Workers | None = None
-) -> Believed:
+def check_incoming(plan: ModelPlan, files: ModelWork, *, lock: str, reading: Reading = READING) -> Believed:
     """Compare candidate and scores with the plan: same tree, files, window, rows. Raise PromotionError if not.
 
-    What the model accepts and contains is read from its files, never from a record about them.
+    lock: the plan's, of the environment that trained. What the model accepts and contains is read from its files,
+    never from a record about them.
     """
     policy = plan.judged_by
     candidate = Candidate.read(files.candidate_record)
@@ -133,11 +132,11 @@ def check_incoming(
         "model": plan.model,
         "key": plan.key,
         "source_tree": plan.source_tree,
-        "lock": whole.lock,
+        "lock": lock,
     }
     want |= {"as_of": str(spec.as_of), "digest": digest_files(side.model)}
     want |= {"parameters": spec.parameters, "seed": spec.seed}
-    if not trained_before:
+    if plan.run_id is None:  # it was trained in this run
         want["labels_known_by"] = str(spans.labels_known_by)
     for name, value in want.items():
         if getattr(candidate, name) != value:
@@ -145,12 +144,12 @@ def check_incoming(
                 f"its {name} is {getattr(candidate, name)!r}, the plan asks for {value!r}; train it again",
                 file=files.candidate_record,
             )
-    info, scores = check_scored(plan, files, spans.test, candidate.digest, workers=workers)
+    info, scores = check_scored(plan, files, spans.test, candidate.digest, reading=reading)
     return Believed(candidate, artifact, info, policy, scores)
 
 
 def check_scored(
-    plan: ModelPlan, files: ModelWork, window: Window, digest: str | None, *, workers: Workers | None = None
+    plan: ModelPlan, files: ModelWork, window: Window, digest: str | None, *, reading: Reading = READING
 ) -> tuple[ScoresInfo, Scores]:
     """Compare the scores with the plan: these days, the pinned champion, and the other model's files.
 
@@ -168,7 +167,7 @@ def check_scored(
     pinned = None if plan.champion is None else plan.champion.digest
     if (info.champion_predictions is None) != (plan.champion is None) or (pinned and info.champion_digest != pinned):
         raise PromotionError("it was not made with the champion's pinned files; score again", file=where)
-    scores = open_scores(files.scores, plan.judged_by, empty=info.empty_days or (), workers=workers)
+    scores = open_scores(files.scores, plan.judged_by, empty=info.empty_days or (), reading=reading)
     _check_scores(plan, info, scores, window)
     return info, scores
 

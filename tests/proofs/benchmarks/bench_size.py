@@ -70,10 +70,11 @@ def rules(days: int = DAYS):
 def judge_parts(folder: Path, *, replicates: int = 10_000, count: int | None = None):
     """Open, digest and judge the parts, with floors, by `count` workers; return the evaluation."""
     from promotion.judgement.judge import judge_table
+    from promotion.judgement.table import Reading
     from promotion.sandbox.workers import workers
 
     with workers(count) as pool:
-        return judge_table(folder, rules(), replicates=replicates, workers=pool)
+        return judge_table(folder, rules(), replicates=replicates, reading=Reading(workers=pool))
 
 
 def family(pid: int) -> dict[int, float]:
