@@ -84,10 +84,12 @@ def run_lock(args: argparse.Namespace) -> int:
     """Write what a model needs beyond the base's lock."""
     from promotion.retrain.lock import write_lock
 
-    pins = write_lock(Path(Repo(args.repo).root), args.model, args.packages)
+    repo = Repo(args.repo, args.root)
+    pins = write_lock(repo.here, args.model, args.packages)
     for pin in pins:
         print(f"{pin.name}=={pin.version}")
-    print(f"written to models/{args.model}/requirements.txt; it is one pull request with the code that needs it")
+    file = repo.at(f"models/{args.model}/requirements.txt")
+    print(f"written to {file}; it is one pull request with the code that needs it")
     return OK
 
 

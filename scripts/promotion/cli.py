@@ -35,7 +35,7 @@ SHARED: dict[str, dict[str, Any]] = {
     },
     "root": {
         "metavar": "FOLDER",
-        "help": "the folder of promotion.yaml and models/ in it (default: the one that --repo is in, else the top)",
+        "help": "its folder of promotion.yaml and models/ (default: the one that --repo is in, else the only one)",
     },
     "branch": {"default": "main", "metavar": "NAME", "help": "the production branch (default: %(default)s)"},
     "work": {

@@ -46,10 +46,11 @@ def monorepo(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("at", "folder"), [("", FOLDER), (FOLDER, None), (f"{FOLDER}/models/churn", None), ("app", f"{FOLDER}/")]
+    ("at", "folder"),
+    [("", FOLDER), (FOLDER, None), (f"{FOLDER}/models/churn", None), ("app", f"{FOLDER}/"), ("", None), ("app", None)],
 )
 def test_the_folder_is_given_or_the_one_that_the_path_lies_in(monorepo: Path, at: str, folder: str | None) -> None:
-    """Whoever stands in it, or below it, need not say it; all of these read the same."""
+    """Whoever stands in it need not say it, nor where there is no other; all of these read the same."""
     repo = Repo(monorepo / at, folder)
     head = repo.resolve("HEAD")
 
@@ -63,9 +64,22 @@ def test_the_folder_is_given_or_the_one_that_the_path_lies_in(monorepo: Path, at
 
 
 def test_at_the_top_nothing_changes(monorepo: Path) -> None:
-    """Without a promotion.yaml on the way up, paths are the repository's; so from every folder of it."""
-    for repo in (Repo(monorepo), Repo(monorepo / "app"), Repo(monorepo / FOLDER, ".")):
+    """Where it is asked for, or has a promotion.yaml itself, paths are the repository's, from every folder of it."""
+    assert list(folders_in(Repo(monorepo / FOLDER, "."), "HEAD", "models")) == ["not_ours"]
+    (monorepo / "promotion.yaml").write_text("models: {}\n")
+    for repo in (Repo(monorepo), Repo(monorepo / "app")):
         assert list(folders_in(repo, "HEAD", "models")) == ["not_ours"]
+
+
+def test_two_folders_have_to_be_told_apart(monorepo: Path) -> None:
+    """From the top nobody can know which is meant; an ignored one does not count."""
+    (monorepo / "copy").mkdir()
+    (monorepo / "copy" / "promotion.yaml").write_text("models: {}\n")
+    with pytest.raises(PromotionError, match=r"lies in copy, services/churn; say which with --root"):
+        Repo(monorepo).at("models")
+    (monorepo / ".gitignore").write_text("copy/\n")
+
+    assert Repo(monorepo).at("models") == f"{FOLDER}/models"
 
 
 def test_a_commit_and_a_trial_land_in_the_folder(monorepo: Path) -> None:

@@ -67,6 +67,23 @@ def test_committed_edit_is_tried_in_a_fresh_clone(project: TinyProject, checkout
     assert (project.registry.model(MODEL), project.registry.runs(MODEL)) == (None, [])
 
 
+def test_an_edit_in_a_folder_of_a_monorepo_is_tried_whole(project: TinyProject, checkout: Path) -> None:
+    """Standing in it, or at the top where there is no other; what is not there is named from the top."""
+    (checkout / "services" / "a").mkdir(parents=True)
+    git(checkout, "mv", "models", "promotion.yaml", "services/a")
+    git(checkout, "commit", "-qm", "one folder of many")
+    git(checkout, "update-ref", "refs/remotes/origin/main", "HEAD")
+    better(checkout / "services" / "a")
+    (checkout / "models").mkdir()
+
+    tried = project.attempt(where=checkout / "services" / "a")
+    assert tried.code == 0, tried.err
+    assert tried.evaluation is not None and tried.evaluation.verdict == "FIRST"
+    (checkout / "services" / "a" / FOLDER / "data.py").unlink()
+    missing = project.attempt(where=checkout)
+    assert missing.code == 2 and f"services/a/{FOLDER}/data.py: a model folder needs data.py" in missing.err
+
+
 def test_step_that_fails_ends_the_trial(project: TinyProject, checkout: Path) -> None:
     """A train.py that raises is told once, by train.py, and nothing is scored."""
     (checkout / FOLDER / "train.py").write_text("raise RuntimeError('no')\n")

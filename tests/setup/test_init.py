@@ -8,6 +8,7 @@ import init
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 from promotion.config.promotion_yaml import load
 from promotion.errors import PromotionError
 from promotion.setup.callers import Ours, ours
@@ -249,3 +250,49 @@ def test_a_commit_that_github_would_not_find_is_refused(clone: Path, tmp_path: P
         ours(None, says_itself=False, project=tmp_path)
     with pytest.raises(PromotionError, match="with all 40 digits of the commit, not `acme/promotion@v1`"):
         ours("acme/promotion@v1", says_itself=False)
+
+
+@pytest.mark.parametrize(
+    ("there", "state"),
+    [
+        (
+            "version: 2\nupdates:\n  - package-ecosystem: pip # ours\n    directory: /\n",
+            "added",
+        ),
+        ("version: 2\r\nupdates:\r\n- package-ecosystem: npm\r\n  directory: /\r\nregistries: {}\r\n", "added"),
+        (
+            "registries: {a: {type: git}}\nupdates:\n\n  # pip\n  - {package-ecosystem: pip, directory: /}\nversion: 2",
+            "added",
+        ),
+        ("version: 2\nupdates:\n  - package-ecosystem: github-actions\n    directories: [/, /lib]\n", "nothing to add"),
+        ("version: 2\nupdates: [{package-ecosystem: pip, directory: /}]\n", "not touched"),
+        ("version: 2\nupdates: []\n", "not touched"),
+        ("version: 2\nupdates:\n  - {a: [\n", "not touched"),
+        ("- 1\n", "not touched"),
+    ],
+)
+def test_dependabot_gets_one_entry_where_the_edit_is_certain(repository: Path, there: str, state: str, capsys) -> None:
+    """Every other byte stays, and the file says what it said and the one thing more; else it is left, and said."""
+    path = repository / ".github" / "dependabot.yml"
+    path.write_bytes(there.encode())
+    git(repository, "add", "-A")
+    git(repository, "commit", "-qm", "dependabot")
+    assert run(repository, "--task", "regression") == 0
+    said, found = capsys.readouterr().out, path.read_bytes().decode()
+
+    assert re.search(rf"dependabot\.yml +[^\n]*{state}", said), said
+    assert (found != there) == (state == "added")
+    if state == "added":
+        old, new = yaml.safe_load(there), yaml.safe_load(found)
+        assert new.pop("updates")[0]["package-ecosystem"] == "github-actions"
+        assert new == {key: value for key, value in old.items() if key != "updates"}
+        assert re.sub(r"(?s)^ *- package-ecosystem: github-actions\r?\n.*?morning\r?\n", "", found, flags=re.M) == there
+
+
+def test_where_renovate_updates_dependabot_is_not_started(repository: Path, capsys) -> None:
+    """Two tools would open every pull request twice; who reads is told what it has to update."""
+    (repository / "renovate.json").write_text("{}")
+    assert run(repository, "--task", "regression") == 0
+
+    assert not (repository / ".github" / "dependabot.yml").exists()
+    assert "see that it updates `github-actions` in `/`" in capsys.readouterr().out

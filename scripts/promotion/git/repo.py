@@ -57,7 +57,8 @@ class Repo:
     that methods take are counted.
 
     folder: `services/churn`, "" or "." for the top. None: the folder with a promotion.yaml that `path` lies in, else
-    the top; a pull request's checkout has no say in that (a name may be a link), so there it is given.
+    the only one there is, else the top; a pull request's checkout has no say in that (a name may be a link), so there
+    it is given.
     """
 
     def __init__(self, path: Path, folder: str | None = None) -> None:
@@ -79,7 +80,21 @@ class Repo:
             return f"{self._folder}/" if self._folder else ""
         parts = PurePosixPath(self._inside).parts
         above = ["/".join(parts[:count]) for count in range(len(parts), 0, -1)]
-        return next((f"{folder}/" for folder in above if (self.root / folder / FILE).is_file()), "")
+        found = next((f"{folder}/" for folder in above if (self.root / folder / FILE).is_file()), None)
+        return self._only_folder() if found is None else found
+
+    def _only_folder(self) -> str:
+        """The one folder anywhere with a promotion.yaml, where the top has none; PromotionError where there are two."""
+        top = self.root if self._inside else self.path
+        if (top / FILE).exists():
+            return ""
+        wanted = ("--cached", "--others", "--exclude-standard", "--", f":(top,glob)**/{FILE}")
+        _, out, _ = self.attempt("ls-files", "-z", "--full-name", *wanted, env={"GIT_LITERAL_PATHSPECS": "0"})
+        found = sorted({path.removesuffix(FILE) for path in out.split("\0") if path and (top / path).is_file()})
+        if len(found) > 1:
+            listed = ", ".join(folder.rstrip("/") for folder in found[:5])
+            raise PromotionError(f"{FILE} lies in {listed}; say which with --root, or run this in that folder")
+        return found[0] if found else ""
 
     def at(self, path: str) -> str:
         """A path below the folder, from the repository's top; also how a message names it."""

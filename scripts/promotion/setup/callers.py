@@ -61,7 +61,8 @@ def ours(uses: str | None, *, says_itself: bool, project: Path = PROJECT) -> Our
     if head != 0 or address is None or inside != 0 or prefix.strip():
         raise PromotionError(
             "these scripts lie in no clone with an origin, so they cannot say what the workflows are to call; "
-            "add --uses OWNER/NAME@COMMIT, the repository and commit of this release"
+            "add --uses OWNER/NAME@COMMIT, the repository and the commit of this release: `git ls-remote "
+            f"https://github.com/OWNER/NAME 'v{__version__}*'` prints it (in its last line, where there are two)"
         )
     known = here.git("for-each-ref", "--contains", commit.strip(), "--count=1", "refs/remotes/origin", "refs/tags")
     if not known:

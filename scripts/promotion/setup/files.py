@@ -1,10 +1,13 @@
 """The files that init.py puts into a repository: what is there already is merged where that is safe, else left."""
 
+import re
 import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
+
+import yaml
 
 from promotion.config.edit import add_entries
 from promotion.config.policy import FILE
@@ -19,6 +22,9 @@ TEMPLATES = Path(__file__).parent / "templates"
 IGNORED = (".work/", ".work-try/", ".data/", "mlflow.db", "mlruns/")
 OWNED = (FILE, "models/", ".github/")
 DEPENDABOT = ".github/dependabot.yml"
+RENOVATE = tuple(
+    folder + name for folder in ("", ".github/") for name in ("renovate.json", "renovate.json5", ".renovaterc")
+)
 CODEOWNERS = (".github/CODEOWNERS", "CODEOWNERS", "docs/CODEOWNERS")  # the first that is there counts (GitHub)
 
 
@@ -67,7 +73,7 @@ def plan_files(to: Newcomer, table: Table | None, windows: Spans, what: Ours) ->
         if table is not None and values["copied"]:
             changes.append(Change(f"{folder}/{table.path.name}", "new", table.path.read_bytes()))
     changes += _callers(to, what)
-    changes.append(_new(to, DEPENDABOT, _render("dependabot.yml.j2", values)))
+    changes.append(_dependabot(to, _render("dependabot.yml.j2", values)))
     changes.append(_lines(to, ".gitignore", [f"/{to.path(line)}" for line in IGNORED]))
     if to.owner is not None:
         file = next((name for name in CODEOWNERS if (to.top / name).is_file()), CODEOWNERS[0])
@@ -163,6 +169,38 @@ def _callers(to: Newcomer, what: Ours) -> list[Change]:
     return changes
 
 
+def _dependabot(to: Newcomer, text: str) -> Change:
+    """Dependabot's file, with one entry more where it has others; left where that is not certain, or Renovate is."""
+    if any((to.top / name).is_file() for name in RENOVATE):
+        return Change(DEPENDABOT, "left")
+    made = _new(to, DEPENDABOT, text)
+    if made.state != "left":
+        return made
+    try:
+        there = (to.top / DEPENDABOT).read_bytes().decode()
+        old, entry = yaml.safe_load(there), yaml.safe_load(text)["updates"][0]
+        known = old["updates"]
+        if any(one["package-ecosystem"] == entry["package-ecosystem"] and _at_top(one) for one in known):
+            return Change(DEPENDABOT, "same")
+        merged = _with_entry(there, text)
+        sure = yaml.safe_load(merged) == {**old, "updates": [entry, *known]}
+    except (OSError, ValueError, LookupError, TypeError, yaml.YAMLError):
+        sure = False
+    return Change(DEPENDABOT, "merged", merged.encode()) if sure else made
+
+
+def _at_top(update: dict[str, Any]) -> bool:
+    return "/" in (update.get("directory"), *(update.get("directories") or ()))
+
+
+def _with_entry(there: str, text: str) -> str:
+    """Put the entry of `text` before the first one, at its column; whoever calls it looks whether that was right."""
+    first = re.search(r"^( *)- ", there.partition("\nupdates:")[2] or there, re.MULTILINE)
+    at = there.index(first[0], there.index("updates:")) if first is not None else len(there)
+    lines = textwrap.dedent(text.partition("updates:\n")[2]).replace("\n", "\r\n" if "\r\n" in there else "\n")
+    return there[:at] + textwrap.indent(lines, first[1] if first is not None else "  ") + there[at:]
+
+
 def _lines(to: Newcomer, path: str, wanted: Sequence[str]) -> Change:
     """A file of lines with those that it lacks at its end."""
     there = to.top / path
@@ -179,4 +217,4 @@ def _clean(to: Newcomer, changes: Sequence[Change]) -> None:
     """Refuse to merge into a file with uncommitted changes: git could not give it back."""
     for change in changes:
         if change.state == "merged":
-            Repo(to.top).need_clean(change.path)
+            Repo(to.top, "").need_clean(change.path)

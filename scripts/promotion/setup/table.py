@@ -111,7 +111,10 @@ def _frame(path: Path) -> Any:
     try:
         frame = pd.read_parquet(path)
     except (pa.ArrowException, OSError, ValueError) as error:
-        raise PromotionError(f"cannot be read as Parquet ({str(error).splitlines()[0][:120]})", file=path) from None
+        why = str(error).splitlines()[0][:120]
+        raise PromotionError(
+            f"cannot be read as Parquet ({why}); write it with pandas' to_parquet", file=path
+        ) from None
     if frame.empty:
         raise PromotionError("has no rows", file=path)
     odd = [str(c) for c in frame if not isinstance(c, str) or not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]{0,63}", c)]
@@ -190,7 +193,9 @@ def _key(frame: Any, taken: set[str]) -> str | None:
     """A column that names a row once and for all: whole numbers or text without a repeat, best one called so."""
     free = [c for c in frame if (c not in taken and frame[c].dtype.kind in "iuOSU") or str(frame[c].dtype) == "string"]
     unique = [c for c in free if c not in taken and frame[c].notna().all() and frame[c].is_unique]
-    return next((c for c in unique if re.search(r"(^|_)(id|key|uuid)$", c.lower())), None)
+    named = [c for c in unique if re.search(r"(^|_)(id|key|uuid)$", c.lower())]
+    whole = [c for c in unique if frame[c].dtype.kind in "iu"]  # never twice the same: no measurement
+    return named[0] if named else whole[0] if len(whole) == 1 else None
 
 
 def _is_words(values: Any) -> bool:
