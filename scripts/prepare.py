@@ -31,6 +31,7 @@ from promotion.records.plan import ModelPlan, Plan
 from promotion.registry.client import Registry, tracking_uri
 from promotion.registry.evidence import read_evidence
 from promotion.text.escape import clean
+from promotion.text.progress import progress
 
 
 def prepare(
@@ -108,7 +109,9 @@ def fetch(item: ModelPlan, repo: Repo, registry: Registry, files: ModelWork, bas
     elif item.action == "judge":
         assert item.run_id is not None
         for path in ("candidate.json", "model"):
-            if registry.fetch(item.run_id, path, files.side("candidate").root) is None:
+            with progress(f"{item.model}: downloading {path} of run {item.run_id}", unit="B") as step:
+                found = registry.fetch(item.run_id, path, files.side("candidate").root, step.reached)
+            if found is None:
                 raise PromotionError(
                     f"{item.model}: run {item.run_id} was trained from this tree but its {path} is gone; "
                     "delete the run's tag promotion.key to train again"

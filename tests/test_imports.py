@@ -30,7 +30,7 @@ AT_START: dict[str, set[str]] = {
     "retrain": SMALL | HTTP,
     "rollback": SMALL | REGISTRY,
     "score": SMALL | ARRAYS,
-    "serve": set(),
+    "serve": {"pydantic", "pydantic_core"},
     "train": SMALL | ARRAYS,
     "watch": SMALL | REGISTRY | ARRAYS,
 }

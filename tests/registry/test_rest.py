@@ -113,11 +113,12 @@ def test_what_is_not_there_is_none(filled: tuple[Registry, Registry, Path], tmp_
 
 
 def test_files_come_back_as_they_were(filled: tuple[Registry, Registry, Path], tmp_path: Path) -> None:
-    """One file, a folder with folders, odd names, an empty file."""
+    """One file, a folder with folders, odd names, an empty file; and on the way, how much of it is here."""
     ours, _, folder = filled
+    told: list[tuple[float, float]] = []
     version = ours.version("m", 1)
     assert version is not None and version.run_id is not None
-    path, _ = ours.fetch_version(version, tmp_path / "version")
+    path, _ = ours.fetch_version(version, tmp_path / "version", lambda done, total: told.append((done, total)))
     other = ours.fetch(version.run_id, "model", tmp_path / "run")
     single = ours.fetch(version.run_id, "MLmodel", tmp_path / "file")
 
@@ -128,6 +129,8 @@ def test_files_come_back_as_they_were(filled: tuple[Registry, Registry, Path], t
             p.relative_to(made): p.read_bytes() for p in made.rglob("*") if p.is_file()
         }
     assert single.read_bytes() == b"MLmodel"
+    size = sum(file.stat().st_size for file in made.rglob("*") if file.is_file())
+    assert {total for _, total in told} == {size} and told[-1] == (size, size) and told == sorted(told)
 
 
 def test_a_refusal_is_one_sentence(filled: tuple[Registry, Registry, Path]) -> None:

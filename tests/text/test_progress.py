@@ -35,6 +35,9 @@ from promotion.text.progress import progress
 with progress("judging", unit="rows") as step:
     step.reached(1_500_000, 3_000_000)
     Event().wait(0.5)
+with progress("downloading", unit="B") as step:
+    step.reached(1_500_000, 3_000_000)
+    Event().wait(0.5)
 """
 
 
@@ -86,7 +89,7 @@ def test_how_much_there_is_may_be_learned_on_the_way() -> None:
     """A pass over rows says after each part how many of how many are done."""
     seen = in_a_terminal(LEARNED)
 
-    assert "1,500,000/3,000,000 rows" in seen and " left" in seen
+    assert "1,500,000/3,000,000 rows" in seen and "1.50MB/3.00MB" in seen and " left" in seen
 
 
 def test_a_terminal_without_the_library_gets_lines() -> None:

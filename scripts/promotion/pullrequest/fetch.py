@@ -13,6 +13,7 @@ from promotion.records.files import digest_files
 from promotion.records.plan import ModelPlan
 from promotion.registry.client import Registry, Version
 from promotion.sandbox.artifact import ANY_FORMAT, Allowed, accept
+from promotion.text.progress import progress
 
 
 def fetch_pinned(
@@ -67,7 +68,8 @@ def fetch_elsewhere(item: ModelPlan, registry: Registry, files: ModelWork, lock:
 def _fetched(registry: Registry, version: Version, folder: Path) -> tuple[Path, str]:
     """Download a version's files into `folder`/model; return that and their digest."""
     folder.mkdir(parents=True, exist_ok=True)
-    path, digest = registry.fetch_version(version, folder / "download")
+    with progress(f"{version.model} version {version.version}: downloading", unit="B") as step:
+        path, digest = registry.fetch_version(version, folder / "download", step.reached)
     final = folder / "model"
     shutil.rmtree(final, ignore_errors=True)
     path.replace(final)

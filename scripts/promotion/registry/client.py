@@ -15,6 +15,7 @@ from promotion.registry import rest
 from promotion.registry.failures import failure, from_mlflow
 from promotion.registry.rest import Rest, speaks_plain_http
 from promotion.text.escape import without_secrets
+from promotion.text.progress import Reached
 
 DEFAULT_URI = "sqlite:///mlflow.db"
 CHAMPION = "champion"
@@ -314,14 +315,17 @@ class Registry:
 
     # Files
 
-    def fetch(self, run_id: str, path: str, folder: Path) -> Path | None:
-        """Download one artifact path of a run into `folder`; return where it is, or None if there is none."""
+    def fetch(self, run_id: str, path: str, folder: Path, reached: Reached | None = None) -> Path | None:
+        """Download one artifact path of a run into `folder`; return where it is, or None if there is none.
+
+        reached: called with (bytes here, all bytes) on the way, where a server hands the files out.
+        """
         with self._talking(f"download {path}"):
             parent, _, name = path.rpartition("/")
             listed = self._found(f"list {path}", self.client.list_artifacts, run_id, parent or None) or []
             for item in listed:
                 if Path(item.path).name == name:
-                    return self._download(f"runs:/{run_id}/{path}", folder, is_dir=item.is_dir)
+                    return self._download(f"runs:/{run_id}/{path}", folder, reached, is_dir=item.is_dir)
             return None
 
     def fetch_logged(self, run_id: str, name: str, folder: Path) -> Path | None:
@@ -338,19 +342,19 @@ class Registry:
             folder.mkdir(parents=True, exist_ok=True)
             return Path(artifacts.download_artifacts(dst_path=str(folder), **place))
 
-    def fetch_version(self, version: Version, folder: Path) -> tuple[Path, str]:
-        """Download a version's files; return their folder and their digest."""
+    def fetch_version(self, version: Version, folder: Path, reached: Reached | None = None) -> tuple[Path, str]:
+        """Download a version's files; return their folder and their digest. reached: as in fetch."""
         with self._talking(f"download {version.model} version {version.version}"):
-            path = self._download(version.source, folder, is_dir=True)
+            path = self._download(version.source, folder, reached, is_dir=True)
         return path, digest_files(path)
 
-    def _download(self, uri: str, folder: Path, *, is_dir: bool) -> Path:
+    def _download(self, uri: str, folder: Path, reached: Reached | None, *, is_dir: bool) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
         if isinstance(self.client, Rest):
             place = self.client.place(uri)
             if place is not None:
-                return self.client.download(place, folder, is_dir=is_dir)
-        from mlflow import artifacts
+                return self.client.download(place, folder, is_dir=is_dir, reached=reached)
+        from mlflow import artifacts  # in a terminal it draws a bar of its own
 
         return Path(artifacts.download_artifacts(artifact_uri=uri, dst_path=str(folder), tracking_uri=self.uri))
 

@@ -19,6 +19,8 @@ import requests
 from requests.adapters import HTTPAdapter
 from urllib3.util import Retry
 
+from promotion.text.progress import Reached
+
 TRANSIENT = (408, 429, 500, 502, 503, 504)
 UNHEARD = (429, 503)  # those by which a server says that it did nothing
 MADE = ("experiments", "runs", "registered-models", "model-versions")
@@ -314,37 +316,46 @@ class Rest:
         scheme, slash, path = uri.partition(":/")
         return path.strip("/") if scheme == "mlflow-artifacts" and slash and not path.startswith("/") else None
 
-    def download(self, place: str, folder: Path, *, is_dir: bool) -> Path:
-        """Download the file or folder at a `place` into `folder`; return where it is."""
+    def download(self, place: str, folder: Path, *, is_dir: bool, reached: Reached | None = None) -> Path:
+        """Download the file or folder at a `place` into `folder`; return where it is.
+
+        reached: called with (bytes here, bytes of all files as the server lists them) while a folder comes.
+        """
         target = folder / PurePosixPath(place).name
         if not is_dir:
-            return self._save(place, target)
-        paths = list(self._below(place))
-        if not paths:
+            for _ in self._save(place, target):
+                pass
+            return target
+        files = list(self._below(place))
+        if not files:
             raise Answered(f"there are no files at {place}", "RESOURCE_DOES_NOT_EXIST")
-        for path in paths:
-            self._save(f"{place}/{path}", target / path)
+        done, total = 0, sum(size for _, size in files)
+        for path, _ in files:
+            for size in self._save(f"{place}/{path}", target / path):
+                done += size
+                if reached is not None:
+                    reached(done, max(done, total))
         return target
 
-    def _below(self, place: str) -> Iterator[PurePosixPath]:
-        """Every file below a folder, relative to it."""
+    def _below(self, place: str) -> Iterator[tuple[PurePosixPath, int]]:
+        """Every file below a folder, relative to it, and its size in bytes; 0 where the server does not say."""
         answer = self._ask("GET", "mlflow-artifacts/artifacts", params={"path": place})
         for item in answer.json().get("files") or []:
             path = PurePosixPath(item["path"])
             if path.is_absolute() or len(path.parts) != 1 or set("\\:\0") & set(item["path"]) or path.name == "..":
                 raise Answered(f"the server lists a file by the name {item['path']!r}, which is none")
             if item["is_dir"]:
-                yield from (path / below for below in self._below(f"{place}/{path}"))
+                yield from ((path / below, size) for below, size in self._below(f"{place}/{path}"))
             else:
-                yield path
+                yield path, int(item.get("file_size") or 0)
 
-    def _save(self, place: str, target: Path) -> Path:
+    def _save(self, place: str, target: Path) -> Iterator[int]:
+        """Download a file; yield the size of each part of it that has come."""
         target.parent.mkdir(parents=True, exist_ok=True)
         answer = self._ask("GET", f"mlflow-artifacts/artifacts/{quote(place)}", stream=True)
         with answer, target.open("wb") as file:
             for chunk in answer.iter_content(CHUNK):
-                file.write(chunk)
-        return target
+                yield file.write(chunk)
 
 
 def _with_token(token: str, request: requests.PreparedRequest) -> requests.PreparedRequest:

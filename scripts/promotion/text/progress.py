@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 LOOK_SECONDS = 0.2
+Reached = Callable[[float, float], None]  # so much is done, of so much
+BYTES = "B"  # the unit of a download
 NEVER_DONE = 0.99  # how far a clock alone may bring a bar
 
 
@@ -103,7 +105,9 @@ def _form(total: float | None, unit: str) -> str:
     if total is None:
         return "{desc} {elapsed}"
     amount = "{n:,.0f}/{total:,.0f} " + unit if unit else "{percentage:.0f}%"
-    speed = ", {rate_fmt}" if unit == "rows" else ""
+    if unit == BYTES:
+        amount = "{n_fmt}B/{total_fmt}B"
+    speed = ", {rate_fmt}" if unit in ("rows", BYTES) else ""
     return "{desc} |{bar:24}| " + amount + speed + ", {elapsed} gone, {remaining} left"
 
 
