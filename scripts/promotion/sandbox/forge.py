@@ -36,6 +36,7 @@ DATABASE = (  # what a verb of a story needs, whose registry is a file
     "pyarrow.parquet",
     "yaml",
 )
+REQUIREMENTS = "mlflow.utils.requirements_utils"
 NEEDED = {"features": TABLES, "sums": TABLES, "verb": DATABASE}
 
 
@@ -52,9 +53,13 @@ def main() -> None:
     signal.signal(signal.SIGTERM, end)
     for line in sys.stdin:
         order = json.loads(line)
-        for name in NEEDED.get(order["step"], MODELS):
+        needed = NEEDED.get(order["step"], MODELS)
+        for name in needed:
             with contextlib.suppress(Exception):  # the step that needs it says so in its own log
                 importlib.import_module(name)
+        if needed is MODELS:
+            with contextlib.suppress(Exception):  # MLflow lists what is installed, once, for every model that it loads
+                importlib.import_module(REQUIREMENTS).warn_dependency_requirement_mismatches(["mlflow"])
         gc.freeze()  # what is shared with the forks is not touched by them
         child = os.fork()
         if child == 0:

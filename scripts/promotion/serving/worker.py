@@ -36,9 +36,12 @@ NICE = 10
 
 
 def preload() -> None:
-    """Import what every model needs, before the fork."""
+    """Do before the fork what every model needs: imports, and MLflow's list of what is installed, which it keeps."""
+    from mlflow.utils.requirements_utils import warn_dependency_requirement_mismatches
+
     for name in PRELOADED:
         importlib.import_module(name)
+    warn_dependency_requirement_mismatches(["mlflow"])
 
 
 def run(connection: socket.socket) -> None:

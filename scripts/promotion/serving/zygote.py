@@ -7,6 +7,7 @@ server is gone it ends what is left.
 
 import array
 import contextlib
+import gc
 import json
 import os
 import select
@@ -25,6 +26,7 @@ def main(descriptor: int) -> None:
 
     worker.preload()
     worker.forget(SCRIPTS)
+    gc.freeze()  # what is shared with the workers is not touched by them
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
     control = socket.socket(fileno=descriptor)
