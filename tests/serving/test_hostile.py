@@ -245,6 +245,7 @@ def test_unfinished_bodies_are_bounded_in_all(tight, happened):
     happened("never more than the limit of all bodies is held, and an honest client is answered meanwhile")
 
 
+@pytest.mark.slow
 def test_a_client_that_does_not_read_is_closed(models, tmp_path):
     """Answers that nobody takes are held for a while, within the same bound."""
     limits = Limits(body=4_000_000, held=8_000_000, send=1.0)
@@ -258,8 +259,8 @@ def test_a_client_that_does_not_read_is_closed(models, tmp_path):
 
 
 def test_the_connection_that_was_idle_longest_makes_room(models, tmp_path):
-    """Over the number of connections, the newcomer is served and the oldest idler goes."""
-    with serving_with(models, tmp_path, Limits(connections=5)) as (_, url):
+    """Over the number of connections, the newcomer is served and the oldest idlers go, also where many come at once."""
+    with serving_with(models, tmp_path, Limits(connections=5, head=60.0)) as (_, url):
         idlers = [dial(url) for _ in range(8)]
 
         assert Client(url).ask()[0] == 200
@@ -268,6 +269,7 @@ def test_the_connection_that_was_idle_longest_makes_room(models, tmp_path):
             connection.close()  # else the server's end waits for them
 
 
+@pytest.mark.slow
 @attack(CLIENT, "a request of 45 MB blocked all others for 18.6 s")
 def test_a_body_of_the_largest_size_holds_up_nobody(roomy, happened):
     """A body of the largest size is sent while others ping and ask for one row."""
@@ -300,6 +302,7 @@ def test_a_body_of_the_largest_size_holds_up_nobody(roomy, happened):
     happened("others are answered within a second")
 
 
+@pytest.mark.slow
 @attack(CLIENT, "4,000 connections were never closed, and their bodies kept")
 def test_four_thousand_connections_cost_little(models, tmp_path, happened):
     """Four thousand connections say nothing, half a head or half a body."""

@@ -137,8 +137,9 @@ class Connection(asyncio.Protocol):
 
     @property
     def idle(self) -> bool:
-        """Whether no request is being received or answered."""
-        return not self._busy and self._request is None and not self._waiting and not self.holding
+        """Whether no request is being received or answered; one that is being closed is not idle, it is gone."""
+        asked = self._busy or self._request is not None or self._waiting or self.holding
+        return not asked and not self._transport.is_closing()
 
     # asyncio.Protocol
 
