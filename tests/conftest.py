@@ -1,11 +1,15 @@
 """Fixtures that all tests share, and how the tests are dealt out to processes."""
 
 import os
+import sys
 
 import pytest
 
 # Tests run side by side: libraries' threads would wait for each other by spinning. Also one environment for all steps.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# Whatever the shell says: else every process of every run compiles tests and scripts for itself.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 pytest_plugins = [
     "tests.support.attacks",

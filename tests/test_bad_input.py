@@ -18,6 +18,7 @@ from promotion.errors import BAD_INPUT
 from promotion.pullrequest.workdir import Work
 from promotion.records.steps import ScoresInfo
 
+from tests.support.mlflow_server import empty_database
 from tests.support.tiny import MODEL, TinyProject
 
 Run = Callable[..., tuple[int, str]]
@@ -204,7 +205,7 @@ def test_an_empty_local_registry(project: TinyProject, run: Run, monkeypatch: py
     project.edit("promotion.yaml", "champion: null", f"champion: {champion}")
     project.merge(project.open("pinned"))
     a_change(project)
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:///empty.db")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", empty_database(project.root, "empty.db"))
 
     one_sentence(run(prepare.main), "empty.db has no model tiny", "set MLFLOW_TRACKING_URI to the server that holds it")
 
@@ -240,7 +241,7 @@ def test_not_a_checkout(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 def test_a_verb_before_its_time(project: TinyProject, run: Run) -> None:
     """Each verb names the record that it misses."""
     for verb in (train, score, gate, pin):
-        one_sentence(run(verb.main), "plan.json: missing; run `python scripts/prepare.py` first")
+        one_sentence(run(verb.main), "plan.json", "run the step that writes it first")
 
 
 def test_a_work_folder_that_is_something_else(project: TinyProject, run: Run, tmp_path: Path) -> None:

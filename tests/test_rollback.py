@@ -10,6 +10,7 @@ from promotion.git.commits import hosted_tip
 from promotion.git.repo import Repo
 
 from tests.support.copies import champions
+from tests.support.mlflow_server import empty_database
 
 
 @pytest.fixture
@@ -335,7 +336,7 @@ def test_reverted_revert_does_not_call_the_older_tree_rolled_back(no_champion) -
 
 def test_empty_registry_is_named_and_no_rollback_advised(hosted, capsys, monkeypatch, tmp_path) -> None:
     """Where the registry that was read holds nothing of the model, the sentence says which one that was."""
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'empty.db'}")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", empty_database(tmp_path, "empty.db"))
 
     assert run(hosted) == 2
     printed = capsys.readouterr()

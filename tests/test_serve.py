@@ -171,10 +171,10 @@ def no_files(models, path):
     ("damage", "reason"),
     [
         (corrupt, "cannot be served"),
-        (not_finite, "not a finite number"),
-        (untrusted, "TreePredictor"),
         (other_digest, "hash to"),
-        (no_files, "MLmodel"),
+        pytest.param(not_finite, "not a finite number", marks=pytest.mark.slow),
+        pytest.param(untrusted, "TreePredictor", marks=pytest.mark.slow),
+        pytest.param(no_files, "MLmodel", marks=pytest.mark.slow),
     ],
 )
 def test_a_version_that_does_not_load_or_warm_is_never_swapped_in(models, zero, one, start, damage, reason, caplog):

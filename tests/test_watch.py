@@ -8,7 +8,7 @@ import pytest
 import watch
 from promotion.config.pin import Override
 from promotion.errors import PromotionError
-from promotion.judgement.table import open_scores, predictions_digest, rows_digest
+from promotion.judgement.table import open_scores, predictions_digest, test_digest
 from promotion.pullrequest.workdir import Work
 from promotion.records.steps import ScoresInfo
 from promotion.registry.watched import read_looks
@@ -43,11 +43,9 @@ def build(world: World) -> None:
 
 
 @pytest.fixture
-def hosted(new_world, host, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> HostedWorld:
+def hosted(prepared, host, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> HostedWorld:
     """Two champions, one after the other, and watch.yml's token."""
-    world = new_world()  # and no copy of one: MLflow remembers where it keeps a run's files
-    build(world)
-    found: HostedWorld = host(world)
+    found: HostedWorld = host(prepared("watched", build))
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("GITHUB_TOKEN", found.github.hub.token())
     return found
@@ -94,7 +92,7 @@ class Watching:
         record = {
             "model": item.model, "task": "classification", "first": first,
             "last": str((pd.Timestamp(first) + pd.Timedelta(days=6)).date()), "rows": scores.rows,
-            "keys": tuple(scores.keys), "columns": tuple(scores.columns), "test_digest": rows_digest(scores),
+            "keys": tuple(scores.keys), "columns": tuple(scores.columns), "test_digest": test_digest(scores),
             "candidate_predictions": predictions_digest(scores, "candidate"),
             "champion_predictions": predictions_digest(scores, "champion"),
             "candidate_digest": item.pin.digest, "champion_digest": item.champion.digest, **changes,

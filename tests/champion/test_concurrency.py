@@ -3,7 +3,6 @@
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 from promotion.registry.client import CHAMPION
@@ -12,7 +11,7 @@ from promotion.registry.ledger import KEY, read_ledger
 from tests.proofs.faults.chaos import Chaos
 from tests.proofs.faults.promoters import Promoters, promoters
 from tests.proofs.faults.proxy import Answer, Fault, Proxy, Seen, proxy
-from tests.support.mlflow_server import mlflow_server
+from tests.support.mlflow_server import empty_database, mlflow_server
 from tests.support.worlds import World
 
 
@@ -34,11 +33,10 @@ class Stage:
 
 
 @pytest.fixture(scope="module")
-def stage(tmp_path_factory: pytest.TempPathFactory, empty_mlflow: Path) -> Iterator[Stage]:
+def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     """A server, a proxy and promoters, around a world whose version 1 is champion."""
     folder = tmp_path_factory.mktemp("stage")
-    backend = f"sqlite:///{folder / 'mlflow.db'}"
-    (folder / "mlflow.db").write_bytes(empty_mlflow.read_bytes())
+    backend = empty_database(folder)
     world = World(folder / "repo", backend)
     world.merge("one")
     assert world.apply() == 0

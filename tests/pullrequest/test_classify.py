@@ -13,6 +13,8 @@ from promotion.records.plan import Runner
 from promotion.registry.client import Registry
 from promotion.registry.ledger import LedgerEntry
 
+from tests.support.mlflow_server import empty_database
+
 MODEL = "tiny"
 POLICY = """\
 models:
@@ -123,7 +125,7 @@ def hosted(tmp_path: Path) -> Hosted:
 @pytest.fixture
 def registry(tmp_path: Path) -> Registry:
     """An empty SQLite MLflow."""
-    return Registry(f"sqlite:///{tmp_path / 'mlflow.db'}")
+    return Registry(empty_database(tmp_path))
 
 
 def was_champion(registry: Registry, pin: PinRecord, hosted: Hosted) -> None:

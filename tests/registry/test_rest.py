@@ -15,6 +15,8 @@ from promotion.registry.client import CANDIDATE, CHAMPION, Registry
 from promotion.registry.rest import Answered, Rest, speaks_plain_http
 from werkzeug.serving import make_server
 
+from tests.support.mlflow_server import empty_database
+
 TAGS = {"key": "k" * 64, "text": "ä; 'quoted' = %"}
 
 
@@ -22,7 +24,7 @@ TAGS = {"key": "k" * 64, "text": "ä; 'quoted' = %"}
 def both(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Registry, Registry, Path]]:
     """(over HTTP, on the same database by MLflow's own client, the server's folder)."""
     folder = tmp_path_factory.mktemp("rest")
-    database = f"sqlite:///{folder / 'mlflow.db'}"
+    database = empty_database(folder)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("_MLFLOW_SERVER_FILE_STORE", database)
         patch.setenv("_MLFLOW_SERVER_REGISTRY_STORE", database)

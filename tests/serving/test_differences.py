@@ -182,6 +182,7 @@ def expected(urls):
     return {label: ask(urls[0], *case) for label, case in CASES.items()}
 
 
+@pytest.mark.slow
 def test_there_are_a_few_hundred_cases(expected):
     """Good and bad ones, each kind of status among them."""
     assert len(CASES) > 250
@@ -189,6 +190,7 @@ def test_there_are_a_few_hundred_cases(expected):
     assert sum(status == 200 for status, _, _ in expected.values()) > 80
 
 
+@pytest.mark.slow
 def test_singly_every_answer_is_theirs_byte_for_byte(urls, expected):
     """Status, media type and text are equal, but for errors that a listed difference explains."""
     got = {label: ask(urls[1], *case) for label, case in CASES.items()}
@@ -198,6 +200,7 @@ def test_singly_every_answer_is_theirs_byte_for_byte(urls, expected):
     assert unexplained == {}
 
 
+@pytest.mark.slow
 def test_sixteen_at_once_the_answers_stay_the_same(urls, expected):
     """Whatever is asked beside it, an answer is the one that was given singly, up to the last bits of a sum."""
     single = {label: ask(urls[1], *case) for label, case in CASES.items()}

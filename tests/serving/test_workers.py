@@ -120,7 +120,7 @@ def test_whatever_a_model_raises_is_that_requests_500(url, what):
     assert (health["status"], health["workers"], health["batching"]) == ("ok", 2, True)
 
 
-@pytest.mark.parametrize("what", [111, 112, 113])
+@pytest.mark.parametrize("what", [112, *(pytest.param(what, marks=pytest.mark.slow) for what in (111, 113))])
 def test_a_request_that_kills_its_worker_fails_alone(url, what):
     """The workers it killed are started again; what waited with it is answered, and it is not tried a third time."""
     answers: queue.SimpleQueue = queue.SimpleQueue()
@@ -150,6 +150,7 @@ def test_a_worker_that_dies_once_costs_no_request(models, tmp_path):
         assert Client(url).ask(body=row(122, 1, 0))[::2] == (200, '{"predictions": [124.0]}')
 
 
+@pytest.mark.slow
 def test_workers_killed_under_load_lose_no_request(models, tmp_path):
     """Eight clients ask while every worker is killed, again and again: each answer is right."""
     unruly(models, tmp_path, "killed")
@@ -183,6 +184,7 @@ def test_workers_killed_under_load_lose_no_request(models, tmp_path):
     assert restarts >= 6
 
 
+@pytest.mark.slow
 def test_a_zygote_that_dies_is_started_again(models, tmp_path):
     """Without it no worker could be forked; those that live go on, and a dead one is still replaced."""
     from promotion.serving.nursery import Nursery
@@ -238,7 +240,9 @@ def test_a_request_that_never_ends_is_504_and_its_worker_is_replaced(models, tmp
         assert Client(url).ask(body=GOOD[0])[::2] == (200, GOOD[1])
 
 
-@pytest.mark.parametrize("what", [101, 102, 103, 104, 111, 112])
+@pytest.mark.parametrize(
+    "what", [101, 111, *(pytest.param(what, marks=pytest.mark.slow) for what in (102, 103, 104, 112))]
+)
 def test_whatever_a_model_does_while_it_loads_is_a_failed_load(models, tmp_path, what):
     """A panic, sys.exit or death in the warm-up leaves the old version, is told, and the next version is taken."""
     name = f"loading-{what}"

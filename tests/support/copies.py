@@ -6,9 +6,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from mlflow.tracking._tracking_service import utils
 from promotion.git.repo import Repo
 from promotion.registry.client import Registry
 
+from tests.support.mlflow_server import empty_database
 from tests.support.worlds import World
 
 Prepared = Callable[[str, Callable[[World], None]], World]
@@ -27,6 +29,7 @@ def moved(world: World, folder: Path) -> World:
         ):
             database.execute(f"UPDATE {table} SET {column} = replace({column}, ?, ?)", (str(old), str(folder)))
     database.close()
+    utils._artifact_repos_cache.clear()  # MLflow remembers by the run's id alone where it keeps its files
     copy = World.__new__(World)
     copy.path, copy.uri = folder / "repo", f"sqlite:///{folder / 'mlflow.db'}"
     copy.models, copy.model, copy.initial = world.models, world.model, world.initial
@@ -41,9 +44,7 @@ def templates() -> dict[str, World]:
 
 
 @pytest.fixture
-def prepared(
-    templates: dict[str, World], empty_mlflow: Path, tmp_path_factory: pytest.TempPathFactory, tmp_path: Path
-) -> Prepared:
+def prepared(templates: dict[str, World], tmp_path_factory: pytest.TempPathFactory, tmp_path: Path) -> Prepared:
     """A world that `build` brought into a state, built once a session: `prepared("third champion", build)`."""
 
     made: list[World] = []
@@ -51,8 +52,7 @@ def prepared(
     def make(name: str, build: Callable[[World], None]) -> World:
         if name not in templates:
             folder = tmp_path_factory.mktemp("template")
-            shutil.copy(empty_mlflow, folder / "mlflow.db")
-            world = World(folder / "repo", f"sqlite:///{folder / 'mlflow.db'}")
+            world = World(folder / "repo", empty_database(folder))
             with pytest.MonkeyPatch.context() as outside:
                 for variable in ("GITHUB_ACTIONS", "GITHUB_ACTOR", "GITHUB_RUN_ID"):
                     outside.delenv(variable, raising=False)

@@ -1,19 +1,40 @@
-"""A real `mlflow server` for tests: one worker, a free port, waited for at /health, always stopped."""
+"""A real `mlflow server` for tests: one worker, a free port, waited for at /health, always stopped; and its tables."""
 
 import contextlib
+import functools
 import os
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
+from promotion.registry.client import Registry
+
 START_SECONDS = 120
 QUIET = {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+
+
+@functools.cache
+def _tables() -> bytes:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "mlflow.db"
+        Registry(f"sqlite:///{path}").models()
+        return path.read_bytes()
+
+
+def empty_database(folder: Path, name: str = "mlflow.db") -> str:
+    """Put a SQLite file with MLflow's tables and nothing in them into `folder`; return its URI.
+
+    Making the tables takes more than a second, so it is done once a process.
+    """
+    (folder / name).write_bytes(_tables())
+    return f"sqlite:///{folder / name}"
 
 
 def free_port() -> int:

@@ -21,6 +21,8 @@ from promotion.serving.nursery import Nursery
 from promotion.serving.server import Server, Settings, listen
 from promotion.serving.store import Store
 
+from tests.support.mlflow_server import empty_database
+
 COLUMNS = ["a", "b", "c"]
 
 ROWS = pd.DataFrame(np.random.default_rng(7).normal(size=(200, 3)), columns=COLUMNS)
@@ -96,7 +98,7 @@ class Models:
     def __init__(self, folder):
         self.folder = folder
         self.database = folder / "mlflow.db"
-        self.registry = Registry(f"sqlite:///{self.database}")
+        self.registry = Registry(empty_database(folder))
         self.saved = 0
 
     def save(self, model, *, rows=ROWS, example=EXAMPLE, signature=True, **options):

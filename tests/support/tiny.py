@@ -30,6 +30,8 @@ from report import collect, write_report
 from score import score
 from train import train
 
+from tests.support.mlflow_server import empty_database
+
 HERE = Path(__file__).resolve().parent
 MODEL = "tiny"
 
@@ -75,6 +77,7 @@ class TinyProject:
         self.root = root
         self.env = environment(root, root / "data")
         self.registry = Registry(self.env["MLFLOW_TRACKING_URI"])
+        empty_database(root)
         self.hosting = Hosting(root, project, self.env)
         self.hosting.create()
         self.clone = self.hosting.clone

@@ -1,13 +1,12 @@
 """States of the world for tests: a real git repository and a real MLflow, with versions too small to train.
 
 Promotion never loads a model, so a version here is a real one that always answers 1, with true digests, tags and
-evidence. Creating MLflow's tables takes more than a second, so one SQLite file is made a session and copied.
+evidence.
 """
 
 import contextlib
 import hashlib
 import os
-import shutil
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
@@ -26,6 +25,7 @@ from promotion.registry.client import CHAMPION, Registry, Version
 from promotion.registry.ledger import LedgerEntry, Repair, read_ledger, read_repairs
 
 from tests.support.artifacts import tiny_files
+from tests.support.mlflow_server import empty_database
 
 MODEL = "tiny"
 ENTRY = """\
@@ -260,24 +260,15 @@ def _environment(**values: str) -> Iterator[None]:
                 os.environ[name] = value
 
 
-@pytest.fixture(scope="session")
-def empty_mlflow(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A SQLite file with MLflow's tables and nothing in them; copy it."""
-    path = tmp_path_factory.mktemp("template") / "mlflow.db"
-    Registry(f"sqlite:///{path}").models()
-    return path
-
-
 @pytest.fixture
-def new_world(tmp_path: Path, empty_mlflow: Path) -> Callable[..., World]:
+def new_world(tmp_path: Path) -> Callable[..., World]:
     """Make worlds: `new_world()`, `new_world("one", "two")` for several models."""
     made: list[World] = []
 
     def make(*models: str) -> World:
         folder = tmp_path / f"world{len(made)}"
         folder.mkdir()
-        shutil.copy(empty_mlflow, folder / "mlflow.db")
-        made.append(World(folder / "repo", f"sqlite:///{folder / 'mlflow.db'}", models or (MODEL,)))
+        made.append(World(folder / "repo", empty_database(folder), models or (MODEL,)))
         return made[-1]
 
     return make

@@ -1,6 +1,5 @@
 """The tree: what is reviewed, trained from, pinned and promoted is one and the same folder of plain files."""
 
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -24,6 +23,7 @@ from tests.proofs.attacks.planting import (
     tree,
 )
 from tests.support.attacks import attack
+from tests.support.mlflow_server import empty_database
 from tests.support.worlds import World
 
 AUTHOR = "an author, with a branch"
@@ -78,11 +78,10 @@ def around(world: World, folder: str, mode: str = FOLDER) -> str:
 
 
 @pytest.fixture(scope="module")
-def champion(tmp_path_factory: pytest.TempPathFactory, empty_mlflow: Path) -> World:
+def champion(tmp_path_factory: pytest.TempPathFactory) -> World:
     """Version 1 is @champion; shared by the attacks that only plan, which leave main and the registry alone."""
     folder = tmp_path_factory.mktemp("attacked")
-    shutil.copy(empty_mlflow, folder / "mlflow.db")
-    world = World(folder / "repo", f"sqlite:///{folder / 'mlflow.db'}")
+    world = World(folder / "repo", empty_database(folder))
     world.merge("one")
     assert world.apply() == 0
     return world

@@ -13,7 +13,7 @@ from promotion.registry.ledger import read_ledger, read_repairs
 
 from tests.proofs.faults.promoters import Ended, Promoters, promoters
 from tests.proofs.faults.proxy import Answer, Fault, Proxy, Rule, Seen, error, proxy
-from tests.support.mlflow_server import mlflow_server
+from tests.support.mlflow_server import empty_database, mlflow_server
 from tests.support.worlds import World
 
 ONCE = "next run finished it"
@@ -211,12 +211,9 @@ def fits(fault: str, point: Seen) -> bool:
 
 
 @contextmanager
-def lab(folder: Path, template: Path | None = None, *, story: str = "merge") -> Iterator[Lab]:
+def lab(folder: Path, *, story: str = "merge") -> Iterator[Lab]:
     """A lab whose apply moves @champion from 1 to 2 (story `merge`) or, by a revert, from 2 to 1 (`rollback`)."""
-    if template is not None:
-        (folder / "mlflow.db").write_bytes(template.read_bytes())
-    backend = f"sqlite:///{folder / 'mlflow.db'}"
-    with mlflow_server(folder, backend) as url, proxy(url) as front, promoters() as runs:
+    with mlflow_server(folder, empty_database(folder)) as url, proxy(url) as front, promoters() as runs:
         world = World(folder / "repo", url)
         world.merge("one")
         assert world.apply() == 0

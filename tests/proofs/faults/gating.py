@@ -13,7 +13,7 @@ from promotion.registry.client import CANDIDATE, Registry
 
 from tests.proofs.faults.promoters import Ended, Promoters, promoters
 from tests.proofs.faults.proxy import Answer, Fault, Proxy, Rule, Seen, proxy
-from tests.support.mlflow_server import mlflow_server
+from tests.support.mlflow_server import empty_database, mlflow_server
 from tests.support.tiny import MODEL, TinyProject
 
 
@@ -90,8 +90,7 @@ class GateLab:
 @contextmanager
 def gate_lab(folder: Path) -> Iterator[GateLab]:
     """A lab on a server of its own."""
-    backend = f"sqlite:///{folder / 'mlflow.db'}"
-    with mlflow_server(folder, backend) as url, proxy(url) as front, promoters() as runs:
+    with mlflow_server(folder, empty_database(folder)) as url, proxy(url) as front, promoters() as runs:
         project = TinyProject(folder / "tiny")
         project.registry = Registry(url)
         project.edit("model.yaml", "seed: 0", "seed: 1")

@@ -29,7 +29,7 @@ from tests.support import samples
 from tests.support.github.hub import Hub
 from tests.support.github.standin import StandIn
 from tests.support.hosted_world import HostedWorld
-from tests.support.mlflow_server import mlflow_server
+from tests.support.mlflow_server import empty_database, mlflow_server
 from tests.support.worlds import GIT, World
 
 SHIM = """#!/bin/sh
@@ -285,8 +285,12 @@ def _environment(standin: StandIn, **more: str) -> dict[str, str]:
 @contextmanager
 def rollback_lab(folder: Path) -> Iterator[RollbackLab]:
     """Versions 1, 2 and 3 were champion, on a server behind a proxy."""
-    backend = f"sqlite:///{folder / 'mlflow.db'}"
-    with mlflow_server(folder, backend) as url, proxy(url) as front, promoters() as runs, _github(folder) as standin:
+    with (
+        mlflow_server(folder, empty_database(folder)) as url,
+        proxy(url) as front,
+        promoters() as runs,
+        _github(folder) as standin,
+    ):
         world = World(folder / "repo", url)
         for text in ("one", "two", "three"):
             world.merge(text)
@@ -301,7 +305,7 @@ def rollback_lab(folder: Path) -> Iterator[RollbackLab]:
 def open_lab(folder: Path) -> Iterator[OpenLab]:
     """A model of May whose labels of June are known; GitHub behind a proxy."""
     with promoters() as runs, _github(folder) as standin, proxy(standin.url) as front:
-        world = World(folder / "repo", f"sqlite:///{folder / 'mlflow.db'}")
+        world = World(folder / "repo", empty_database(folder))
         world.write("models/tiny/model.yaml", "as_of: 2026-05-01\ntrain_days: 7\nvalidation_days: 7\nseed: 0\n")
         world.commit("a model")
         hosted = HostedWorld(world, standin)
@@ -314,7 +318,7 @@ def open_lab(folder: Path) -> Iterator[OpenLab]:
 def pin_lab(folder: Path) -> Iterator[PinLab]:
     """A winner of the branch `retrain` was judged; its pin is version 7."""
     with promoters() as runs, _github(folder) as standin:
-        world = World(folder / "repo", f"sqlite:///{folder / 'mlflow.db'}")
+        world = World(folder / "repo", empty_database(folder))
         hosted = HostedWorld(world, standin)
         base = world.tip
         world.git("checkout", "--quiet", "-b", "retrain")

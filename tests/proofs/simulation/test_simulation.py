@@ -2,7 +2,9 @@
 
 import functools
 import re
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,6 +18,8 @@ from tests.proofs.simulation.worlds import BETTER, error_worlds, long_run, power
 TABLE = Path(__file__).with_name("table.md")
 SHIPPED = ("as shipped",)
 WORLDS = {world.name: world for world in (*error_worlds(), *power_worlds())}
+PAIRS = [name for name in WORLDS if name.startswith("alike but better")][:3]
+ALIKE = "alike, one way, claimed worse"
 GOAL = {0.025: 0.035, 0.005: 0.01}  # how often a claim may be wrong at what is declared
 # A world a kind, with how often the interval alone is wrong there at least, at 0.5%: with so few draws only
 # what is far above the goal shows.
@@ -29,6 +33,13 @@ UNGUARDED = {
     "recall, 30 positives, true loss 0.05": 0.1,
 }
 DRAWS = 120
+# One world a guard is quick enough for every run of the tests; `make test-slow` takes the others.
+QUICK = ("raised, misses 4% of expensive bursts, one way", "recall, 15 positives, true loss 0.1")
+
+
+def mostly_slow(names: Iterable[str], *quick: str) -> list[Any]:
+    """The names as parameters of a test: those that are not `quick` are slow."""
+    return [name if name in quick else pytest.param(name, marks=pytest.mark.slow) for name in names]
 
 
 @functools.cache
@@ -57,14 +68,14 @@ def test_the_world_has_the_fraud_datas_imbalance() -> None:
     assert bursts > 2
 
 
-@pytest.mark.parametrize("name", [*UNGUARDED, "alike, two ways", "alike, one way, claimed worse"])
+@pytest.mark.parametrize("name", mostly_slow([*UNGUARDED, "alike, two ways", ALIKE], *QUICK, ALIKE))
 def test_claims_are_wrong_no_more_often_than_the_goal(name: str) -> None:
     """In every kind of world the guards keep the one-sided error at 3.5% for 2.5% declared, 1% for 0.5%."""
     for tail in TAILS:
         assert wrong(WORLDS[name], judged(name), "as shipped", tail) <= allowed(GOAL[tail], DRAWS)
 
 
-@pytest.mark.parametrize("name", UNGUARDED)
+@pytest.mark.parametrize("name", mostly_slow(UNGUARDED, *QUICK))
 def test_without_the_guards_they_are_wrong_far_more_often(name: str) -> None:
     """The interval alone is wrong many times as often as declared there, so the guards are what helps."""
     assert wrong(WORLDS[name], judged(name), "interval alone", 0.005) >= DRAWS * UNGUARDED[name]
@@ -73,9 +84,9 @@ def test_without_the_guards_they_are_wrong_far_more_often(name: str) -> None:
 @pytest.mark.parametrize(
     ("guard", "name"),
     [
-        ("skew", "raised, misses 15% of expensive bursts, two ways"),
+        pytest.param("skew", "raised, misses 15% of expensive bursts, two ways", marks=pytest.mark.slow),
         ("expected", "raised, misses 4% of expensive bursts, one way"),
-        ("expected", "lognormal σ 2, 50 clusters, 60 lost, single ones"),
+        pytest.param("expected", "lognormal σ 2, 50 clusters, 60 lost, single ones", marks=pytest.mark.slow),
         ("enough", "recall, 30 positives, true loss 0.05"),
     ],
 )
@@ -93,7 +104,7 @@ def test_a_guard_that_is_taken_out_is_missed(monkeypatch: pytest.MonkeyPatch, gu
     assert wrong(WORLDS[name], counts, "as shipped", 0.005) > allowed(GOAL[0.005], DRAWS)
 
 
-@pytest.mark.parametrize("name", [name for name, world in WORLDS.items() if name.startswith("alike but better")][:3])
+@pytest.mark.parametrize("name", mostly_slow(PAIRS, PAIRS[0]))
 def test_the_guards_cost_no_power_where_models_differ_alike(name: str) -> None:
     """At most one test set in fifty is no longer settled."""
     counts = judged(name)
