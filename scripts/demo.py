@@ -12,8 +12,9 @@ from pathlib import Path
 
 from promotion.cli import command_line, handled
 from promotion.records.steps import Gate
+from promotion.registry.client import CANDIDATE
 from promotion.story.hosting import Hosting, LocalPull, environment
-from promotion.story.stage import Stage, fresh_folder, table
+from promotion.story.stage import LOG, Stage, fresh_folder, table
 from promotion.text.progress import progress
 
 MODEL = "fraud-detector"
@@ -42,6 +43,7 @@ class Demo(Stage):
     def __init__(self, root: Path) -> None:
         super().__init__(root, Hosting(root, PROJECT, environment(root, PROJECT / ".data")), MODEL, GO_LIVE)
         self.merged = self.reverted = ""  # the commits of acts (b) and (e)
+        self.champions, self.live = (0, 0), 0  # champion and candidate of live traffic, and the rows of their log
         self.page = root / "history.html"
         self.over = 0.0  # seconds of SECONDS whose acts are over
         self.act_began, self.act_takes = self.started, 0.0
@@ -64,7 +66,7 @@ class Demo(Stage):
         self.expect("a", "@champion", self.champion(), 1)
         self.row("a", "first champion", verdict, self.first.folder)
         self.say("(a)   starting the server that follows @champion")
-        self.serve()
+        self.serve("--shadow", CANDIDATE, "--log", str(self.root / LOG))
 
     def acts_b_c_d(self) -> None:
         """Three pull requests at once, and a client that keeps asking: the better one wins and is merged."""
@@ -146,6 +148,8 @@ class Demo(Stage):
         self.expect("g", "the look", found.verdict, "fine")
         self.row("g", "two weeks later, it paid", "fine", self.root / "watch-1")
         self.expect("h", "the verdict", verdict, "PROMOTE")
+        self.champions = self.champion() or 0, max(self.versions())
+        self.live = self.replay("h", "watch-1", self.champions[1])
         self.hosting.squash(leak)
         self.promote(leak.folder)
         self.row("h", "trained on the test days", "PROMOTE", leak.folder)
@@ -165,8 +169,13 @@ class Demo(Stage):
     def act_h(self) -> None:
         """What looked better on the test days is worse on those since: its rollback is proposed, and merged."""
         self.on(SECOND_LOOK)
-        self.say(f"(h) it is {self.day}: did that one pay?")
-        found = self.watch("h", "watch-2")
+        self.say(f"(h) it is {self.day}: did that one pay? Its shadow before the merge could have told")
+        with ThreadPoolExecutor(1) as at_once:
+            judging = at_once.submit(self.judge_live, "h", "v{}-v{}".format(*self.champions), self.live)
+            found = self.watch("h", "watch-2")
+            told = judging.result()
+        self.expect("h", "the verdict on live traffic", told.verdict, "KEEP")
+        self.row("h", "in shadow, on live traffic", told.verdict, self.root / "live" / MODEL)
         self.expect("h", "the look", found.verdict, "worse")
         request = self.hosting.opened("watch/*", "Roll back what did not pay", "did-not-pay")
         self.expect("h", "what is done", self.judge("h", request), "verify")

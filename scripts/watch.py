@@ -2,7 +2,8 @@
 
 `plan` says which promotions are due and fetches champion and predecessor, score.py lets both answer without
 credentials, `judge` holds the predecessor against the champion under main's policy. Worse: the rollback's pull
-request is opened, with the report. A floor missed: one issue. Nothing here moves anything.
+request is opened, with the report. A floor missed: one issue. Nothing here moves anything. A first champion, and one
+that somebody went back to, has no predecessor: it answers alone, and its floors are looked at.
 """
 
 import argparse
@@ -15,6 +16,7 @@ from promotion.champion.desired import Main, current_state
 from promotion.champion.proposal import Seen, propose_rollback
 from promotion.champion.watching import Promotion, Standing, standing
 from promotion.cli import command_line, handled, now, subcommand, today, who
+from promotion.config.pin import PinRecord
 from promotion.config.policy import FILE
 from promotion.errors import VERDICT_NO, PromotionError
 from promotion.git.commits import hosted_tip
@@ -56,22 +58,25 @@ def standings(main: Main, registry: Registry, only: Sequence[str] = ()) -> list[
 
 
 def planned(found: Promotion, repo: Repo, runner: Runner | None = None) -> ModelPlan:
-    """A look as a plan: the predecessor challenges, on the days of this look. runner: what main's model.yaml asks."""
-    policy = found.entry.policy
+    """A look as a plan: the predecessor challenges, on the days of this look; without one the champion is alone.
+
+    runner: what main's model.yaml asks.
+    """
+    policy, challenger = found.entry.policy, found.before or found.pin
     return ModelPlan(
         model=found.model,
         action="watch",
         reason=f"look {found.number} on {found.window}",
-        source_tree=found.before.source_tree,
+        source_tree=challenger.source_tree,
         key=None,
-        champion=found.pin,
-        pin=found.before,
+        champion=None if found.before is None else found.pin,
+        pin=challenger,
         policy=policy,
         policy_digest=policy.digest,
         policy_place=policy.place,
         folder=repo.at(f"models/{found.model}"),
         runner=runner,
-        version=found.before.version,
+        version=challenger.version,
         looked=(str(found.window.first), found.window.days),
     )
 
@@ -87,7 +92,7 @@ def plan(main: Main, registry: Registry, work: Work, found: Sequence[Standing]) 
         item = planned(one.promotion, main.repo, runner)
         try:
             with work.model(item.model).noted():
-                fetch(main.repo, registry, work.model(item.model), item)
+                fetch(main, registry, work.model(item.model), item)
         except PromotionError as error:  # the others are looked at all the same
             print(f"error: {item.model}: {error}", file=sys.stderr)
             continue
@@ -97,32 +102,37 @@ def plan(main: Main, registry: Registry, work: Work, found: Sequence[Standing]) 
     return whole
 
 
-def fetch(repo: Repo, registry: Registry, files: ModelWork, item: ModelPlan) -> None:
+def fetch(main: Main, registry: Registry, files: ModelWork, item: ModelPlan) -> None:
     """Put champion and predecessor in place; raise PromotionError where one's files or code are gone."""
     for side, pin in (("champion", item.champion), ("candidate", item.pin)):
-        assert pin is not None
-        fetch_pinned(item.model, pin, registry, files.side(side).root)
-        if pin.source_tree is None:
+        if pin is None:
             continue
-        if not repo.has_object(pin.source_tree):
-            raise PromotionError(
-                f"the code of version {pin.version} (git tree {pin.source_tree[:12]}) is not in this clone"
-            )
-        export(repo, pin.source_tree, files.side(side).source)
+        fetch_pinned(item.model, pin, registry, files.side(side).root)
+        tree = pin.source_tree
+        if tree is None and item.champion is None:  # adopted, and alone: main's data.py says what its rows are
+            tree = main.repo.object_at(main.tip, item.folder)
+            if tree is None:
+                raise PromotionError(f"version {pin.version} was adopted without a tree, and main has no {item.folder}")
+        if tree is None:
+            continue
+        if not main.repo.has_object(tree):
+            raise PromotionError(f"the code of version {pin.version} (git tree {tree[:12]}) is not in this clone")
+        export(main.repo, tree, files.side(side).source)
 
 
 def judge(found: Promotion, repo: Repo, work: Work, registry: Registry, incoming: Path | None) -> Seen:
     """Hold predecessor and champion against each other on the new days, and keep what came out."""
     from promotion.judgement import watch as judgement
 
-    item, files = planned(found, repo), work.model(found.model)
+    item, files, before = planned(found, repo), work.model(found.model), found.before
     if incoming is not None:
         take_in(incoming, files, item.action)
     elif files.error.is_file():
         raise PromotionError(files.error.read_text(encoding="utf-8", errors="replace").strip())
-    info, _ = check_scored(item, files, found.window, found.before.digest)
+    info, _ = check_scored(item, files, found.window, (before or found.pin).digest)
     run_id, claim = _of_champion(registry, found)
     declared = (*(day for look in found.looks for day in look.empty), *(info.empty_days or ()))
+    said = [f"The predecessor's tree says otherwise: {change}." for change in info.changes]
     with progress(f"{found.model}: judging", unit="rows") as step:
         watched, judged = judgement.watch(
             files.scores,
@@ -132,11 +142,9 @@ def judge(found: Promotion, repo: Repo, work: Work, registry: Registry, incoming
                 number=found.number,
                 earlier=fetch_tables(registry, run_id, found.place, found.looks, files.root / "earlier"),
                 empty=declared,
-                predecessor=Side(
-                    source_tree=found.before.source_tree, digest=found.before.digest, version=found.before.version
-                ),
-                champion=Side(source_tree=found.pin.source_tree, digest=found.pin.digest, version=found.pin.version),
-                notes=tuple(f"The predecessor's tree says otherwise: {change}." for change in info.changes),
+                predecessor=None if before is None else _side(before),
+                champion=_side(found.pin),
+                notes=() if before is None else tuple(said),
             ),
             reading=Reading(step.reached),
         )
@@ -148,13 +156,17 @@ def judge(found: Promotion, repo: Repo, work: Work, registry: Registry, incoming
     return Seen(found, look, watched, claim, fresh=True)
 
 
+def _side(pin: PinRecord) -> Side:
+    return Side(source_tree=pin.source_tree, digest=pin.digest, version=pin.version)
+
+
 def look_of(found: Promotion, watched: Watched, empty: Sequence[str]) -> Look:
     """What a look leaves in the registered model's tags."""
     whole = watched.whole
     return Look(
         number=found.number,
         version=found.pin.version,
-        against=found.before.version,
+        against=None if found.before is None else found.before.version,
         first=str(found.window.first),
         last=str(found.window.last),
         verdict=watched.verdict,
@@ -166,8 +178,8 @@ def look_of(found: Promotion, watched: Watched, empty: Sequence[str]) -> Look:
             first=whole.first,
             last=whole.last,
             level=whole.champion.value,
-            difference=whole.difference.value,
-            interval=whole.difference.interval,
+            difference=None if whole.difference is None else whole.difference.value,
+            interval=(whole.difference or whole.champion).interval,
             confidence=watched.confidence,
         ),
         at=now(),

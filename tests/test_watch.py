@@ -80,11 +80,14 @@ class Watching:
     def score(self, finds: tuple[float, float], **changes: object) -> None:
         """Write what score.py would, about the planned days; changes: of the record."""
         (item,) = Work(self.folder).read_plan().models
-        assert item.looked is not None and item.champion is not None and item.pin is not None
+        assert item.looked is not None and item.pin is not None
         files, first = Work(self.folder).model(item.model), item.looked[0]
         table = frame(3000, seed=pd.Timestamp(first).dayofyear, finds=finds)
         table["key.id"] += pd.Timestamp(first).toordinal() * 10_000
         table["column.day"] += pd.Timestamp(first) - pd.Timestamp("2018-08-15")
+        if item.champion is None:  # it answers alone
+            table = table[[name for name in table if not name.startswith("candidate.")]]
+            table.columns = [name.replace("champion.", "candidate.") for name in table]
         files.scores.mkdir(parents=True, exist_ok=True)
         for day, part in table.groupby("column.day"):
             part.to_parquet(files.scores / f"part-{day:%Y-%m-%d}.parquet", index=False)
@@ -94,8 +97,9 @@ class Watching:
             "last": str((pd.Timestamp(first) + pd.Timedelta(days=6)).date()), "rows": scores.rows,
             "keys": tuple(scores.keys), "columns": tuple(scores.columns), "test_digest": test_digest(scores),
             "candidate_predictions": predictions_digest(scores, "candidate"),
-            "champion_predictions": predictions_digest(scores, "champion"),
-            "candidate_digest": item.pin.digest, "champion_digest": item.champion.digest, **changes,
+            "champion_predictions": None if item.champion is None else predictions_digest(scores, "champion"),
+            "candidate_digest": item.pin.digest,
+            "champion_digest": None if item.champion is None else item.champion.digest, **changes,
         }  # fmt: skip
         ScoresInfo(**record).write(files.scores_record)
 
@@ -153,7 +157,10 @@ def test_a_promotion_that_does_not_pay_is_proposed_to_be_taken_back(watching: Wa
 
     assert code == 1 and watching.looks[0].verdict == "worse" and f"opened #{pull['number']}" in said
     assert pull["title"].startswith("Roll back tiny from version 2 to version 1")
-    assert "**WORSE** `tiny` version 2 against 1" in pull["body"] and "| net_benefit | version 2" in pull["body"]
+    assert "WORSE · `tiny` version 2\n" in pull["body"] and "| net_benefit in 7 days | version 2" in pull["body"]
+    assert "Its predecessor, version 1, is better." in pull["body"]
+    assert "\n\n---\n" in pull["body"]  # a line, and no heading
+    assert "newly missed (−" in pull["body"].replace("\u2060", "")
     assert "**Merging moves `@champion` of `tiny`: 2 -> 1**" in pull["body"]
     assert hosted.pin(hosted.tip(pull["head_ref"])).version == 1
     assert [run["inputs"] for run in hosted.github.hub.state["dispatches"]] == [{"pull_request": str(pull["number"])}]
@@ -180,8 +187,8 @@ def test_quiet_once_a_person_closed_it(watching: Watching) -> None:
     assert code == 0 and watching.pulls == [] and "was closed, so nothing more is proposed" in said
 
 
-def test_a_rollback_that_was_merged_is_left_alone(watching: Watching) -> None:
-    """The predecessor is champion again, and watch does not hold it against what was taken back."""
+def test_a_rollback_that_was_merged_is_not_argued_with(watching: Watching) -> None:
+    """The predecessor is champion again: its floors are looked at, and it is held against nobody."""
     hosted = watching.hosted
     watching.look("2026-08-18", WORSE)
     (pull,) = watching.pulls
@@ -190,10 +197,12 @@ def test_a_rollback_that_was_merged_is_left_alone(watching: Watching) -> None:
     assert "its pin is not applied yet" in watching.look("2026-08-19")[1]
     hosted.pull_main()
     assert hosted.world.apply() == 0
-    code, said = watching.look("2026-09-30", BETTER)
+    code, said = watching.look("2026-09-30", WORSE)
+    last = watching.looks[-1]
 
-    assert code == 0 and "and is left alone" in said and hosted.world.champion() == 1
-    assert watching.pulls == [] and len(watching.looks) == 1
+    assert code == 0 and "its floors alone, because somebody went back to it on " in said
+    assert hosted.world.champion() == 1 and watching.pulls == []
+    assert (last.verdict, last.version, last.against) == ("fine", 1, None)
 
 
 def test_a_pull_request_that_was_cut_off_is_opened_the_next_day(watching: Watching) -> None:
@@ -263,23 +272,48 @@ def test_a_floor_missed_is_one_issue(watching: Watching) -> None:
     (issue,) = state["issues"]
 
     assert code == 1 and watching.looks[0].verdict == "floor missed"
-    assert issue["title"] == "Below the floor: tiny" and "**FLOOR MISSED** `tiny`" in issue["body"]
+    assert issue["title"] == "Below the floor: tiny" and "FLOOR MISSED · `tiny` version 2" in issue["body"]
+    assert "`python scripts/rollback.py tiny`" in issue["body"]
     edited(watching.hosted, 'net_benefit: "> 900000"', 'net_benefit: "> 1000"')
     watching.look("2026-08-25", BETTER)
 
     assert state["issues"][0]["state"] == "closed" and watching.pulls == []
 
 
-def test_a_first_champion_has_nobody_to_be_held_against(watching: Watching) -> None:
-    """Said, and no error."""
-    world = watching.hosted.world
+def first_champion_only(world: World) -> None:
+    """Take back that version 2 ever followed."""
     world.git("reset", "--quiet", "--hard", "HEAD~1")
     world.git("push", "--quiet", "--force", "origin", "main:main")
     for key in [key for key in world.tags() if key.endswith(f"{world.height() + 1:08d}")]:
         world.registry.client.delete_registered_model_tag("tiny", key)
-    code, said = watching.look("2026-08-18")
 
-    assert code == 0 and "it is the first champion, so there is no predecessor" in said
+
+def test_a_first_champion_is_held_to_its_floors(watching: Watching) -> None:
+    """It has nobody to be compared with, so it answers alone; a floor that it misses is the issue."""
+    first_champion_only(watching.hosted.world)
+    code, said = watching.look("2026-08-18", BETTER)
+    (look,) = watching.looks
+
+    assert code == 0, said
+    assert "look 1 of 8 on 2026-08-04 to 2026-08-10, its floors alone, because it is the first champion" in said
+    assert "look 1 of 8: fine: net_benefit: " in said
+    assert (look.version, look.against, look.verdict) == (1, None, "fine")
+    assert look.realized is not None and look.realized.level is not None and look.realized.difference is None
+
+    edited(watching.hosted, 'net_benefit: "> 1000"', 'net_benefit: "> 900000"')
+    code, _ = watching.look("2026-08-25", BETTER)
+    (issue,) = watching.hosted.github.hub.state["issues"]
+
+    assert code == 1 and watching.looks[1].verdict == "floor missed" and watching.pulls == []
+    assert "FLOOR MISSED · `tiny` version 1" in issue["body"] and "rollback.py" not in issue["body"]
+
+
+def test_scores_with_a_predecessor_are_none_of_a_first_champion(watching: Watching) -> None:
+    """What was scored is not what was planned: nothing is kept."""
+    first_champion_only(watching.hosted.world)
+    code, said = watching.look("2026-08-18", BETTER, champion_predictions="sha256:" + "0" * 64)
+
+    assert code == 1 and "it was not made with the champion's pinned files" in said and watching.looks == []
 
 
 def test_looks_end(watching: Watching) -> None:

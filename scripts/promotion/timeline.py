@@ -72,15 +72,15 @@ def promised(evaluation: Evaluation) -> Claim | None:
 class Look(_Tagged):
     """One look after a merge: champion and predecessor on days that no earlier look of this promotion used.
 
-    number: which look of its promotion. version, against: champion and predecessor. first, last: its own days.
-    verdict: worse (the predecessor won), floor missed, fine, too little; reason: in a sentence. realized: the champion
-    minus its predecessor, on all days since the promotion. evidence: digest of the judgement, kept with the
-    champion's run. empty: days that rightly have no rows.
+    number: which look of its promotion. version, against: champion and predecessor (None: its floors alone). first,
+    last: its own days. verdict: worse (the predecessor won), floor missed, fine, too little; reason: in a sentence.
+    realized: the champion minus its predecessor, or the champion by itself, on all days since the promotion. evidence:
+    digest of the judgement, kept with the champion's run. empty: days that rightly have no rows.
     """
 
     number: int
     version: int
-    against: int
+    against: int | None = None
     first: str
     last: str
     verdict: str

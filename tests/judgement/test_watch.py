@@ -132,6 +132,36 @@ def test_the_same_predictions_are_fine(tmp_path: Path) -> None:
     assert looked(path)[0].verdict == "fine"
 
 
+def test_a_champion_without_a_predecessor_is_held_to_its_floors(tmp_path: Path) -> None:
+    """It is the table's candidate, alone: what it realized is its own level, and only a floor can be missed."""
+    weeks = [week(tmp_path, number, finds) for number, finds in enumerate([BETTER, (0.6, 0.3)])]
+    for path in weeks:
+        table = pd.read_parquet(path)
+        table = table[[name for name in table if not name.startswith("candidate.")]]
+        table.columns = [name.replace("champion.", "candidate.") for name in table]
+        table.to_parquet(path, index=False)
+    rules = policy(gate={"f1": "> 0.70"})
+    fine, evaluation = looked(weeks[0], rules, predecessor=None)
+    missed, _ = looked(weeks[1], rules, predecessor=None, earlier=weeks[:1])
+
+    assert (fine.verdict, evaluation.verdict, missed.verdict) == ("fine", "FIRST", "floor missed")
+    assert evaluation.candidate.version == 4 and evaluation.champion is None
+    assert fine.whole.predecessor is None and fine.whole.difference is None and fine.flips is None
+    assert "since it became champion it is above its floors: the champion's net benefit is $" in fine.reason
+    with pytest.raises(PromotionError, match="disagree on whether there is a predecessor"):
+        looked(weeks[0], rules)
+
+
+def test_changed_decisions_are_told_of_the_champion(tmp_path: Path) -> None:
+    """The predecessor is the judgement's candidate; what it newly catches, the champion newly misses."""
+    found, evaluation = looked(week(tmp_path, 0, WORSE))
+    told = {flip.kind: (flip.rows, flip.dollars) for flip in evaluation.flips}
+    seen = {flip.kind: (flip.rows, flip.dollars) for flip in found.flips}
+
+    assert seen["newly_missed"] == (told["newly_caught"][0], -told["newly_caught"][1])
+    assert seen["newly_missed"][1] < 0 and seen["newly_missed"][0] > 0
+
+
 def test_a_regression_is_watched_too(tmp_path: Path) -> None:
     """A rate is not scaled, and lower is better."""
     table = regression(errors=(12.0, 6.0))

@@ -22,7 +22,8 @@ def comments() -> dict[str, str]:
     found = {name: comment_markdown(models, plan=samples.PLAN, links=LINKS) for name, models in samples.every().items()}
     refusal = "it changes fraud-detector together with scripts/; split it into two pull requests"
     refused = comment_markdown([samples.promote(pinned=False)], plan=samples.PLAN, links=LINKS, refusals=[refusal])
-    return {**found, "mixed": refused, "watch": watch_markdown(*sample_history.watched())}
+    watched = {"watch": watch_markdown(*sample_history.watched()), "floor": watch_markdown(*sample_history.alone())}
+    return {**found, "mixed": refused, **watched}
 
 
 def main() -> int:

@@ -20,7 +20,7 @@ TAGS = {
 }
 FORMS = {
     *("first", "promote", "keep", "inconclusive", "rejected", "same", "verified", "rollback", "broken", "fork"),
-    *("refused", "mixed", "retired", "none", "pair", "watch"),
+    *("refused", "mixed", "retired", "none", "pair", "watch", "floor"),
 }
 
 

@@ -16,6 +16,7 @@ import pytest
 from promotion.errors import PromotionError
 from promotion.judgement.labels import join_labels
 from promotion.serving.logbook import Logbook
+from promotion.serving.scribe import Scribe
 
 from tests.support.serving_world import (
     COLUMNS,
@@ -234,8 +235,8 @@ def labels_of(tmp_path, **columns):
 
 
 def test_labels_may_be_keyed_by_what_was_sent(tmp_path):
-    """A column of the requests can be the key; a log without a shadow is judged by itself."""
-    labels = labels_of(tmp_path, **{"key.id": [7, 8], "label": [0, 1]})
+    """A column of the requests can be the key; pandas' index is none; a log without a shadow stands alone."""
+    labels = labels_of(tmp_path, **{"key.id": [7, 8], "label": [0, 1], "__index_level_0__": [3, 5]})
     found = join_labels(write_log(tmp_path / "log"), labels, tmp_path / "out.parquet")
     table = pq.read_table(tmp_path / "out.parquet")
 
@@ -275,6 +276,20 @@ def test_the_folder_of_all_pairs_says_which_there_are(tmp_path):
     pd.DataFrame({"x": [1]}).to_parquet(tmp_path / "log" / "part-0.parquet")
     with pytest.raises(PromotionError, match="not a part of a log"):
         join_labels(tmp_path / "log", labels, tmp_path / "out.parquet")
+
+
+def test_a_pair_of_versions_that_is_over_is_on_disk_at_once(tmp_path):
+    """Once another pair of the same model answers, nobody waits for a minute to be over before judging the old one."""
+    scribe = Scribe(tmp_path, 10**9)
+
+    def ask(model, version, candidate):
+        entry = [1_700_000_000.0, "key", "application/json", version, candidate, candidate is not None]
+        answer = b'{"predictions": [1]}'
+        return scribe.take({"model": model, "entries": [entry]}, [body(1).encode(), answer, answer])
+
+    assert ask("m", 1, 2)["written"] == ask("other", 1, None)["written"] == ask("m", 1, 2)["written"] == 0
+    assert ask("m", 2, None)["written"] == 2
+    assert [part.parent.name for part in tmp_path.rglob("*.parquet")] == ["v1-v2"]
 
 
 def test_a_log_that_cannot_be_written_costs_no_request(models, tmp_path):

@@ -1,5 +1,6 @@
 """Histories as real projects have them, for tests and for looking at."""
 
+from promotion.records.charts import Flip
 from promotion.records.figures import Estimate, Looks, RuleResult
 from promotion.records.watched import Realized, Watched
 from promotion.timeline import Claim, History, Look, Move, Tried
@@ -101,18 +102,37 @@ def _days(first: str, last: str, days: int, champion: float, predecessor: float,
 def watched() -> tuple[Watched, Look, Claim]:
     """A second look that finds the predecessor better, below a floor, after a judgement that promised more."""
     reason = (
-        "on the 14 days since the promotion the predecessor is better: the champion's net benefit is −$6,120 against it"
+        "on the 14 days since the promotion the predecessor is better: the champion's net benefit is −$6,120 in 7 days "
+        "against it (95% confidence: −$8,120 to −$4,120)"
     )
     floor = RuleResult(
-        rule="net_benefit", kind="floor", metric="net_benefit", value=39_870.0, bound=40_000.0, ok=False,
+        rule="net_benefit > 40000", kind="floor", metric="net_benefit", value=39_870.0, bound=40_000.0, ok=False,
         reason="net_benefit $39,870 is not above $40,000",
     )  # fmt: skip
-    passed = RuleResult(rule="f1", kind="floor", metric="f1", value=0.61, bound=0.2, ok=True, reason="f1 0.61 > 0.20")
+    passed = RuleResult(
+        rule="f1 > 0.2", kind="floor", metric="f1", value=0.61, bound=0.2, ok=True, reason="f1 0.61 > 0.20"
+    )
     found = Watched(
         model="fraud-detector", look=2, looks=8, verdict="worse", reason=reason, metric="net_benefit", unit="$",
-        better="higher", test_days=7, confidence=0.95, false_alarm=0.05, tail=0.004, floors=(floor, passed),
+        better="higher", test_days=7, per_days=7, confidence=0.95, false_alarm=0.05, tail=0.004, floors=(floor, passed),
         new=_days("2026-09-19", "2026-09-25", 7, 39_870, 47_124, 3_900),
         whole=_days("2026-09-12", "2026-09-25", 14, 41_300, 47_420, 2_000),
+        flips=(
+            Flip(kind="newly_caught", rows=31, dollars=2_204.0), Flip(kind="newly_missed", rows=118, dollars=-14_010.0),
+            Flip(kind="new_false_alarm", rows=44, dollars=-660.0), Flip(kind="false_alarm_gone", rows=15, dollars=225),
+        ),
     )  # fmt: skip
-    seen = look(2, 4, 3, claim(-6120, 2000, 41_300, "2026-09-12"), "worse")
+    seen = look(2, 4, 3, claim(-6120, 2000, 41_300, "2026-09-19"), "worse")
     return found, seen.model_copy(update={"evidence": "sha256:" + "5b1c" * 16}), claim(5210)
+
+
+def alone() -> tuple[Watched, Look, Claim]:
+    """A look at a first champion, which has nobody to be compared with, below a floor."""
+    found, seen, _ = watched()
+    level = Realized(
+        first="2026-09-19", last="2026-09-25", days=7, rows=68_600,
+        champion=Estimate(value=39_870.0, interval=(34_100.0, 45_640.0)),
+    )  # fmt: skip
+    changes = {"look": 1, "verdict": "floor missed", "new": level, "whole": level, "flips": None}
+    one = seen.model_copy(update={"number": 1, "version": 1, "against": None})
+    return found.model_copy(update=changes), one, claim(None, level=47_124)

@@ -304,7 +304,7 @@ def test_the_merged_winner_is_champion(merged: tuple[Stage, str]) -> None:
 
 
 def test_watch_looks_at_what_was_merged_and_moves_nothing(merged: tuple[Stage, str], watched: Played) -> None:
-    """The better model pays: a look, its line, and the page; the model without a predecessor is said."""
+    """The better model pays: a look, its line, and the page; the other, a first champion, is above its floors."""
     stage, _ = merged
     tags = stage.registry.model("tiny").tags
     (look,) = [look for looks in read_looks(tags).values() for look in looks]
@@ -313,7 +313,8 @@ def test_watch_looks_at_what_was_merged_and_moves_nothing(merged: tuple[Stage, s
     assert watched.jobs == dict.fromkeys(("prepare", "score", "judge"), "success")
     assert (look.verdict, look.number) == ("fine", 1) and look.realized.difference > 0
     assert "tiny: look 1 of 8: fine: net_benefit: promised +$" in watched.log
-    assert "other: it is the first champion, so there is no predecessor to hold it against" in watched.log
+    assert "its floors alone, because it is the first champion" in watched.log
+    assert "other: look 1 of 8: fine: net_benefit: promised " in watched.log
     assert "What was promoted, and what it paid" in (watched.artifacts / "history" / "index.html").read_text()
     assert stage.champion() == look.version
 

@@ -81,19 +81,20 @@ def propose_rollback(
     """
     from promotion.rendering.watch import watch_markdown
 
-    found, github = seen.promotion, host.github
+    found, github, before = seen.promotion, host.github, seen.promotion.before
+    assert before is not None  # who is worse is worse than somebody
     command = f"`python scripts/rollback.py {found.model}`"
     if found.entry.freeze is not None:
         return f"frozen ({found.entry.freeze}), so no pull request is opened; {command} with --reason passes", None
     if found.pin.override is not None:
         why = f"an override put it there ({found.pin.override.reason})"
         return f"{why}, so no pull request is opened; {command} does it", None
-    head = f"watch/{found.model}-{found.pin.version}-to-{found.before.version}-{found.place}"
+    head = f"watch/{found.model}-{found.pin.version}-to-{before.version}-{found.place}"
     known = [] if github is None else github.pulls(state="all", head=head, base=branch)
     if any(pull.state != "open" for pull in known):
         return f"#{known[-1].number} was closed, so nothing more is proposed; {command} does it", None
     mandate = Mandate(person(repo), seen.found.reason, proposed=True)
-    made = prepare_rollback(repo, registry, found.model, base=tip, to=found.before.version, mandate=mandate)
+    made = prepare_rollback(repo, registry, found.model, base=tip, to=before.version, mandate=mandate)
     if made is None:
         return "main pins the predecessor already", None
     there = fetch_branch(repo, head)  # pushed by a run that was cut off, or while main was another

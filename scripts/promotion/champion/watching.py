@@ -1,6 +1,7 @@
 """Which promotion is looked at next, on which days: from main, the ledger and the looks so far; pure apart from git.
 
-A look never fights a person: what went back is left alone, and so is what was found worse once.
+A look never fights a person: of a champion that somebody went back to, and of a first one, its floors alone are
+looked at, and what was found worse once is left alone.
 """
 
 from dataclasses import dataclass
@@ -20,13 +21,14 @@ from promotion.timeline import Look
 class Promotion:
     """The promotion that stands: what was promoted over what, and the looks at it so far, oldest first.
 
-    place: in the ledger. since: the day on which @champion was seen there; days after it count.
+    before: the predecessor; None where the champion's floors alone are looked at. place: in the ledger. since: the day
+    on which @champion was seen there; days after it count.
     """
 
     model: str
     entry: Entry
     pin: PinRecord
-    before: PinRecord
+    before: PinRecord | None
     place: str
     since: date
     looks: tuple[Look, ...]
@@ -77,11 +79,11 @@ def standing(main: Main, entry: Entry, current: Current, model: str, today: date
     newest = current.newest
     if newest is None or not changes or not newest.stands or newest.commit != changes[0].commit.sha:
         return no("its pin is not applied yet")
+    before, alone = changes[0].before, ""
     if went_back(changes):
-        return no(f"its champion was rolled back on {changes[0].commit.when[:10]}, and is left alone")
-    before = changes[0].before
-    if before is None:
-        return no("it is the first champion, so there is no predecessor to hold it against")
+        before, alone = None, f"somebody went back to it on {changes[0].commit.when[:10]}"
+    elif before is None:
+        alone = "it is the first champion"
     where = place(newest.era, newest.height)
     promotion = Promotion(
         model=model,
@@ -92,10 +94,10 @@ def standing(main: Main, entry: Entry, current: Current, model: str, today: date
         since=datetime.fromisoformat(newest.since).date(),
         looks=read_looks(current.tags).get(where, ()),
     )
-    return _due(promotion, today)
+    return _due(promotion, today, f", its floors alone, because {alone}" if alone else "")
 
 
-def _due(found: Promotion, today: date) -> Standing:
+def _due(found: Promotion, today: date, alone: str) -> Standing:
     looks, window = found.entry.watch.looks, found.window
     if found.worse:
         return Standing(
@@ -108,4 +110,4 @@ def _due(found: Promotion, today: date) -> Standing:
     if today < found.known_on:
         why = f"no new labelled days: those of {window} are known on {found.known_on}"
         return Standing(found.model, found, False, f"look {found.number} of {looks} waits; {why}")
-    return Standing(found.model, found, True, f"look {found.number} of {looks} on {window}")
+    return Standing(found.model, found, True, f"look {found.number} of {looks} on {window}{alone}")

@@ -88,6 +88,7 @@ def _log(folder: Path) -> pa.Table:
 def _labels(file: Path) -> pa.Table:
     """The labels, checked: keys, a label, one row a key."""
     table = _read(file)
+    table = table.select([name for name in table.column_names if not name.startswith("__index_level_")])  # pandas'
     keys = [name for name in table.column_names if name.startswith("key.")]
     if not keys or "label" not in table.column_names:
         raise PromotionError("labels need key.* columns and the column label", file=file)

@@ -32,8 +32,12 @@ def window(plan: ModelPlan, files: ModelWork) -> tuple[date, int]:
 
 
 def packages(plan: ModelPlan, files: ModelWork, side: str) -> str | None:
-    """The packages that a side's own tree asks for; where a champion's lock is older than the base's, that one wins."""
-    return packages_of(files.side(side).source, plan.shown, base_wins=side != "candidate")
+    """The packages that a side's own tree asks for; where a champion's lock is older than the base's, that one wins.
+
+    In a look after the merge both sides were champions.
+    """
+    base_wins = side != "candidate" or plan.action == "watch"
+    return packages_of(files.side(side).source, plan.shown, base_wins=base_wins)
 
 
 def make_features(plan: ModelPlan, files: ModelWork, side: str) -> None:

@@ -17,13 +17,16 @@ class Day(Frozen):
     champion: float | None = None
 
 
+Kind = Literal["newly_caught", "newly_missed", "new_false_alarm", "false_alarm_gone"]
+
+
 class Flip(Frozen):
     """The rows of one kind on which the two models decide differently.
 
     dollars: the candidate's dollars on these rows minus the champion's; None without `measure.dollars`.
     """
 
-    kind: Literal["newly_caught", "newly_missed", "new_false_alarm", "false_alarm_gone"]
+    kind: Kind
     rows: int
     dollars: float | None = None
 

@@ -58,7 +58,8 @@ class ModelPlan(Frozen):
     gate_alone: the run has no credentials (a fork), so that the candidate meets the gate and no champion. folder: the
     model's, from the repository's top (older records: "").
     runner: what model.yaml asks of GitHub, as far as the base's promotion.yaml allows it; None for another machine.
-    looked: (first day, days) of a look after a merge, where `champion` was promoted and `pin` is its predecessor.
+    looked: (first day, days) of a look after a merge, where `champion` was promoted and `pin` is its predecessor;
+    without one `champion` is None, and `pin` was promoted.
     """
 
     model: str

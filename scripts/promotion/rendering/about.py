@@ -1,5 +1,6 @@
 """What surrounds the verdict: what the pull request changes, which decisions flip, and what was not measured."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from promotion.records.charts import Flip
@@ -102,10 +103,8 @@ class FlipRow:
     flip: Flip
 
 
-def flips(reported: Reported) -> tuple[FlipRow, ...]:
+def flips(found: Sequence[Flip] | None) -> tuple[FlipRow, ...]:
     """The kinds of changed decisions that occur."""
-    evaluation = reported.evaluation
-    found = evaluation.flips if evaluation is not None else None
     rows = []
     for flip in found or ():
         one, many, tone = KINDS[flip.kind]

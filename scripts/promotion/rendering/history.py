@@ -206,7 +206,7 @@ def _tried(one: Tried, web: str | None) -> TriedRow:
 def _look(look: Look, looks: int | None) -> LookRow:
     claim = look.realized
     return LookRow(
-        promotion=f"version {look.version} against {look.against}",
+        promotion=f"version {look.version}" + (f" against {look.against}" if look.against else ", its floors alone"),
         days=f"{look.first} to {look.last}",
         number=f"{look.number} of {looks}" if looks else str(look.number),
         worth=_worth(claim),

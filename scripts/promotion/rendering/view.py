@@ -179,7 +179,7 @@ def _model(
         power=power,
         rests=foundations.rests(rules),
         trivial=foundations.trivial(reported, base.standings, agreed),
-        flips=about.flips(reported),
+        flips=about.flips(evaluation.flips),
         unmeasured=about.unmeasured(reported, metrics, agreed),
         beware=_beware(reported),
         reach=(*sentences.reach(evaluation, agreed), *_looks(reported, shown), *about.latency(reported)),

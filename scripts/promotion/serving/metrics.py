@@ -118,14 +118,16 @@ def _shadows(models: list[Any]) -> Iterator[Metric]:
         "promotion_shadow", "What became of requests at the shadow.", labels=("model", "outcome")
     )
     seconds = CounterMetricFamily("promotion_shadow_seconds", "What its worker took.", labels=("model",))
+    waiting = GaugeMetricFamily("promotion_shadow_waiting", "Requests it has yet to answer.", labels=("model",))
     version = GaugeMetricFamily("promotion_shadow_version", "The version that answers; 0: none.", labels=("model",))
     for model in models:
         counts = model.shadow.counts
         for outcome in ("same", "differ", "dropped", "failed"):
             answers.add_metric((model.name, outcome), getattr(counts, outcome))
         seconds.add_metric((model.name,), counts.seconds)
+        waiting.add_metric((model.name,), model.shadow.waiting)
         version.add_metric((model.name,), 0 if model.shadow.served is None else model.shadow.served.version)
-    yield from (answers, seconds, version)
+    yield from (answers, seconds, waiting, version)
 
 
 def _log(logbook: Any) -> Iterator[Metric]:

@@ -4,12 +4,13 @@ Run as a file by logbook.py: `python -I scribe.py DESCRIPTOR FOLDER BYTES`. Belo
 versions has a folder of its own (`v3` without a shadow, `v3-v5` with one), so that a folder holds one
 comparison. A row is a row of a request: `key.request` (X-Request-Id, else made up) and `key.row`, `column.day`,
 `column.time`, `column.INPUT` for every column that was sent, and `champion.` and `candidate.decision` (or
-`.score`, where answers are not 0 and 1). Parts are closed after MOST_ROWS rows or MOST_SECONDS; over BYTES in all
-nothing more is written.
+`.score`, where answers are not 0 and 1). Parts are closed after MOST_ROWS rows or MOST_SECONDS, or once another
+pair of versions answers; over BYTES in all nothing more is written.
 """
 
 import io
 import json
+import math
 import os
 import select
 import socket
@@ -62,7 +63,15 @@ class Scribe:
             kind = tuple(sorted(rows[0]))
             part = self.parts.setdefault((folder, kind), Part(time.monotonic()))
             part.rows += rows
+            self._over(folder)
         return {"dropped": dropped, **self.close(all_of_them=False)}
+
+    def _over(self, folder: str) -> None:
+        """Let the parts of the model's other pairs of versions be written at once: they are whole."""
+        model = folder.partition("/")[0]
+        for (other, _), part in self.parts.items():
+            if other != folder and other.partition("/")[0] == model:
+                part.since = -math.inf
 
     def close(self, *, all_of_them: bool) -> dict[str, Any]:
         """Write the parts that are full or old; return what there is to tell."""

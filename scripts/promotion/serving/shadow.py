@@ -125,6 +125,12 @@ class Shadow:
                 event("shadow-late", model=self.model, version=self.served.version, seconds=self.budget)
                 link.end()
 
+    @property
+    def waiting(self) -> int:
+        """How many requests it has yet to answer."""
+        links = () if self.served is None else self.served.pool.links
+        return len(self._waiting) + sum(len(link.batch) for link in links)
+
     def health(self) -> dict[str, Any]:
         """What /health says about it."""
         problems = self.follower.problems()
@@ -133,6 +139,7 @@ class Shadow:
             "alias": self.alias,
             "version": None if self.served is None else self.served.version,
             "reason": "; ".join(problems) or None,
+            "waiting": self.waiting,
             "same": counts.same,
             "differ": counts.differ,
             "dropped": counts.dropped,

@@ -16,12 +16,13 @@ from promotion.records.evaluation import Evaluation
 from promotion.records.plan import Plan
 from promotion.records.watched import Watched
 from promotion.registry.client import CHAMPION, Registry
-from promotion.story.client import Client, Server
+from promotion.story.client import Client, Server, replay, rows_in
 from promotion.story.hosting import Hosting, LocalPull
 from promotion.text.progress import Step
 
 MARKER = ".made-by-demo"
 NOON = of_day(12)
+LOG, LABELS = "log", "labels.parquet"  # of live traffic
 
 
 class Stage:
@@ -179,9 +180,30 @@ class Stage:
         )
         return page
 
-    def serve(self) -> None:
+    def serve(self, *options: str) -> None:
         """Start the server that follows @champion."""
-        self.server = Server(self.scripts, self.model, self.env, self.root / "server.log")
+        self.server = Server(self.scripts, self.model, self.env, self.root / "server.log", options=options)
+
+    def replay(self, act: str, look: str, version: int) -> int:
+        """Send a look's rows to the server once `version` is in the champion's shadow; return how many."""
+        assert self.server is not None
+        self.server.wait(lambda health: health["shadow"]["version"] == version, f"version {version} in the shadow")
+        rows = replay(self.server.url, self.root / look / "records" / self.model / "champion", self.root / LABELS)
+        self.server.wait(lambda health: health["shadow"]["waiting"] == 0, "the shadow's answers")
+        self.say(f"({act})   {rows:,} payments were answered, and by version {version} in shadow")
+        return rows
+
+    def judge_live(self, act: str, pair: str, rows: int) -> Evaluation:
+        """Judge what two versions answered in live traffic, once the log has so many rows, by the labels since."""
+        assert self.server is not None
+        log, work = self.root / LOG / self.model / pair, self.root / "live"
+        self.server.wait(lambda _: rows_in(log) >= rows, f"{rows} rows in {log}")
+        args = (str(log), "--labels", str(self.root / LABELS), "--model", self.model, "--work", str(work))
+        self.say(f"({act})   python scripts/judge.py {LOG}/{self.model}/{pair} --labels {LABELS}")
+        self.hosting.verb(self.hosting.clone, "judge.py", *args, log=self.root / "live.log", accept=(0, 1))
+        found = Evaluation.read(work / self.model / "evaluation.json")
+        self.say(f"({act})   {found.verdict} on live traffic: {found.headline}")
+        return found
 
     def ask(self, act: str, champion: LocalPull) -> Client:
         """Wait for the server; begin to send it, without an end, the example that a champion's model was saved with."""
