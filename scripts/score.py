@@ -68,7 +68,7 @@ def _answer(plan: ModelPlan, files: ModelWork, side: str, rounds: int, types: tu
     days = len(list(own.features.glob("part-*")))
     what = f"{plan.model}: the {side} answers the test window"
     with progress(what, days, "days", done=lambda: len(list(own.answers.glob("part-*")))):
-        result = run_model("answers", job, log=own.root / "answer.log", blame=own.model)
+        result = run_model("answers", job, log=own.root / "answer.log", blame=_made_by(plan, files, side))
     record = Answered(
         model=plan.model,
         digest=digest_files(own.model),
@@ -79,6 +79,13 @@ def _answer(plan: ModelPlan, files: ModelWork, side: str, rounds: int, types: tu
     )
     record.write(own.answered)
     return record
+
+
+def _made_by(plan: ModelPlan, files: ModelWork, side: str) -> Path:
+    """The file to mend where a model does not answer as it must; its own folder where nobody can mend it any more."""
+    if side != "candidate" or plan.action == "watch":
+        return files.side(side).model
+    return plan.shown / ("train.py" if (files.side(side).source / "train.py").is_file() else "model.yaml")
 
 
 def _drifts(found: object, blame: Path) -> tuple[Drift, ...] | None:

@@ -184,6 +184,20 @@ def test_rules_that_cannot_be_answered_name_their_line(gate: dict, challenge: di
         check_policy(rules)
 
 
+@pytest.mark.parametrize(
+    ("gate", "task", "sentence"),
+    [
+        ({"f1": "> 1"}, "regression", "that is of classifiers, and the model answers as a regression does"),
+        ({"roc_auc": "> 1"}, "regression", "that is of classifiers"),
+        ({"rmse": "< 1"}, "classification", "that is of regressions, and the model is a classifier; rule on one of"),
+    ],
+)
+def test_a_rule_for_the_other_task_says_so(gate: dict, task: str, sentence: str) -> None:
+    """The metric is known; it is the model that is another than the policy expects."""
+    with pytest.raises(PromotionError, match=sentence):
+        check_policy(policy(None, gate, CHALLENGE), task)
+
+
 def test_net_benefit_needs_dollars() -> None:
     """Without measure.dollars there is no net benefit, and the sentence says so."""
     with pytest.raises(PromotionError, match="no `dollars` in `measure`"):

@@ -55,7 +55,32 @@ def job(folder: Path) -> dict[str, Any]:
             'table["y"].map({0: "stays", 1: "leaves"})',
             r"Rows.y holds text, such as 'leaves'; .* \(table\[COLUMN\] == 'leaves'\).astype\(int\)",
         ),
+        (
+            "data.py",
+            'table[["row_id"]],',
+            'table[["row_id"]].assign(n=1)[["n"]],',
+            "has duplicate keys, the first is n=1",
+        ),
+        (
+            "data.py",
+            "window.days)",
+            "window.days + 3)",
+            r"train window \(.*\) and gave rows of other days, such as 2026-02-21",
+        ),
+        ("data.py", 'table["y"].to_numpy()', 'table["y"].to_numpy() + 1', r"classes are 1, 2; .*\(y == VALUE\)"),
+        (
+            "train.py",
+            "train.y)",
+            "train.y.astype(str))",
+            "the classifier's classes are '0', '1'; its labels must be 0 and 1",
+        ),
         ("train.py", "def fit", "def fitt", r"it has no function fit\(train, validation, spec\)"),
+        (
+            "train.py",
+            "validation: Rows, ",
+            "",
+            r"fit\(\) cannot be called as fit\(train, validation, spec\): too many pos",
+        ),
     ],
 )
 def test_what_the_hooks_give_back(folder: Path, name: str, old: str, new: str, says: str) -> None:
@@ -66,6 +91,17 @@ def test_what_the_hooks_give_back(folder: Path, name: str, old: str, new: str, s
         child.train(job(folder))
 
     assert found.value.file == name
+
+
+def test_a_column_that_the_policy_names_is_asked_of_data_py(folder: Path, tmp_path: Path) -> None:
+    """Dollars, clusters and slices are columns of Rows.columns; the sentence has the key and what is there."""
+    rows = {"features": str(tmp_path / "features"), "table": str(tmp_path / "table"), "declares": True}
+    job = {**rows, "first": "2026-03-01", "days": 1, "needs": {"amount": "measure.dollars", "value": "measure.cluster"}}
+
+    with pytest.raises(
+        child.Complaint, match="lacks `value`, which measure.cluster in promotion.yaml names; it has: day"
+    ):
+        child.features(job)
 
 
 @pytest.mark.parametrize(

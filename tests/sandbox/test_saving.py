@@ -23,7 +23,7 @@ def source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 def test_a_class_of_train_py_is_refused_with_what_to_do(source: Path) -> None:
     """No server has train.py; the sentence names the class and a module that would do."""
-    with pytest.raises(ValueError, match=r"the model contains train\.Rule, .*churn/estimator\.py"):
+    with pytest.raises(ValueError, match=r"the model contains train\.Rule, .*such as estimator\.py beside"):
         own_modules(["train.Rule"], source)
 
 

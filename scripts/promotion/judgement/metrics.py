@@ -178,7 +178,7 @@ def check_policy(policy: Policy, task: Task | None = None) -> None:
     names = tuple(dict.fromkeys(name for found in known.values() for name in found))
     ranked = NOT_SUMS if "classification" in tasks else ()
     mistakes = [
-        (_unknown(floor.target.metric, names + ranked), policy.line_of(floor))
+        (_unknown(floor.target.metric, names + ranked, policy, task), policy.line_of(floor))
         for floor in (*policy.gate, *policy.warn)
         if floor.target.metric not in names + ranked
     ]
@@ -187,7 +187,7 @@ def check_policy(policy: Policy, task: Task | None = None) -> None:
         if name in ranked:
             mistakes.append((f"`{name}` is not a sum over rows, so it can be a floor but not a challenge rule", line))
         elif name not in names:
-            mistakes.append((_unknown(name, names), line))
+            mistakes.append((_unknown(name, names, policy, task), line))
         elif rule.relative and not all(found[name].positive for found in known.values() if name in found):
             mistakes.append(
                 (f"`{name}` can be 0 or less, so a margin in % of it means nothing; give it in its own units", line)
@@ -196,8 +196,18 @@ def check_policy(policy: Policy, task: Task | None = None) -> None:
         raise PromotionError.several(mistakes, file=policy.file)
 
 
-def _unknown(name: str, names: tuple[str, ...]) -> str:
-    why = "no `dollars` in `measure`" if name == "net_benefit" else f"unknown metric{suggestion(name, names)}"
+def _unknown(name: str, names: tuple[str, ...], policy: Policy, task: Task | None) -> str:
+    if name == "net_benefit" and not policy.measure.dollars:
+        why = "no `dollars` in `measure`"
+    elif task == "regression" and name in (*metrics_of(policy, "classification"), *NOT_SUMS):
+        why = (
+            "that is of classifiers, and the model answers as a regression does; let fit() return a classifier, which "
+            f"answers 0 or 1, or rule on one of {', '.join(names)}"
+        )
+    elif task == "classification" and name in metrics_of(policy, "regression"):
+        why = f"that is of regressions, and the model is a classifier; rule on one of {', '.join(names)}"
+    else:
+        why = f"unknown metric{suggestion(name, names)}"
     return f"a rule on `{name}`: {why}"
 
 

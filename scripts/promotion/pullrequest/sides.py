@@ -53,11 +53,20 @@ def make_features(plan: ModelPlan, files: ModelWork, side: str) -> None:
         "features": str(own.features.resolve()),
         "table": str(own.table.resolve()),
         "declares": side == base_side(files),
+        "needs": _needed(plan) if side == base_side(files) else {},
         "packages": packages(plan, files, side),
     }
     what = f"{plan.model}: the {side}'s data.py makes the test rows"
     with progress(what, days, "days", done=lambda: len(list(own.features.glob("part-*")))):
         run_model_code("features", job, log=own.root / "features.log", blame=plan.shown)
+
+
+def _needed(plan: ModelPlan) -> dict[str, str]:
+    """The columns that the policy names, and the key that names each."""
+    measure = plan.judged_by.measure
+    named = {"dollars": [v for v in measure.dollars.values() if isinstance(v, str)]}
+    named |= {"cluster": list(measure.cluster), "slices": list(measure.slices)}
+    return {column: f"measure.{key}" for key, columns in named.items() for column in columns}
 
 
 def join(files: ModelWork, sides: Sequence[str], first: date, days: int) -> tuple[str, ...]:

@@ -6,6 +6,7 @@ answered by another process (answer.py), which has none of this on its path.
 
 import importlib
 import importlib.util
+import inspect
 import json
 import site
 import sys
@@ -82,7 +83,25 @@ def load_rows(window: Any, name: str) -> Any:
         raise Complaint(f"the {name} window ({window}) has duplicate keys, the first is {first}")
     if "day" not in rows.columns:
         raise Complaint("Rows.columns lacks the column `day`")
+    stray = other_day(rows.columns["day"], window)
+    if stray is not None:
+        raise Complaint(
+            f"load() was asked for the {name} window ({window}) and gave rows of other days, such as {stray}; it must "
+            "give those of its window alone, else training sees the labels of test days"
+        )
     return rows
+
+
+def other_day(column: Any, window: Any) -> date | None:
+    """A day of a `day` column that lies outside a window; None where there is none, or the column holds no dates."""
+    import pandas as pd
+
+    days = pd.to_datetime(column, errors="coerce") if column.dtype.kind not in "iuf" else column
+    if days.dtype.kind != "M":
+        return None
+    days = days.dt.tz_localize(None).dt.normalize()
+    other = days[(days < pd.Timestamp(window.first)) | (days > pd.Timestamp(window.last))]
+    return None if other.empty else other.iloc[0].date()
 
 
 def hook(module: str, name: str, call: str) -> Any:
@@ -90,6 +109,12 @@ def hook(module: str, name: str, call: str) -> Any:
     found = getattr(importlib.import_module(module), name, None)
     if found is None:
         raise Complaint(f"it has no function {call}, which is what is asked for (models/README.md)", f"{module}.py")
+    try:
+        inspect.signature(found).bind(*call.partition("(")[2].split(","))
+    except TypeError as error:
+        raise Complaint(f"{name}() cannot be called as {call}: {error} (models/README.md)", f"{module}.py") from None
+    except ValueError:  # compiled code that does not say
+        pass
     return found
 
 
@@ -103,7 +128,10 @@ def train(job: dict[str, Any]) -> dict[str, Any]:
     for name in ("train", "validation"):
         rows[name] = load_rows(Window(date.fromisoformat(job[name][0]), job[name][1]), name)
         if len(rows[name].X) == 0:
-            raise Complaint(f"the {name} window ({job[name][0]}, {job[name][1]} days) has zero rows")
+            raise Complaint(
+                f"the {name} window ({job[name][0]}, {job[name][1]} days) has zero rows; as_of and the days in "
+                "model.yaml say which they are"
+            )
     need_two_values(rows["train"].y, "train")
     fit = hook("train", "fit", "fit(train, validation, spec)")
     if hasattr(sys.modules["train"], "decide"):
@@ -120,6 +148,7 @@ def train(job: dict[str, Any]) -> dict[str, Any]:
     started = time.perf_counter()
     model = fit(rows["train"], rows["validation"], spec)
     seconds = time.perf_counter() - started
+    need_0_and_1(model, rows["train"].y)
     try:
         save(model, rows["validation"].X, Path(job["out"]), Path(job["source"]), job.get("packages"))
     except ValueError as error:
@@ -133,6 +162,21 @@ def need_two_values(labels: Any, name: str) -> None:
 
     if len(np.unique(labels)) < 2:
         raise Complaint(f"the {name} window has one class only (every label is {np.unique(labels)[0]})")
+
+
+def need_0_and_1(model: Any, labels: Any) -> None:
+    """Complain about a classifier of other classes than 0 and 1, whose answers nobody could judge."""
+    import numpy as np
+
+    classes = np.asarray(getattr(model, "classes_", ()))
+    odd = [one for one in classes.tolist() if one not in (0, 1)] if classes.ndim == 1 else []
+    if odd:
+        where = "data.py" if set(odd) <= set(np.asarray(labels).tolist()) else "train.py"
+        raise Complaint(
+            f"the classifier's classes are {', '.join(map(repr, classes.tolist()[:5]))}; its labels must be 0 "
+            "and 1, as numbers" + (": (y == VALUE).astype(int) in Rows.y" if where == "data.py" else ""),
+            where,
+        )
 
 
 def features(job: dict[str, Any]) -> dict[str, Any]:
@@ -152,6 +196,12 @@ def features(job: dict[str, Any]) -> dict[str, Any]:
         if len(rows.X) == 0:
             empty.append(day)
             continue
+        for column, key in job.get("needs", {}).items():
+            if column not in rows.columns:
+                raise Complaint(
+                    f"Rows.columns lacks `{column}`, which {key} in promotion.yaml names; it has: "
+                    f"{', '.join(rows.columns)}"
+                )
         table = {f"key.{name}": rows.keys[name].to_numpy() for name in rows.keys}
         table["label"] = np.asarray(rows.y)
         table |= {f"column.{name}": rows.columns[name].to_numpy() for name in rows.columns}

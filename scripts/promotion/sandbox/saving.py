@@ -143,8 +143,8 @@ def own_modules(types: Iterable[str], source: Path) -> list[Path]:
         top = name.partition(".")[0]
         if top in ("train", "data", "__main__", "promotion"):
             raise NoServerHasIt(
-                f"the model contains {name}, which no server can import; move the class into a module of its own "
-                f"in the model folder, such as {source.name}/estimator.py (models/README.md)"
+                f"the model contains {name}, which no server can import; move it into a module of its own in the "
+                "model folder, such as estimator.py beside train.py (models/README.md)"
             )
         waiting.append(top)
     while waiting:

@@ -19,7 +19,7 @@ from promotion.setup.callers import Ours, callers, texts
 from promotion.setup.table import COPIED_BYTES, Spans, Table, Task
 
 TEMPLATES = Path(__file__).parent / "templates"
-IGNORED = (".work/", ".work-try/", ".data/", "mlflow.db", "mlruns/")
+IGNORED = (".work/", ".work-try/", ".demo/", ".data/", "mlflow.db", "mlartifacts/")  # made wherever a command is run
 OWNED = (FILE, "models/", ".github/")
 DEPENDABOT = ".github/dependabot.yml"
 RENOVATE = tuple(
@@ -74,7 +74,7 @@ def plan_files(to: Newcomer, table: Table | None, windows: Spans, what: Ours) ->
             changes.append(Change(f"{folder}/{table.path.name}", "new", table.path.read_bytes()))
     changes += _callers(to, what)
     changes.append(_dependabot(to, _render("dependabot.yml.j2", values)))
-    changes.append(_lines(to, ".gitignore", [f"/{to.path(line)}" for line in IGNORED]))
+    changes.append(_lines(to, ".gitignore", IGNORED))
     if to.owner is not None:
         file = next((name for name in CODEOWNERS if (to.top / name).is_file()), CODEOWNERS[0])
         owned = [f"/{line if line == '.github/' else to.path(line)} @{to.owner}" for line in OWNED]
