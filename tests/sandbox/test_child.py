@@ -99,7 +99,7 @@ def test_a_column_that_the_policy_names_is_asked_of_data_py(folder: Path, tmp_pa
     job = {**rows, "first": "2026-03-01", "days": 1, "needs": {"amount": "measure.dollars", "value": "measure.cluster"}}
 
     with pytest.raises(
-        child.Complaint, match="lacks `value`, which measure.cluster in promotion.yaml names; it has: day"
+        child.Complaint, match=r"lacks `value`, which measure\.cluster in promotion\.yaml names; it has: day"
     ):
         child.features(job)
 
