@@ -5,6 +5,8 @@ person gives, commit first.
 
 Level-based: it compares desired with current and moves the difference, so running it twice, late or
 after a crash is harmless, and a rollback is just another desired state.
+
+plan and apply run on every merge and mostly import, so what only another command needs is imported there.
 """
 
 import argparse
@@ -12,24 +14,20 @@ import json
 import sys
 from pathlib import Path
 
-from promotion.champion.adopt import POLICY, adopt
+from promotion.champion.agreed import Authors
 from promotion.champion.apply import Planned, apply, plan_moves
-from promotion.champion.audit import audit
 from promotion.champion.checks import Permissions
 from promotion.champion.desired import Main
-from promotion.champion.history import as_dicts, as_text, histories, history, in_production, parse_time
-from promotion.champion.landing import Mandate, land
-from promotion.champion.override import body_of, prepare_override
 from promotion.cli import command_line, deadline, handled, subcommand, who
 from promotion.config.policy import FILE
 from promotion.errors import VERDICT_NO, PromotionError
 from promotion.git.commits import Tip, commit_to_apply, hosted_tip, person
-from promotion.git.repo import Repo
-from promotion.github.pulls import Proposal, host_of, merged_by, propose
+from promotion.git.repo import Commit, Repo
 from promotion.registry.client import CHAMPION, Registry
 from promotion.text.figures import plural
 from promotion.text.progress import progress
 
+TASKS = ("classification", "regression")
 SECONDS = 300.0  # a whole command; a 50 MB model takes under five
 READS = ("repo", "branch")
 
@@ -39,10 +37,20 @@ def _planned(args: argparse.Namespace, registry: Registry) -> list[Planned]:
     repo = Repo(args.repo, args.root)
     tip = commit_to_apply(repo, args.branch, args.commit, rewritten_history=args.rewritten_history)
     _reading(tip, registry, json=getattr(args, "json", False))
-    authors = merged_by(host_of(repo), args.branch)
-    allowed = Permissions(thaw=args.reason, rewritten_history=args.rewritten_history, authors=authors)
+    allowed = Permissions(args.reason, args.rewritten_history, _authors(repo, args.branch))
     with progress("checking", unit="models", told=False) as step:
         return plan_moves(repo, tip.commit, registry, allowed, branch=args.branch, reached=step.reached)
+
+
+def _authors(repo: Repo, branch: str) -> Authors:
+    """Who a commit of the branch is by; GitHub is asked only where an override names somebody."""
+
+    def names(commit: Commit) -> tuple[str, ...]:
+        from promotion.github.pulls import host_of, merged_by
+
+        return merged_by(host_of(repo), branch)(commit)
+
+    return names
 
 
 def _reading(tip: Tip, registry: Registry, *, json: bool = False) -> None:
@@ -79,6 +87,8 @@ def run_apply(args: argparse.Namespace) -> int:
 
 def run_history(args: argparse.Namespace) -> int:
     """Print a model's history, or which version was champion at a time; with --html write the page of all models."""
+    from promotion.champion.history import as_dicts, as_text, history, in_production, parse_time
+
     repo, registry = Repo(args.repo, args.root), Registry()
     if args.html is not None:
         return write_page(repo, registry, args)
@@ -108,6 +118,8 @@ def run_history(args: argparse.Namespace) -> int:
 
 def write_page(repo: Repo, registry: Registry, args: argparse.Namespace) -> int:
     """Write the page of all models."""
+    from promotion.champion.history import histories
+    from promotion.github.pulls import host_of
     from promotion.rendering.history import history_html  # the promote job does without what pages are made with
 
     if args.model is not None or args.at is not None or args.json:
@@ -125,6 +137,9 @@ def write_page(repo: Repo, registry: Registry, args: argparse.Namespace) -> int:
 
 def run_audit(args: argparse.Namespace) -> int:
     """Print, for every move between two times, all that is known of it, as JSON."""
+    from promotion.champion.audit import audit
+    from promotion.github.pulls import host_of
+
     repo, registry = Repo(args.repo, args.root), Registry()
     tip = commit_to_apply(repo, args.branch, None)
     _reading(tip, registry, json=True)
@@ -136,6 +151,8 @@ def run_audit(args: argparse.Namespace) -> int:
 
 def run_adopt(args: argparse.Namespace) -> int:
     """Write promotion.yaml entries for champions that the registry had before this project."""
+    from promotion.champion.adopt import adopt
+
     registry, repo = Registry(), Repo(args.repo, args.root)
     path = repo.here / FILE
     print(f"reading {path} and {registry.where}")
@@ -146,6 +163,10 @@ def run_adopt(args: argparse.Namespace) -> int:
 
 def run_override(args: argparse.Namespace) -> int:
     """Commit a version's tree and its pin with who and why, then apply; exit 1 where main has it, the registry not."""
+    from promotion.champion.landing import Mandate, land
+    from promotion.champion.override import body_of, prepare_override
+    from promotion.github.pulls import Proposal, host_of, propose
+
     repo, registry = Repo(args.repo, args.root), Registry()
     mandate = Mandate(person(repo), args.reason, proposed=args.pull_request)
     tip = hosted_tip(repo, args.branch)
@@ -208,7 +229,7 @@ def _parser() -> argparse.ArgumentParser:
     command = subcommand(commands, run_adopt, text, "repo")
     command.add_argument("models", nargs="*", metavar="MODEL", help="the models to adopt")
     command.add_argument("--all", action="store_true", help="adopt all that can be")
-    command.add_argument("--task", choices=sorted(POLICY), default="classification", help="the policy to begin with")
+    command.add_argument("--task", choices=TASKS, default="classification", help="the policy to begin with")
 
     text = "move @champion to any version for a reason: commit it to main, then apply"
     command = subcommand(commands, run_override, text, *READS, moved={"--by": "who overrides is whom the commit is by"})

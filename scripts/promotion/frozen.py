@@ -7,6 +7,7 @@ means something, no NaN, a final newline. So the same content has the same bytes
 import hashlib
 import json
 import math
+import os
 import re
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -24,11 +25,16 @@ LONGEST_INTEGER, LONGEST_NUMBER = 20, 400  # characters: of 64 bits, and of a do
 ESCAPES = re.compile(r"\\u[dD][89abAB]\w\w\\u[dD][c-fC-F]\w\w|\\u[dD][89a-fA-F]\w\w|\\.")
 MARKS = re.compile(r'"(?:[^"\\]|\\.)*"|[\[\]{}]', re.DOTALL)  # strings, so that what is in them does not count
 
+os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")  # no installed package has a say in what a record is
+
 
 class Frozen(BaseModel):
-    """A strict, immutable part of a record or a file: an unknown or wrongly typed field is an error."""
+    """A strict, immutable part of a record or a file: an unknown or wrongly typed field is an error.
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+    A class is built by its first use: a verb uses few of the records that it imports.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False, defer_build=True)
 
 
 def canonical_json(value: Any) -> str:

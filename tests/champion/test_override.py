@@ -4,6 +4,7 @@ import json
 
 import promote
 import pytest
+from promotion.champion import landing
 from promotion.config.pin import Override, PinRecord
 from promotion.pullrequest.classify import Change, classify
 
@@ -164,7 +165,7 @@ def test_freeze_stops_an_override(hosted, capsys) -> None:
 
 def test_race_on_main(hosted, capsys, monkeypatch) -> None:
     """When main moves meanwhile nothing is pushed and nothing promoted."""
-    land = promote.land
+    land = landing.land
 
     def late(*args, **kwargs):
         hosted.world.git("checkout", "--quiet", "--", ".")
@@ -173,7 +174,7 @@ def test_race_on_main(hosted, capsys, monkeypatch) -> None:
         hosted.publish()
         return land(*args, **kwargs)
 
-    monkeypatch.setattr(promote, "land", late)
+    monkeypatch.setattr(landing, "land", late)
 
     assert run(hosted) == 2
     assert "main moved meanwhile" in capsys.readouterr().err

@@ -2,10 +2,13 @@
 
 import pytest
 import yaml
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from promotion.champion.pins import PinHistory, lenient_pins
+from promotion.champion import revisions
+from promotion.champion.pins import PinHistory
+from promotion.champion.revisions import Reader, lenient_pins
 from promotion.config.pin import Override
+from promotion.config.strict import compose
 
 from tests.support.worlds import World, policy_text
 
@@ -38,9 +41,9 @@ def test_the_pins_of_any_file(models: dict[str, object], flow: bool | None, comm
     raw = {"guard": {"moves": 3}, "models": models} if guard else {"models": models}
     text = f"# {comment}\n" + yaml.safe_dump(raw, default_flow_style=flow, allow_unicode=True, sort_keys=False)
 
-    found = lenient_pins(text)
+    found = Reader().pins(text)
 
-    assert found is not None
+    assert found is not None and found == lenient_pins(text)
     assert set(found) == {name for name, entry in models.items() if isinstance(entry, dict)}
     for name, pin in found.items():
         said = models[name].get("champion")  # type: ignore[union-attr]
@@ -68,7 +71,62 @@ def test_the_pins_of_any_file(models: dict[str, object], flow: bool | None, comm
 @example("models:\n  a:\n    champion:\n      version: 1\n    champion:\n")
 def test_any_text_has_an_answer(text: str) -> None:
     """Files that nobody would write are no exception: pins, or None for what cannot be read."""
-    assert isinstance(lenient_pins(text), dict | None)
+    found = Reader().pins(text)
+
+    assert isinstance(found, dict | None)
+    assert found == lenient_pins(text)
+
+
+PLAIN = """\
+# policy and state
+guard: {moves: 3}
+models:
+
+  one: # the first
+    gate: {f1: "> 0.2"}
+    champion:
+      version: 1
+      digest: sha256:1
+  # between
+  two:
+    champion: null
+  three:
+    champion: {version: 3,
+      digest: 'sha256:3'}
+formats:
+  - pickle
+"""
+# fmt: off
+ODD = [
+    *"\n \r\t\"'#&*!|>%{}[]:,-?~", "  ", "\n  ", "\n  six:", "\n  two:", "\nmodels:", "\n---\n", "\n...\n",
+    ": |+\n", " >1\n", "? ", "&a ", "*a", "<<: ", "'\n  six: '", "\u2028", "\x85", "champion: {version: 4}",
+    "\n    champion: {version: 4}",
+]
+# fmt: on
+ONE_READER = Reader()  # what it keeps of one text must not be believed of another
+
+
+@settings(max_examples=300)
+@given(st.lists(st.tuples(st.integers(0, len(PLAIN)), st.sampled_from(ODD), st.integers(0, 9)), max_size=4))
+def test_an_entry_that_was_read_before_says_the_same_in_any_text(edits: list[tuple[int, str, int]]) -> None:
+    """Whatever is put in or cut out anywhere, a revision says what it says when it is read as a whole."""
+    text = PLAIN
+    for at, odd, cut in edits:
+        text = text[:at] + odd + text[at + cut :]
+
+    assert ONE_READER.pins(text) == lenient_pins(text)
+
+
+def test_an_entry_that_stays_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A thousand models of which one changes cost one of them, and the texts around them nothing."""
+    read: list[str] = []
+    monkeypatch.setattr(revisions, "compose", lambda text, file: read.append(text) or compose(text, file))
+    reader = Reader()
+    reader.pins(PLAIN)
+    read.clear()
+
+    assert reader.pins(PLAIN.replace("version: 1", "version: 2"))["one"].version == 2  # type: ignore[index, union-attr]
+    assert [text.splitlines()[1] for text in read] == ["  one: # the first"]
 
 
 def test_a_pin_that_this_project_wrote_reads_as_it_was_written(champion_and_better_candidate: World) -> None:

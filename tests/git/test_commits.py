@@ -78,7 +78,7 @@ def test_workflow_token_travels_in_the_environment(repo: Repo) -> None:
     assert login(repo, env) == {}  # a path is no https origin
     repo.git("remote", "set-url", "origin", "https://github.com/octo-org/fraud")
 
-    found = login(repo, env)
+    found = login(Repo(repo.path), env)
 
     header = "AUTHORIZATION: basic " + base64.b64encode(b"x-access-token:t0ken").decode()
     assert found["GIT_CONFIG_COUNT"] == "3"

@@ -13,7 +13,7 @@ from promotion.champion.desired import Difference, Main, differences, one_differ
 from promotion.cli import now
 from promotion.errors import PromotionError
 from promotion.git.repo import Repo, pull_request
-from promotion.registry.at_once import at_once
+from promotion.registry.at_once import at_once, meanwhile
 from promotion.registry.client import CHAMPION, RegisteredModel, Registry
 from promotion.registry.ledger import LedgerEntry, Repair, read_ledger, read_repairs
 
@@ -96,8 +96,9 @@ def plan_moves(
 
     reached: called with how many models are checked, and of how many, after each.
     """
+    listed = meanwhile(registry.models) if registry.at_once > 1 else registry.models
     main = Main(repo, tip, branch)
-    found = differences(main, registry.models())
+    found = differences(main, listed())
     wanted = [diff for diff in found if diff.step != "none"]
 
     def checked(diff: Difference) -> Planned:

@@ -4,13 +4,11 @@ import functools
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from promotion.config.pin import Override, PinRecord
+from promotion.champion.revisions import Pins, Reader
+from promotion.config.pin import PinRecord
 from promotion.config.policy import FILE
-from promotion.config.strict import compose
-from promotion.errors import PromotionError
-from promotion.git.repo import Commit, NotAFile, Repo
+from promotion.git.repo import REGULAR, Commit, Repo
 
 
 @dataclass(frozen=True)
@@ -22,45 +20,8 @@ class PinChange:
     after: PinRecord | None
 
 
-def lenient_pins(text: str | None) -> dict[str, PinRecord | None] | None:
-    """Return the pins of an old promotion.yaml, whatever else it says; None where it cannot be read.
-
-    History is read leniently because yesterday's file need not fit today's schema; only the file at
-    the tip goes through the strict loader.
-    """
-    try:
-        data = compose(text or "", FILE).data
-    except PromotionError:
-        return None
-    models = data.get("models") if isinstance(data, dict) else None
-    if not isinstance(models, dict):
-        return None
-    return {name: _pin(entry.get("champion")) for name, entry in models.items() if isinstance(entry, dict)}
-
-
-def _pin(raw: Any) -> PinRecord | None:
-    """A pin as it stands there, unchecked."""
-    if not isinstance(raw, dict) or not isinstance(raw.get("version"), int):
-        return None
-    why = raw.get("override")
-    return PinRecord.model_construct(
-        version=raw["version"],
-        source_tree=_text(raw.get("source_tree")),
-        digest=_text(raw.get("digest")),
-        evidence=_text(raw.get("evidence")),
-        override=Override.model_construct(by=_text(why.get("by")), reason=_text(why.get("reason")))
-        if isinstance(why, dict)
-        else None,
-        adopted=raw.get("adopted") is True,
-    )
-
-
-def _text(raw: Any) -> str | None:
-    return None if raw is None else str(raw)
-
-
 class PinHistory:
-    """The pins along the first-parent chain of `tip`; every revision of promotion.yaml is read at most once.
+    """The pins along the first-parent chain of `tip`; every text of promotion.yaml is read at most once.
 
     A revision that is no YAML mapping (or has no file) says nothing: promote refuses it, so it neither
     sets nor drops a pin, and the revisions around it are compared with each other.
@@ -71,7 +32,9 @@ class PinHistory:
         self.repo = repo
         self.tip = tip
         self.log = repo.first_parent_log(tip, FILE)
-        self._pins: dict[str, dict[str, PinRecord | None] | None] = {}
+        self._pins: dict[str, Pins | None] = {}  # by commit
+        self._texts: dict[str, Pins | None] = {}  # by blob, for a revert brings one back
+        self._reader = Reader()
         self._reading = threading.Lock()  # checks of many models at a time read one history
 
     @functools.cached_property
@@ -85,20 +48,21 @@ class PinHistory:
         """The commits that changed promotion.yaml."""
         return {commit.sha: commit for commit in self.log}
 
-    def pins(self, commit: str) -> dict[str, PinRecord | None]:
+    def pins(self, commit: str) -> Pins:
         """Return every model's pin at a commit; {} where its promotion.yaml cannot be read."""
         return self._read(commit) or {}
 
-    def _read(self, commit: str) -> dict[str, PinRecord | None] | None:
+    def _read(self, commit: str) -> Pins | None:
         with self._reading:
             if commit not in self._pins:
-                try:
-                    self._pins[commit] = lenient_pins(self.repo.file_at(commit, FILE))
-                except NotAFile:
-                    self._pins[commit] = None
+                found = self.repo.entry_at(commit, FILE)
+                blob = "" if found is None or found[0] not in REGULAR else found[1]
+                if blob not in self._texts:
+                    self._texts[blob] = self._reader.pins(self.repo.file_at(commit, FILE)) if blob else None
+                self._pins[commit] = self._texts[blob]
             return self._pins[commit]
 
-    def _revisions(self) -> Iterator[tuple[Commit, dict[str, PinRecord | None]]]:
+    def _revisions(self) -> Iterator[tuple[Commit, Pins]]:
         """The readable revisions of promotion.yaml, newest first."""
         for commit in self.log:
             pins = self._read(commit.sha)
@@ -123,7 +87,7 @@ class PinHistory:
     def changed_above(self, height: int) -> frozenset[str]:
         """Return the models whose pin changed in a commit above `height`, reading no revision further down."""
         changed: set[str] = set()
-        newer: dict[str, PinRecord | None] | None = None
+        newer: Pins | None = None
         for commit, pins in self._revisions():
             if newer is not None:
                 changed |= {name for name in newer.keys() | pins.keys() if newer.get(name) != pins.get(name)}

@@ -4,11 +4,15 @@ A section of a file is a class; a key of it is one annotated line with its docst
 value, the JSON schema for editors (schema.py), and the sentence for a mistake (mistakes.py).
 """
 
+import ast
 import functools
+import inspect
+import itertools
+import sys
 from collections.abc import Callable
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler
+from pydantic import BaseModel, Field, GetCoreSchemaHandler
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
@@ -32,8 +36,6 @@ RunnerLabel = Annotated[
 
 class Section(Frozen):
     """A mapping in a file; the docstring below a key is its description for editors."""
-
-    model_config = ConfigDict(use_attribute_docstrings=True)
 
 
 def must(what: str, *words: str) -> PydanticCustomError:
@@ -94,10 +96,13 @@ class EditorSchema(GenerateJsonSchema):
         return False
 
     def model_schema(self, schema: core_schema.ModelSchema) -> JsonSchemaValue:
-        """A section, without its class's name."""
+        """A section, without its class's name, its keys described by their docstrings."""
         found = super().model_schema(schema)
         if found.get("title") == schema["cls"].__name__:
             del found["title"]
+        for key, text in docstrings(schema["cls"]).items():
+            if key in found.get("properties", {}):
+                found["properties"][key]["description"] = text
         return found
 
     def nullable_schema(self, schema: core_schema.NullableSchema) -> JsonSchemaValue:
@@ -119,6 +124,27 @@ class EditorSchema(GenerateJsonSchema):
             (values,) = patterns.values()
             found |= {"propertyNames": self.generate_inner(schema["keys_schema"]), "additionalProperties": values}
         return found
+
+
+def docstrings(section: type[BaseModel]) -> dict[str, str]:
+    """The docstring below each key of a section.
+
+    pydantic can read them too (`use_attribute_docstrings`), but for every class, at every start, from the sources.
+    """
+    found: dict[str, str] = {}
+    for one in reversed(section.__mro__):
+        if issubclass(one, Section):
+            body = next(node.body for node in _classes(one.__module__) if node.name == one.__name__)
+            for key, below in itertools.pairwise(body):
+                if isinstance(key, ast.AnnAssign) and isinstance(key.target, ast.Name) and isinstance(below, ast.Expr):
+                    found[key.target.id] = inspect.cleandoc(ast.literal_eval(below.value))
+    return found
+
+
+@functools.cache
+def _classes(module: str) -> tuple[ast.ClassDef, ...]:
+    tree = ast.parse(inspect.getsource(sys.modules[module]))
+    return tuple(node for node in tree.body if isinstance(node, ast.ClassDef))
 
 
 @functools.cache

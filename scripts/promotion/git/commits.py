@@ -44,7 +44,7 @@ class Tip:
 def hosted_tip(repo: Repo, branch: str) -> Tip:
     """Fetch a branch from origin and return its tip; raise PromotionError where it cannot be had."""
     repo.need_full_history()
-    if not _has_remote(repo):
+    if repo.origin is None:
         raise PromotionError(
             f"{repo.path} has no remote `{REMOTE}`, so there is nowhere to push to; "
             f"run this in a clone of your repository, or `git remote add {REMOTE} URL`"
@@ -63,8 +63,8 @@ def read_tip(repo: Repo, branch: str) -> Tip:
     A re-run of an old workflow run holds an old checkout; what counts is the branch as it is now. It is named
     in full, because a tag called `main` or `origin/main` would come before it.
     """
-    repo.check()
-    if _has_remote(repo):
+    repo.need_full_history()
+    if repo.origin is not None:
         return hosted_tip(repo, branch)
     code, commit, _ = repo.attempt("rev-parse", "--verify", "--quiet", f"refs/heads/{branch}^{{commit}}")
     if code != 0:
@@ -88,10 +88,6 @@ def commit_to_apply(repo: Repo, branch: str, commit: str | None, *, rewritten_hi
     if rewritten_history and chosen != tip.commit:
         raise PromotionError(f"--rewritten-history takes the tip of {branch}; leave --commit out")
     return tip if chosen == tip.commit else Tip(f"a commit of {tip.ref}", chosen)
-
-
-def _has_remote(repo: Repo) -> bool:
-    return REMOTE in repo.git("remote").split()
 
 
 def fetch_branch(repo: Repo, branch: str) -> str | None:
@@ -246,10 +242,10 @@ def login(repo: Repo, env: Mapping[str, str] = os.environ) -> dict[str, str]:
     The empty value drops a header that actions/checkout may have left in the configuration.
     """
     token = (env.get("GITHUB_TOKEN") or env.get("GH_TOKEN") or "").strip()
-    code, url, _ = repo.attempt("remote", "get-url", REMOTE)
-    if not (token and env.get("GITHUB_ACTIONS") and code == 0 and url.startswith("https://")):
+    url = repo.origin or ""
+    if not (token and env.get("GITHUB_ACTIONS") and url.startswith("https://")):
         return {}
-    host = url.strip().split("/")[2].rsplit("@", 1)[-1]
+    host = url.split("/")[2].rsplit("@", 1)[-1]
     first = int(env.get("GIT_CONFIG_COUNT") or 0)
     header = "AUTHORIZATION: basic " + base64.b64encode(f"x-access-token:{token}".encode()).decode()
     found = {"GIT_CONFIG_COUNT": str(first + 2)}

@@ -11,6 +11,7 @@ from pathlib import Path, PurePosixPath
 
 from promotion.config.policy import FILE
 from promotion.errors import PromotionError
+from promotion.git.objects import FULL, Objects
 
 # What a checkout's configuration could change in what we read, or run beside our credentials, is switched off:
 # hooks, a file system monitor, submodules, signatures and renames in a log, other encodings.
@@ -68,10 +69,27 @@ class Repo:
             raise PromotionError(f"`{self._folder}` is no folder of a repository; use a name like services/churn")
 
     @functools.cached_property
+    def objects(self) -> Objects:
+        """What its objects hold, by their ids."""
+        return Objects(self.command("cat-file", "--batch"), self.environment())
+
+    @functools.cached_property
+    def _facts(self) -> tuple[bool, str]:
+        """Whether the clone is shallow, and where `path` lies in its checkout; (True, "") where there is none."""
+        code, out, _ = self.attempt("rev-parse", "--is-shallow-repository", "--show-prefix")
+        shallow, _, inside = out.partition("\n")
+        return (shallow == "true", inside.rstrip("\n")) if code == 0 else (True, "")
+
+    @property
     def _inside(self) -> str:
         """Where `path` lies in its checkout: "" or `services/churn/`."""
-        code, out, _ = self.attempt("rev-parse", "--show-prefix")
-        return out.rstrip("\n") if code == 0 else ""
+        return self._facts[1]
+
+    @functools.cached_property
+    def origin(self) -> str | None:
+        """The address of the remote `origin`; None where there is none."""
+        code, url, _ = self.attempt("remote", "get-url", "origin")
+        return url.strip() if code == 0 else None
 
     @functools.cached_property
     def prefix(self) -> str:
@@ -108,7 +126,11 @@ class Repo:
     @property
     def top(self) -> "Repo":
         """The whole repository: paths count from its top."""
-        return Repo(self.root if self._inside else self.path, "") if self._inside or self.prefix else self
+        return self._whole if self._inside or self.prefix else self
+
+    @functools.cached_property
+    def _whole(self) -> "Repo":
+        return Repo(self.root if self._inside else self.path, "")
 
     def git(self, *args: str, stdin: str | None = None, env: dict[str, str] | None = None) -> str:
         """Run git and return its stdout; raise PromotionError with git's own first line when it fails."""
@@ -164,6 +186,8 @@ class Repo:
 
     def resolve(self, revision: str) -> str:
         """Return the full id of a commit; an unknown one is its own error (a shallow clone, rewritten history)."""
+        if FULL.fullmatch(revision) and (self.objects.read(revision) or ("",))[0] == "commit":
+            return revision
         done = self._run(("rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}"))
         if done.returncode != 0:
             self.check()
@@ -181,6 +205,8 @@ class Repo:
 
     def need_full_history(self) -> None:
         """Raise PromotionError in a shallow clone."""
+        if not self._facts[0]:
+            return
         self.check()
         if self.is_shallow():
             raise PromotionError(
@@ -200,23 +226,24 @@ class Repo:
 
     def object_at(self, commit: str, path: str) -> str | None:
         """Return the id of the tree or blob at `path` of a commit, or None where there is none."""
-        found = self.object_at_tree(commit, self.at(path))
-        if found is not None:
-            return found
-        self.resolve(commit)
-        return None
+        found = self.entry_at(commit, path)
+        return None if found is None else found[1]
 
     def entry_at(self, commit: str, path: str) -> tuple[str, str] | None:
         """Return (mode in six octal digits, object id) of a path at a commit or in a tree, or None."""
-        done = self._run(("ls-tree", "-z", "--full-tree", "--end-of-options", commit, "--", self.at(path)))
-        if done.returncode != 0:
+        found = self.objects.entry(self._tree_of(commit), self.at(path))
+        return None if found is None else (found.mode.zfill(6), found.id)
+
+    def _tree_of(self, commit: str) -> str:
+        """The tree of a commit, or the tree itself."""
+        found = self.objects.tree_of(commit)
+        if found is None:
+            code, out, _ = self.attempt("rev-parse", "--verify", "--quiet", "--end-of-options", f"{commit}^{{tree}}")
+            found = out.strip() if code == 0 else None
+        if found is None:
             self.resolve(commit)
-            raise PromotionError(f"git ls-tree failed in {self.path}: {done.stderr.strip()[:200]}")
-        line = done.stdout.split("\0")[0]
-        if not line:
-            return None
-        mode, _, name = line.partition("\t")[0].split(" ")
-        return mode, name
+            raise PromotionError(f"git has no tree of {commit} in {self.path}; fetch the full history")
+        return found
 
     def file_at(self, commit: str, path: str) -> str | None:
         """Return the text of a plain file at a commit (or in a tree), or None where there is none."""
@@ -227,7 +254,10 @@ class Repo:
             raise NotAFile(
                 f"not a plain file at {commit[:12]}, its mode is {found[0]}; make it one", file=self.at(path)
             )
-        return self.git("cat-file", "blob", found[1])
+        content = self.objects.read(found[1])
+        if content is None or content[0] != "blob":
+            raise PromotionError(f"git has no file {found[1][:12]} here; fetch the full history", file=self.at(path))
+        return content[1].decode("utf-8", "surrogateescape")
 
     def has_object(self, name: str) -> bool:
         """Whether an object is in this clone."""
@@ -322,12 +352,7 @@ class Repo:
             self.git("read-tree", "HEAD", env=env)
             self.top.git("add", "--all", "--", self.at(path), env=env)
             root = self.git("write-tree", env=env).strip()
-        return self.object_at_tree(root, self.at(path))
-
-    def object_at_tree(self, tree: str, path: str) -> str | None:
-        """Return the id of the object at `path` of a tree, from its top, or None."""
-        done = self._run(("rev-parse", "--verify", "--quiet", "--end-of-options", f"{tree}:{path}"))
-        return done.stdout.strip() if done.returncode == 0 else None
+        return self.object_at(root, path)
 
 
 def pull_request(commit: Commit) -> int | None:

@@ -11,22 +11,21 @@ import subprocess
 import tempfile
 import unicodedata
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
 from promotion.errors import PromotionError
+from promotion.git.objects import FOLDER, Entry
 from promotion.git.repo import Repo
 from promotion.text.escape import clean
 
-FOLDER, FILE, PROGRAM = "40000", "100644", "100755"
+FILE, PROGRAM = "100644", "100755"
 KINDS = {
     "120000": "a symbolic link, which names other files than the ones that are reviewed here",
     "160000": "a submodule, whose files are not in this repository",
 }
 MOST_FILES = 10_000  # of one model folder
 MOST_BYTES = 1024**3
-MOST_TREE = 8 * 1024**2  # bytes of one tree object, which holds 30 to 300 an entry
 MOST_DEPTH = 20
 CHUNK = 1024 * 1024
 RESERVED = re.compile(r"(con|prn|aux|nul|conin\$|conout\$|(com|lpt)[0-9¹²³])(\..*)?", re.I)
@@ -34,39 +33,9 @@ GITS_OWN = re.compile(r"\.git|git~[0-9]+", re.I)
 COMPILED = re.compile(r"__pycache__|.*\.py[co]", re.I)
 
 
-@dataclass(frozen=True)
-class Entry:
-    """One line of a tree. mode: as it stands there, in octal without a leading zero."""
-
-    mode: str
-    name: bytes
-    id: str
-
-    @property
-    def shown(self) -> str:
-        """The name for a sentence."""
-        return clean(self.name.decode("utf-8", "replace"), 100)
-
-    @property
-    def folded(self) -> str:
-        """The name as systems see it that do not tell case or spelling apart."""
-        return unicodedata.normalize("NFKC", self.name.decode("utf-8", "replace")).casefold()
-
-
 def entries(repo: Repo, trees: Iterable[str]) -> dict[str, tuple[Entry, ...]]:
     """Return what each tree holds, as the bytes say; raise PromotionError for an id that is no tree here."""
-    wanted = list(dict.fromkeys(trees))
-    found = {}
-    with _batch(repo, wanted) as out:
-        for tree in wanted:
-            size = _header(out, tree, "tree")
-            if size > MOST_TREE:
-                raise PromotionError(
-                    f"git tree {clean(tree, 12)} has {size:,} bytes; no folder of a model is that large"
-                )
-            found[tree] = tuple(_parsed(_exactly(out, size), len(tree) // 2))
-            out.read(1)
-    return found
+    return {tree: repo.objects.tree(tree) for tree in dict.fromkeys(trees)}
 
 
 def entries_of(repo: Repo, commit: str, path: str = "") -> tuple[Entry, ...]:
@@ -219,18 +188,6 @@ def _collisions(found: tuple[Entry, ...]) -> Iterator[tuple[str, str]]:
         yield "", "its entries are not in git's order"
 
 
-def _parsed(raw: bytes, width: int) -> Iterator[Entry]:
-    """Read a tree object: mode, blank, name, NUL, id of `width` bytes, again and again."""
-    at = 0
-    while at < len(raw):
-        blank, end = raw.find(b" ", at), raw.find(b"\0", at)
-        if not at < blank < end or end + 1 + width > len(raw):
-            raise PromotionError("a git tree cannot be read; the clone is damaged: clone again")
-        mode = raw[at:blank].decode("ascii", "replace")
-        yield Entry(mode, raw[blank + 1 : end], raw[end + 1 : end + 1 + width].hex())
-        at = end + 1 + width
-
-
 class _batch:
     """`git cat-file` over ids, as a stream of its output."""
 
@@ -271,10 +228,6 @@ def _sizes(repo: Repo, blobs: list[str]) -> Iterator[int]:
     with _batch(repo, blobs, "--batch-check") as out:
         for blob in blobs:
             yield _header(out, blob, "blob")
-
-
-def _exactly(out: IO[bytes], size: int) -> bytes:
-    return b"".join(_chunks(out, size))
 
 
 def _chunks(out: IO[bytes], size: int) -> Iterator[bytes]:

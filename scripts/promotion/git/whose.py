@@ -42,8 +42,7 @@ def scripts_of(repo: Repo, lock: str, project: Path = PROJECT) -> Scripts:
     vendored = inside == 0 and project.is_relative_to(Path(top.rstrip("\n")).resolve())
     if vendored or (found == 0 and repo.has_object(commit.strip())):
         return Scripts(own=True, name=f"this repository at {name}")
-    code, url, _ = here.attempt("remote", "get-url", "origin")
-    address = ADDRESS.search(url.strip()) if code == 0 else None
+    address = None if here.origin is None else ADDRESS.search(here.origin)
     text = (project / lock).read_text(encoding="utf-8") if (project / lock).is_file() else ""
     return Scripts(own=False, name=f"{address[1] if address else 'another checkout'} at {name}", lock=text)
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from urllib.parse import quote, urlencode
 
 from promotion.errors import PromotionError
-from promotion.git.commits import REMOTE, push_branch
+from promotion.git.commits import push_branch
 from promotion.git.repo import Commit, Repo
 from promotion.github.client import GitHub, PullRequest, fitting, same_repo
 from promotion.github.errors import GitHubError
@@ -44,8 +44,7 @@ def host_of(repo: Repo, env: Mapping[str, str] = os.environ, *, name: str | None
 
     name: OWNER/NAME of the repository, where it is not the one that GITHUB_REPOSITORY or origin names.
     """
-    code, url, _ = repo.attempt("remote", "get-url", REMOTE)
-    found = ORIGIN.fullmatch(url.strip()) if code == 0 else None
+    found = ORIGIN.fullmatch(repo.origin or "")
     name = name or env.get("GITHUB_REPOSITORY") or (found["repo"] if found else None)
     server = env.get("GITHUB_SERVER_URL") or (f"https://{found['host']}" if found else None)
     api = env.get("GITHUB_API_URL")

@@ -40,11 +40,9 @@ def _settings(before: dict[str, str], after: dict[str, str]) -> tuple[tuple[str,
 
 def _spec(repo: Repo, tree: str | None) -> dict[str, str]:
     """model.yaml of a tree as dotted keys and short texts; one that cannot be read is empty (train.py says why)."""
-    blob = None if tree is None else repo.object_at_tree(tree, SPEC)
-    if blob is None:
-        return {}
     try:
-        root = compose(repo.git("cat-file", "blob", blob), SPEC).root
+        text = None if tree is None else repo.top.file_at(tree, SPEC)
+        root = None if text is None else compose(text, SPEC).root
     except PromotionError:
         return {}
     return {} if root is None else dict(islice(_flat(root, ""), MOST_KEYS))

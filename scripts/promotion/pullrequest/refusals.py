@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from promotion.config.pin import PinRecord
 from promotion.config.policy import FILE
 from promotion.config.promotion_yaml import Entry, Promotion
+from promotion.git.objects import FOLDER
 from promotion.git.repo import Repo
-from promotion.git.tree import FOLDER, entries_of, problems, sentence, wrong
+from promotion.git.tree import entries_of, problems, sentence, wrong
 from promotion.records.plan import ModelPlan
 
 OWN = ("scripts", ".github", "requirements")  # what judges, at the top of a repository that has it

@@ -1,4 +1,4 @@
-"""Several models at a time: each model's own order of requests stays, and nothing waits for another's answer."""
+"""Several things at a time: each model's own order of requests stays, and nothing waits for another's answer."""
 
 import queue
 import threading
@@ -7,6 +7,26 @@ from typing import TypeVar
 
 T = TypeVar("T")
 R = TypeVar("R")
+
+
+def meanwhile(work: Callable[[], R]) -> Callable[[], R]:
+    """Begin `work` beside what comes next; return what waits for its result, or raises what it raised."""
+    done: queue.SimpleQueue[tuple[R | None, BaseException | None]] = queue.SimpleQueue()
+
+    def run() -> None:
+        try:
+            done.put((work(), None))
+        except BaseException as error:
+            done.put((None, error))
+
+    def result() -> R:
+        found, error = done.get()
+        if error is not None:
+            raise error
+        return found  # type: ignore[return-value]
+
+    threading.Thread(target=run, daemon=True).start()
+    return result
 
 
 def at_once(work: Callable[[T], R], items: Sequence[T], most: int) -> Iterator[R]:

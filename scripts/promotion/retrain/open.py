@@ -98,7 +98,7 @@ def plan_retrain(
     path = repo.at(file)
     entry, entry_text = _entry(repo, base, model, edited=edit is not None)
     on_main = repo.file_at(base, file)
-    source = on_main if edit is None else _file_of(repo, edit, "model.yaml")
+    source = on_main if edit is None else repo.top.file_at(edit, "model.yaml")
     if source is None:
         raise PromotionError("missing; every model folder needs one (see models/README.md)", file=path)
     before = read_as_of(on_main if on_main is not None else source, path)
@@ -131,11 +131,6 @@ def plan_retrain(
         windows=_windows(files.get(file) or source, entry, path),
         champion_since=_champion_line(repo, base, model, entry),
     )
-
-
-def _file_of(repo: Repo, tree: str, name: str) -> str | None:
-    blob = repo.object_at_tree(tree, name)
-    return None if blob is None else repo.git("cat-file", "blob", blob)
 
 
 def _edit(repo: Repo, base: str, model: str) -> str | None:

@@ -9,7 +9,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from promotion.champion.pins import lenient_pins
+from promotion.champion.revisions import lenient_pins
 from promotion.config.edit import splice
 from promotion.config.pin import PinRecord
 from promotion.config.policy import FILE

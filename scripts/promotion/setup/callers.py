@@ -55,8 +55,7 @@ def ours(uses: str | None, *, says_itself: bool, project: Path = PROJECT) -> Our
         return Ours(found[1], found[2], f"v{__version__}", says_itself)
     here = Repo(project, "")
     head, commit, _ = here.attempt("rev-parse", "--verify", "--quiet", "HEAD^{commit}")
-    code, url, _ = here.attempt("remote", "get-url", "origin")
-    address = ADDRESS.search(url.strip()) if code == 0 else None
+    address = None if here.origin is None else ADDRESS.search(here.origin)
     inside, prefix, _ = here.attempt("rev-parse", "--show-prefix")
     if head != 0 or address is None or inside != 0 or prefix.strip():
         raise PromotionError(

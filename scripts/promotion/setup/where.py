@@ -27,14 +27,9 @@ def newcomer(into: Path, name: str, task: Task) -> Newcomer:
         )
     code, head, _ = Repo(top).attempt("symbolic-ref", "--quiet", "--short", "refs/remotes/origin/HEAD")
     branch = head.strip().removeprefix("origin/") if code == 0 else _branch(Repo(top))
-    hosted = HOSTED.fullmatch(_origin(Repo(top)))
+    hosted = HOSTED.fullmatch(Repo(top).origin or "")
     owner, server = (hosted["owner"], hosted["server"]) if hosted else (None, None)
     return Newcomer(top, "" if root == "." else root, branch, owner, server, name, task)
-
-
-def _origin(repo: Repo) -> str:
-    code, url, _ = repo.attempt("remote", "get-url", "origin")
-    return url.strip() if code == 0 else ""
 
 
 def _branch(repo: Repo) -> str:

@@ -183,7 +183,7 @@ def as_process(folder: Path, front: Waiting, upstream: str, rounds: int = 5) -> 
         said = command(folder, front.url, "apply", "--repo", str(world.path))
         ours.append(time.perf_counter() - began)
         assert "one: moved @champion" in said, said[-500:]
-        requests = [(method, upstream + path, body) for method, path, body in front.asked]
+        requests = [(method, front.url + path, body) for method, path, body in front.asked]  # by the same way
         asked = len(requests)
         began = time.perf_counter()
         alone = [sys.executable, "-c", BARE]
