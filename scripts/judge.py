@@ -6,7 +6,7 @@ from pathlib import Path, PurePosixPath
 
 from promotion.cli import WORKERS, command_line, handled
 from promotion.config.policy import FILE, Policy
-from promotion.config.promotion_yaml import load, suggestion
+from promotion.config.promotion_yaml import load
 from promotion.errors import OK, VERDICT_NO, PromotionError
 from promotion.judgement.judge import judge_table
 from promotion.judgement.labels import join_labels
@@ -21,13 +21,11 @@ from promotion.text.progress import progress
 
 def policy_of(path: Path, model: str | None) -> Policy:
     """Return the policy of `model` in a promotion.yaml, or of its only model; raise PromotionError for another."""
-    models = load(path).models
-    if model is None and len(models) == 1:
-        return next(iter(models.values())).policy
-    if model not in models:
-        asked = "say which model with --model" if model is None else f"no model `{model}`"
-        raise PromotionError(f"{asked}{suggestion(model or '', tuple(models))}", file=path)
-    return models[model].policy
+    promotion = load(path)
+    if model is None and len(promotion.models) != 1:
+        known = ", ".join(sorted(promotion.models)) or "none"
+        raise PromotionError(f"say which model with --model; known: {known}", file=path)
+    return promotion.entry(model or next(iter(promotion.models))).policy
 
 
 def day(text: str) -> str:

@@ -11,7 +11,7 @@ from promotion.cli import command_line, handled
 from promotion.config.policy import FILE
 from promotion.config.promotion_yaml import load
 from promotion.config.strict import read_text
-from promotion.errors import VERDICT_NO, PromotionError
+from promotion.errors import VERDICT_NO
 from promotion.git.repo import Repo
 from promotion.git.whose import PROJECT
 from promotion.records.steps import Gate
@@ -123,10 +123,7 @@ def main(argv: list[str] | None = None) -> int:
     args = parser.parse_args(argv)
     repo = Repo(args.repo, args.root)
     repo.check()
-    models = load(repo.here / FILE).models
-    if args.model not in models:
-        known = ", ".join(sorted(models)) or "none"
-        raise PromotionError(f"no entry for the model `{args.model}`; known: {known}", file=repo.at(FILE))
+    load(repo.here / FILE).entry(args.model)
     read_text(repo.here / "models" / args.model / "model.yaml", missing="every model folder needs one")
     rehearsal = Rehearsal(fresh_folder(args.dir), repo, args.model)
     won = rehearsal.play()

@@ -17,7 +17,6 @@ from promotion.champion.proposal import Seen, propose_rollback
 from promotion.champion.watching import Promotion, Standing, standing
 from promotion.cli import command_line, handled, now, subcommand, today, who
 from promotion.config.pin import PinRecord
-from promotion.config.policy import FILE
 from promotion.errors import VERDICT_NO, PromotionError
 from promotion.git.commits import hosted_tip
 from promotion.git.repo import Repo
@@ -47,14 +46,11 @@ LABEL = "watch"
 
 def standings(main: Main, registry: Registry, only: Sequence[str] = ()) -> list[Standing]:
     """Say of every model of main, or of some, whether its promotion is due for a look."""
-    models, registered = main.promotion.models, registry.models()
-    unknown = sorted(set(only) - set(models))
-    if unknown:
-        raise PromotionError(
-            f"no entry for the model `{clean(unknown[0], 100)}`; known: {', '.join(sorted(models))}", file=FILE
-        )
-    names = [name for name in sorted(models) if not only or name in only]
-    return [standing(main, models[name], current_state(registered.get(name)), name, today()) for name in names]
+    entries = {name: main.promotion.entry(name) for name in sorted(only or main.promotion.models)}
+    registered = registry.models()
+    return [
+        standing(main, entry, current_state(registered.get(name)), name, today()) for name, entry in entries.items()
+    ]
 
 
 def planned(found: Promotion, repo: Repo, runner: Runner | None = None) -> ModelPlan:

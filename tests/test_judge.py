@@ -90,7 +90,7 @@ def test_a_loser_exits_1(tmp_path: Path, policy_file: Path) -> None:
 @pytest.mark.parametrize(
     ("more", "sentence"),
     [
-        (["--model", "fraud-detektor"], "no model `fraud-detektor`; did you mean `fraud-detector`?"),
+        (["--model", "fraud-detektor"], "no entry for the model `fraud-detektor`; did you mean `fraud-detector`?"),
         (["--policy", "nowhere.yaml"], "nowhere.yaml: missing"),
     ],
 )

@@ -53,7 +53,7 @@ def test_a_model_of_ones_own_is_played_and_nothing_of_its_repository_is_touched(
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["tinny"], "services/a/promotion.yaml: no entry for the model `tinny`; known: tiny"),
+        (["tinny"], "services/a/promotion.yaml: no entry for the model `tinny`; did you mean `tiny`?"),
         (["tiny", "--dir", "."], "is not empty and was not made by the demo; choose another --dir"),
     ],
 )

@@ -190,7 +190,7 @@ def test_new_model_brings_its_entry(hosted) -> None:
 @pytest.mark.parametrize(
     ("args", "message"),
     [
-        (("tinny",), "known: tiny"),
+        (("tinny",), "did you mean `tiny`?"),
         (("tiny", "--as-of", "2026-11-08"), "known on 2026-11-22"),
         (("tiny", "--as-of", "2026-06-01"), "is at as_of 2026-06-01 already"),
     ],

@@ -219,7 +219,7 @@ def test_what_is_pinned_already_is_no_work(hosted, capsys) -> None:
 def test_unknown_model_names_the_known_ones(hosted, capsys) -> None:
     """A typing error is answered with the names that promotion.yaml has."""
     assert rollback.main(["tinny", "--repo", str(hosted.clone)]) == 2
-    assert "known: tiny" in capsys.readouterr().err
+    assert "did you mean `tiny`?" in capsys.readouterr().err
 
 
 def test_dry_run_pushes_nothing(hosted, capsys) -> None:

@@ -1,6 +1,7 @@
 """The bootstrap: weights with Poisson's moments, exact sums, the same bits however the rows are cut."""
 
 import itertools
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from promotion.errors import PromotionError
-from promotion.judgement.clusters import MOST, ClusterSums, exponent, grouped, merge, read
+from promotion.judgement.clusters import MOST, Accumulator, ClusterSums, exponent, grouped
 from promotion.judgement.measure import Measured, gradient
 from promotion.judgement.metrics import BUILT_IN, metrics_of
 from promotion.judgement.resample import COUNTS, Sample, interval, normal, percentile, replicates, weights
@@ -75,6 +76,15 @@ values = st.lists(
 )
 
 
+def merged(parts: Iterable[ClusterSums]) -> ClusterSums:
+    """The sum of partial sums, added as they come."""
+    first, *rest = parts
+    total = Accumulator(first)
+    for part in rest:
+        total.add(part)
+    return total.total()
+
+
 @given(values, st.integers(0, 40), st.randoms(use_true_random=False))
 @settings(max_examples=200, deadline=None)
 def test_partial_sums_merge_to_the_same_bits(rows, cut: int, random) -> None:
@@ -89,14 +99,14 @@ def test_partial_sums_merge_to_the_same_bits(rows, cut: int, random) -> None:
     shuffled = list(rows)
     random.shuffle(shuffled)
     parts = [sums(part) for part in (shuffled[:cut], shuffled[cut:]) if part]
-    merged = merge(parts)
+    found = merged(parts)
 
-    np.testing.assert_array_equal(whole.ids, merged.ids)
-    np.testing.assert_array_equal(whole.values(), merged.values())
-    np.testing.assert_array_equal(whole.high, merged.high)
-    np.testing.assert_array_equal(whole.low, merged.low)
+    np.testing.assert_array_equal(whole.ids, found.ids)
+    np.testing.assert_array_equal(whole.values(), found.values())
+    np.testing.assert_array_equal(whole.high, found.high)
+    np.testing.assert_array_equal(whole.low, found.low)
     exact = sum(v for _, v in rows)
-    assert merged.totals()["x"] == pytest.approx(exact, rel=1e-12, abs=1e-9)
+    assert found.totals()["x"] == pytest.approx(exact, rel=1e-12, abs=1e-9)
 
 
 def test_more_clusters_than_the_limit_become_pseudo_clusters_whatever_the_order() -> None:
@@ -107,7 +117,7 @@ def test_more_clusters_than_the_limit_become_pseudo_clusters_whatever_the_order(
     scale = [exponent(float(np.abs(x).max()))]
     cuts = np.array_split(np.arange(len(ids)), 5)
     orders = [cuts, cuts[::-1], [np.arange(len(ids))]]
-    found = [merge(grouped(ids[c], [x[c]], ["x"], scale) for c in order) for order in orders]
+    found = [merged(grouped(ids[c], [x[c]], ["x"], scale) for c in order) for order in orders]
 
     assert all(part.coarse and len(part.ids) == 1 << 14 for part in found)
     for one, two in itertools.pairwise(found):
@@ -116,19 +126,12 @@ def test_more_clusters_than_the_limit_become_pseudo_clusters_whatever_the_order(
     assert found[0].totals()["x"] == pytest.approx(x.sum(), rel=1e-12)
 
 
-def test_partial_sums_are_files_that_merge(tmp_path: Path) -> None:
-    """Written, read and merged sums are the sums of all rows; other columns or a damaged file are refused."""
+def test_sums_of_other_columns_or_scales_do_not_add_up() -> None:
+    """They are refused, and no interval comes of them."""
     ids, x = np.array([3, 1, 3], dtype=np.uint64), np.array([0.1, 0.2, 0.3])
-    whole = grouped(ids, [x], ["x"], [0])
-    parts = [grouped(ids[:1], [x[:1]], ["x"], [0]), grouped(ids[1:], [x[1:]], ["x"], [0])]
-    files = [part.write(tmp_path / f"{i}.npz") for i, part in enumerate(parts)]
-
-    np.testing.assert_array_equal(merge(map(read, files)).values(), whole.values())
-    with pytest.raises(PromotionError, match="different columns or scales"):
-        merge([whole, grouped(ids, [x], ["x"], [1])])
-    files[0].write_bytes(b"PK nothing")
-    with pytest.raises(PromotionError, match=r"0.npz: not a file of partial sums"):
-        read(files[0])
+    for name, scale in (("x", 1), ("y", 0)):
+        with pytest.raises(PromotionError, match="different columns or scales"):
+            merged([grouped(ids, [x], ["x"], [0]), grouped(ids, [x], [name], [scale])])
 
 
 def test_a_value_that_cannot_be_summed_is_refused() -> None:

@@ -85,9 +85,7 @@ def audit(
 ) -> list[Record]:
     """Return a record of every move of a model's champion between two times (ISO 8601; a day counts whole)."""
     first, end = _bounds(since, until)
-    registered = registry.model(model)
-    if registered is None:
-        raise PromotionError(f"{registry.where} has no model {model}; `promote.py plan` lists those of promotion.yaml")
+    registered = registry.registered(model)
     changes = {change.commit.sha: change for change in main.history.changes(model)}
     looks = read_looks(registered.tags)
     found = []

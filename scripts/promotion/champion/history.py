@@ -19,9 +19,7 @@ from promotion.timeline import History, Move
 
 def history(repo: Repo, tip: str, registry: Registry, model: str) -> list[Move]:
     """Return what happened to a model's champion, oldest first: pin changes, repairs, and pins never applied."""
-    registered = registry.model(model)
-    if registered is None:
-        raise PromotionError(f"{registry.where} has no model {model}; `promote.py plan` lists those of promotion.yaml")
+    registered = registry.registered(model)
     pins = PinHistory(repo, tip)
     return rows_of(registered, list(pins.changes(model)), pins)
 

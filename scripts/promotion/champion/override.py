@@ -11,7 +11,7 @@ from pathlib import Path
 
 from promotion.champion.apply import plan_move
 from promotion.champion.landing import Mandate
-from promotion.champion.rollback import entry_at, refuse_problems
+from promotion.champion.rollback import refuse_problems
 from promotion.config.edit import splice
 from promotion.config.pin import Override as Why
 from promotion.config.pin import PinRecord
@@ -19,7 +19,7 @@ from promotion.config.policy import FILE
 from promotion.errors import PromotionError
 from promotion.frozen import DIGEST, OBJECT_ID
 from promotion.git.commits import REMOTE, Change, commit_on, fetch_refs
-from promotion.git.promotion_at import promotion_text
+from promotion.git.promotion_at import promotion_at, promotion_text
 from promotion.git.repo import Repo
 from promotion.registry.client import Registry, Version
 from promotion.text.escape import clean, code, markdown
@@ -47,7 +47,7 @@ def prepare_override(
     Return None where main pins that version already. Raise PromotionError, one sentence, when the
     version is missing, not READY or changed, its code cannot be had, or the model is frozen.
     """
-    entry = entry_at(repo, base, model)
+    entry = promotion_at(repo, base).entry(model)
     reason = mandate.reason or ""
     if not reason.strip():
         raise PromotionError("an override needs a --reason, which may not be empty")

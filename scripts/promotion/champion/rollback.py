@@ -81,7 +81,7 @@ def standing(repo: Repo, registry: Registry, model: str, *, base: str, to: Targe
 
     `previous` never goes back twice, because whoever asks again at night means the same step.
     """
-    pin = entry_at(repo, base, model).champion
+    pin = promotion_at(repo, base).entry(model).champion
     since = last_change_is_rollback(PinHistory(repo, base), model)
     asked = (None if pin is None else pin.version) == (None if to == "none" else to)
     if since is None and (to == "previous" or not asked):
@@ -113,7 +113,7 @@ def prepare_rollback(
     is not a former champion, is gone, was changed, has lost its tree, or the model is frozen and there
     is no reason. Nothing is pushed.
     """
-    entry = entry_at(repo, base, model)
+    entry = promotion_at(repo, base).entry(model)
     history = PinHistory(repo, base)
     registered = registry.model(model)
     if registered is None and entry.champion is not None:
@@ -145,15 +145,6 @@ def prepare_rollback(
     since = None if target is None else target.entry.at[:10]
     merged = None if target is None else target.entry.pr
     return Rollback(model, entry.champion, pin, undone, commit, subject, since, merged)
-
-
-def entry_at(repo: Repo, commit: str, model: str) -> Entry:
-    """Return a model's entry in promotion.yaml of a commit, or raise PromotionError that names the known ones."""
-    models = promotion_at(repo, commit).models
-    if model not in models:
-        known = ", ".join(sorted(models)) or "none"
-        raise PromotionError(f"no entry for the model `{clean(model, 100)}`; known: {known}", file=repo.at(FILE))
-    return models[model]
 
 
 def refuse_problems(planned: Planned) -> None:

@@ -106,6 +106,13 @@ class Promotion(FilesPolicy):
         """The file to name in an error."""
         return self._file
 
+    def entry(self, model: str) -> Entry:
+        """A model's entry; raise PromotionError, with what may have been meant, where there is none."""
+        if model not in self.models:
+            hint = suggestion(model, sorted(self.models))
+            raise PromotionError(f"no entry for the model `{clean(model, 100)}`{hint}", file=self.file)
+        return self.models[model]
+
 
 def load(path: Path) -> Promotion:
     """Read promotion.yaml from a file; raise PromotionError with file:line for every mistake."""

@@ -7,9 +7,8 @@ cluster: pseudo-clusters, which are nested, so it does not matter when it happen
 """
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -51,43 +50,10 @@ class ClusterSums:
             found[name] = float(exact << shift) if shift >= 0 else exact / (1 << -shift)
         return found
 
-    def write(self, path: Path) -> Path:
-        """Write partial sums to a file that `read` and `merge` understand (NumPy's npz, no pickle)."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("wb") as file:
-            np.savez(
-                file,
-                columns=np.array(self.columns),
-                exponents=np.array(self.exponents, dtype=np.int64),
-                ids=self.ids,
-                high=self.high,
-                low=self.low,
-                coarse=np.array(self.coarse),
-            )
-        return path
-
 
 def _whole(column: np.ndarray) -> list[int]:
     """A few Python integers with the same sum as an int64 column, without overflow."""
     return [int(column[i : i + 1024].astype(object).sum()) for i in range(0, len(column), 1024)] if len(column) else [0]
-
-
-def read(path: Path) -> ClusterSums:
-    """Read partial sums; raise PromotionError when the file is not one."""
-    try:
-        with np.load(path, allow_pickle=False) as found:
-            return ClusterSums(
-                tuple(str(c) for c in found["columns"]),
-                tuple(int(e) for e in found["exponents"]),
-                found["ids"].astype(np.uint64),
-                found["high"].astype(np.int64),
-                found["low"].astype(np.int64),
-                bool(found["coarse"]),
-            )
-    except (OSError, ValueError, KeyError, EOFError) as error:
-        raise PromotionError(
-            f"not a file of partial sums ({type(error).__name__}); sum the part again", file=path
-        ) from None
 
 
 def exponent(largest: float) -> int:
@@ -164,19 +130,6 @@ class Accumulator:
         self._waiting = [_added(self._waiting)]
         self._size = len(self._waiting[0].ids)
         return self._waiting[0]
-
-
-def merge(parts: Iterable[ClusterSums]) -> ClusterSums:
-    """Add up partial sums, in any order to the same bits; raise PromotionError when they are not of one table."""
-    waiting: Accumulator | None = None
-    for part in parts:
-        if waiting is None:
-            waiting = Accumulator(part)
-        else:
-            waiting.add(part)
-    if waiting is None:
-        raise PromotionError("no partial sums to merge")
-    return waiting.total()
 
 
 def _added(parts: list[ClusterSums]) -> ClusterSums:

@@ -163,6 +163,13 @@ class Registry:
         aliases = {alias: int(version) for alias, version in dict(item.aliases).items()}
         return RegisteredModel(item.name, aliases, dict(item.tags))
 
+    def registered(self, name: str) -> RegisteredModel:
+        """Return one registered model; where there is none, PromotionError says where it looked."""
+        found = self.model(name)
+        if found is None:
+            raise PromotionError(f"{self.where} has no model {name}; `promote.py plan` lists those of promotion.yaml")
+        return found
+
     def set_alias(self, name: str, alias: str, version: int) -> None:
         """Point `name`@`alias` at `version`."""
         with self._talking(f"set {name}@{alias}"):

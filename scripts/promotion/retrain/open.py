@@ -29,8 +29,9 @@ from promotion.git.tree import folders_in
 from promotion.github.client import PullRequest
 from promotion.github.comments import marked
 from promotion.github.pulls import Host, Proposal, marker, own_pull, propose, refreshed
+from promotion.retrain.trial import no_folder
 from promotion.retrain.update import without_pins
-from promotion.text.escape import clean, code
+from promotion.text.escape import code
 
 TEMPLATE = ".github/PULL_REQUEST_TEMPLATE/retrain.md"
 FIELD = re.compile(r"\{\{([a-z ]+)\}\}")
@@ -141,8 +142,7 @@ def _edit(repo: Repo, base: str, model: str) -> str | None:
     committed = repo.object_at("HEAD", folder)
     if now is None or now == committed:
         if committed is None and repo.object_at(base, folder) is None:
-            names = ", ".join(sorted(folders_in(repo, base, "models"))) or "none"
-            raise PromotionError(f"no model `{clean(model, 100)}`: there is no {repo.at(folder)}/; known: {names}")
+            raise no_folder(repo, model, folders_in(repo, base, "models"))
         return None
     if committed != repo.object_at(base, folder):
         raise PromotionError(

@@ -12,7 +12,6 @@ from datetime import date, timedelta
 from promotion.champion.pins import PinHistory
 from promotion.champion.rollback import last_change_is_rollback
 from promotion.config.model_yaml import as_date, newest_as_of, read_as_of
-from promotion.config.policy import FILE
 from promotion.config.promotion_yaml import Entry
 from promotion.errors import PromotionError
 from promotion.git.commits import fetch_branch, remote_branches
@@ -76,17 +75,14 @@ def run_schedule(
     A pull request that was opened with the workflow's own token starts no run by itself, so its run is
     dispatched. One model's failure does not stop the others.
     """
-    models = promotion_at(repo, base).models
-    unknown = sorted(set(only) - set(models))
-    if unknown:
-        known = ", ".join(sorted(models)) or "none"
-        raise PromotionError(f"no entry for the model `{unknown[0]}`; known: {known}", file=repo.at(FILE))
+    promotion = promotion_at(repo, base)
+    entries = {name: promotion.entry(name) for name in sorted(only or promotion.models)}
     if host.github is None:
         raise PromotionError("GITHUB_TOKEN is not set; schedule opens pull requests, so it needs one")
     good, opener = True, _Opener(repo, host, host.github, PinHistory(repo, base), into, today)
-    for name in sorted(only or models):
+    for name, entry in entries.items():
         try:
-            say(f"{name}: {_one(opener, name, models[name])}")
+            say(f"{name}: {_one(opener, name, entry)}")
         except PromotionError as error:
             good = False
             say(f"{name}: FAILED: {error.brief}")

@@ -1,9 +1,11 @@
 """A trial: the commit that a pull request with the model folder as it lies on disk would be merged as."""
 
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 
 from promotion.config.policy import FILE
+from promotion.config.strict import suggestion
 from promotion.errors import PromotionError
 from promotion.git.commits import REMOTE
 from promotion.git.repo import Repo
@@ -25,6 +27,12 @@ def base_of(repo: Repo, branch: str) -> tuple[str, str]:
     raise PromotionError(f"{repo.path} has no commit yet; commit once before you try a model")
 
 
+def no_folder(repo: Repo, model: str, known: Iterable[str]) -> PromotionError:
+    """The error of a model that has no folder, with what may have been meant."""
+    hint = suggestion(model, sorted(known))
+    return PromotionError(f"no model `{clean(model, 100)}`: there is no {repo.at('models')}/{clean(model, 100)}/{hint}")
+
+
 def as_merged(repo: Repo, base: str, model: str, *, base_name: str) -> str:
     """Return a commit, on no branch, of `base` with the model's folder and promotion.yaml as they lie on disk.
 
@@ -34,9 +42,7 @@ def as_merged(repo: Repo, base: str, model: str, *, base_name: str) -> str:
     repo.check()
     top, folder = repo.top, f"models/{model}"
     if not (repo.here / folder).is_dir():
-        known = sorted(path.name for path in (repo.here / "models").glob("*") if path.is_dir())
-        names = ", ".join(known) or "none"
-        raise PromotionError(f"no model `{clean(model, 100)}`: there is no {repo.at(folder)}/; known: {names}")
+        raise no_folder(repo, model, [path.name for path in (repo.here / "models").glob("*") if path.is_dir()])
     mine = {path: _chosen(repo, base, path, base_name) for path in (folder, FILE)}
     with tempfile.TemporaryDirectory() as scratch:
         env = {"GIT_INDEX_FILE": str(Path(scratch) / "index")}
