@@ -14,7 +14,7 @@ from pathlib import Path
 from promotion.cli import command_line, handled
 from promotion.errors import BAD_INPUT, OK, PromotionError
 from promotion.pullrequest.incoming import allowed_by, take_in
-from promotion.pullrequest.sides import add_sums, join, make_features, packages, window
+from promotion.pullrequest.sides import add_sums, join, make_features, packages, window, without_lock
 from promotion.pullrequest.workdir import ModelWork, Work, base_side
 from promotion.records.charts import Drift, Drifts
 from promotion.records.files import digest_files
@@ -68,7 +68,13 @@ def _answer(plan: ModelPlan, files: ModelWork, side: str, rounds: int, types: tu
     days = len(list(own.features.glob("part-*")))
     what = f"{plan.model}: the {side} answers the test window"
     with progress(what, days, "days", done=lambda: len(list(own.answers.glob("part-*")))):
-        result = run_model("answers", job, log=own.root / "answer.log", blame=_made_by(plan, files, side))
+        try:
+            result = run_model("answers", job, log=own.root / "answer.log", blame=_made_by(plan, files, side))
+        except PromotionError as error:
+            note = without_lock(plan, files, side)
+            if note is None:
+                raise
+            raise PromotionError(f"{error.message}; {note}", file=error.file, log=error.log) from None
     record = Answered(
         model=plan.model,
         digest=digest_files(own.model),

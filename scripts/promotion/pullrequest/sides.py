@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from promotion.config.model_yaml import read_spec
+from promotion.config.requirements import read_requirements
 from promotion.errors import PromotionError
 from promotion.pullrequest.workdir import ModelWork, base_side
 from promotion.records.plan import ModelPlan
@@ -32,12 +33,31 @@ def window(plan: ModelPlan, files: ModelWork) -> tuple[date, int]:
 
 
 def packages(plan: ModelPlan, files: ModelWork, side: str) -> str | None:
-    """The packages that a side's own tree asks for; where a champion's lock is older than the base's, that one wins.
+    """The packages that a side's own tree asks for; where a champion's lock is older than the base's, that one wins."""
+    note = without_lock(plan, files, side)
+    if note is not None:
+        print(f"{plan.model}: {note}")
+        return None
+    return packages_of(files.side(side).source, plan.shown, base_wins=_is_past(plan, side))
 
-    In a look after the merge both sides were champions.
-    """
-    base_wins = side != "candidate" or plan.action == "watch"
-    return packages_of(files.side(side).source, plan.shown, base_wins=base_wins)
+
+def without_lock(plan: ModelPlan, files: ModelWork, side: str) -> str | None:
+    """Say so where a tree of the past, such as an adopted champion's, has a requirements.txt that is no lock."""
+    if not _is_past(plan, side):
+        return None
+    try:
+        read_requirements(files.side(side).source, plan.shown)
+    except PromotionError as error:
+        return (
+            f"the requirements.txt of the {side}'s own tree is no lock ({error.each[0].message}), so it runs with the "
+            f"base's packages alone; where it needs others, whoever may push to the production branch commits a lock"
+        )
+    return None
+
+
+def _is_past(plan: ModelPlan, side: str) -> bool:
+    """Whether a side is, or was, champion, so that no pull request can mend its tree."""
+    return side != "candidate" or plan.action == "watch"
 
 
 def make_features(plan: ModelPlan, files: ModelWork, side: str) -> None:
