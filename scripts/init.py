@@ -43,7 +43,7 @@ def remaining(to: Newcomer, table: Table | None) -> list[str]:
     steps = [
         "; ".join(yours),
         f"python {scripts}/retrain.py try {to.name} --repo {here}, until its verdict is one that you believe",
-        f"commit all of it, and merge it into {to.branch}",
+        f"commit all of it, and merge it into {to.branch}; red there means only that it brings its own judge",
         f"GITHUB_TOKEN=… python {scripts}/doctor.py --repo {here} --fix, which shows the settings that are missing and "
         "makes them",
         "give the repository the secrets of your MLflow server, and the environment `production` its own (SETUP.md)",
