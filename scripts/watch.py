@@ -34,7 +34,7 @@ from promotion.records.plan import ModelPlan, Plan, Runner
 from promotion.records.watched import Watched
 from promotion.registry.client import Registry
 from promotion.registry.evidence import read_evidence
-from promotion.registry.watched import fetch_tables, keep_look, read_watched
+from promotion.registry.watched import Shelf
 from promotion.text.escape import clean, log_text, markdown
 from promotion.text.progress import progress
 from promotion.timeline import Claim, Look, promised
@@ -126,7 +126,7 @@ def judge(found: Promotion, repo: Repo, work: Work, registry: Registry, incoming
     elif files.error.is_file():
         raise PromotionError(files.error.read_text(encoding="utf-8", errors="replace").strip())
     info, _ = check_scored(item, files, found.window, (before or found.pin).digest)
-    run_id, claim = _of_champion(registry, found)
+    shelf, claim = _of_champion(registry, found)
     declared = (*(day for look in found.looks for day in look.empty), *(info.empty_days or ()))
     said = [f"The predecessor's tree says otherwise: {change}." for change in info.changes]
     with progress(f"{found.model}: judging", unit="rows") as step:
@@ -136,7 +136,7 @@ def judge(found: Promotion, repo: Repo, work: Work, registry: Registry, incoming
             found.entry.watch,
             judgement.Look(
                 number=found.number,
-                earlier=fetch_tables(registry, run_id, found.place, found.looks, files.root / "earlier"),
+                earlier=shelf.tables(found.looks, files.root / "earlier"),
                 empty=declared,
                 predecessor=None if before is None else _side(before),
                 champion=_side(found.pin),
@@ -145,7 +145,7 @@ def judge(found: Promotion, repo: Repo, work: Work, registry: Registry, incoming
             reading=Reading(step.reached),
         )
     look = look_of(found, watched, info.empty_days or ())
-    keep_look(registry, found.model, run_id, found.place, look, scores=files.scores, found=watched, judged=judged)
+    shelf.keep(look, files.scores, watched, judged)
     watched.write(files.root / "watched.json")
     judged.write(files.evaluation)
     look = look.model_copy(update={"evidence": judged.sha256})
@@ -184,25 +184,24 @@ def look_of(found: Promotion, watched: Watched, empty: Sequence[str]) -> Look:
     )
 
 
-def _of_champion(registry: Registry, found: Promotion) -> tuple[str, Claim | None]:
-    """The champion's run, and what its evidence promised; raise PromotionError where it has no run."""
+def _of_champion(registry: Registry, found: Promotion) -> tuple[Shelf, Claim | None]:
+    """What its run keeps of a champion, and what its evidence promised; raise PromotionError where it has no run."""
     version = registry.version(found.model, found.pin.version)
     if version is None or version.run_id is None:
         raise PromotionError(
             f"version {found.pin.version} has no run in {registry.where}, so nothing can be kept with it"
         )
-    if found.pin.evidence is None:
-        return version.run_id, None
-    won = read_evidence(registry, version.run_id, found.pin.evidence)
-    return version.run_id, None if won is None else promised(won)
+    shelf = Shelf(registry, found.model, version.run_id, found.place)
+    won = None if found.pin.evidence is None else read_evidence(registry, version.run_id, found.pin.evidence)
+    return shelf, None if won is None else promised(won)
 
 
 def newest(found: Promotion, registry: Registry) -> Seen | None:
     """The newest look that was kept, in full, where something follows from it; else, or where it is gone, None."""
     if not found.looks or found.looks[-1].verdict not in ("worse", "floor missed"):
         return None
-    run_id, claim = _of_champion(registry, found)
-    watched = read_watched(registry, run_id, found.place, found.looks[-1])
+    shelf, claim = _of_champion(registry, found)
+    watched = shelf.read(found.looks[-1])
     return None if watched is None else Seen(found, found.looks[-1], watched, claim, fresh=False)
 
 

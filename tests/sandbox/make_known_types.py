@@ -23,9 +23,6 @@ OBJECTS = (
 
 def kinds() -> dict[str, set[str]]:
     """Names by kind."""
-    import warnings
-
-    warnings.filterwarnings("ignore")
     import numpy as np
     import scipy.sparse
     from skops.io import _sklearn as sklearn_nodes

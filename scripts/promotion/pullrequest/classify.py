@@ -15,7 +15,7 @@ from promotion.git.repo import Repo
 from promotion.git.tree import folder_at, folders_in
 from promotion.git.whose import Scripts
 from promotion.pullrequest.changed import changed
-from promotion.pullrequest.refusals import CALLED, OWN, State, odd_elsewhere, odd_paths, own, refusals
+from promotion.pullrequest.refusals import CALLED, OWN, Between, State, odd_elsewhere, odd_paths, own, refusals
 from promotion.pullrequest.runners import allowed_or_none, asked
 from promotion.records.plan import Action, ModelPlan, Plan
 from promotion.registry.client import CHAMPION, RegisteredModel, Registry
@@ -50,13 +50,13 @@ def classify(repo: Repo, registry: Registry, change: Change, *, only: str | None
     only: plan this model alone, and judge it even where nothing differs from the base.
     """
     base, merge, author, scripts = change.base, change.merge, change.author, change.scripts
-    after, before = promotion_at(repo, merge), promotion_at(repo, base, base=True)
+    between = Between(repo, base, merge, promotion_at(repo, base, base=True), promotion_at(repo, merge))
     # a first promotion.yaml says for itself what it allows
-    runners = (after if repo.file_at(base, FILE) is None else before).runners
+    runners = (between.after if repo.file_at(base, FILE) is None else between.before).runners
     lock = lock_digest(repo.top.file_at(merge, LOCK) if scripts.own else scripts.lock)
     history = PinHistory(repo, base)
     odd = odd_paths(repo, base, merge)
-    states = [replace(state, odd=own(odd, state.model)) for state in _states(repo, base, merge, before, after)]
+    states = [replace(state, odd=own(odd, state.model)) for state in _states(between)]
     if only is not None:
         states = [state for state in states if state.model == only]
     planned, failed = [], []
@@ -83,13 +83,14 @@ def classify(repo: Repo, registry: Registry, change: Change, *, only: str | None
         models=plans,
         refusals=(
             *odd_elsewhere(odd, states),
-            *refusals(repo, base, merge, before, after, states, plans, OWN if scripts.own else CALLED),
+            *refusals(between, states, plans, OWN if scripts.own else CALLED),
         ),
     )
 
 
-def _states(repo: Repo, base: str, merge: str, before: Promotion, after: Promotion) -> list[State]:
-    old, new = (folders_in(repo, commit, "models") for commit in (base, merge))
+def _states(between: Between) -> list[State]:
+    before, after = between.before, between.after
+    old, new = (folders_in(between.repo, commit, "models") for commit in (between.base, between.merge))
     names = sorted(old.keys() | new.keys() | before.models.keys() | after.models.keys())
     states = []
     for name in names:

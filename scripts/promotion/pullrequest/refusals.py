@@ -86,26 +86,33 @@ def odd_elsewhere(odd: list[tuple[str, str]], states: list[State]) -> list[str]:
     ]
 
 
+@dataclass(frozen=True)
+class Between:
+    """A pull request as what lies between two commits, and what promotion.yaml says at each."""
+
+    repo: Repo
+    base: str
+    merge: str
+    before: Promotion
+    after: Promotion
+
+
 def refusals(
-    repo: Repo,
-    base: str,
-    merge: str,
-    before: Promotion,
-    after: Promotion,
-    states: list[State],
-    plans: tuple[ModelPlan, ...],
-    guarded: tuple[str, ...] = OWN,
+    between: Between, states: list[State], plans: tuple[ModelPlan, ...], guarded: tuple[str, ...]
 ) -> list[str]:
     """Return why the pull request is red whatever its models do: one sentence each.
 
     guarded: what at the repository's top judges, so that no model may come with it.
     """
+    repo, before, after = between.repo, between.before, between.after
     found = [f"{plan.model}: {plan.reason}" for plan in plans if plan.action == "refuse"]
     judged = [plan.model for plan in plans if plan.action in ("train", "judge")]
     found += _unnamed(before, after, judged)
     if not judged:
         return found
-    root, old_root = (set(entries_of(repo.top, commit)) for commit in (merge, base))  # all paths could be billions
+    root, old_root = (
+        set(entries_of(repo.top, commit)) for commit in (between.merge, between.base)
+    )  # all paths could be billions
     mixed = sorted({f"{entry.shown}/" for entry in root ^ old_root if entry.folded in guarded})
     if mixed:
         found.append(

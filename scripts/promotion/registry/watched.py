@@ -6,7 +6,8 @@ listing of the registered models knows every look of every model.
 
 import re
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from promotion.errors import PromotionError
@@ -18,8 +19,6 @@ from promotion.registry.ledger import PLACE
 from promotion.timeline import Look
 
 KEY = re.compile(rf"promotion\.watch\.({PLACE})\.(\d{{3,}})")
-
-
 FOLDER = "watch"  # of the champion's run: a folder a look, with its score table and its record
 RECORD = "watched.json"
 
@@ -40,46 +39,46 @@ def read_looks(tags: Mapping[str, str]) -> dict[str, tuple[Look, ...]]:
     return {place: tuple(sorted(looks, key=lambda look: look.number)) for place, looks in found.items()}
 
 
-def _folder(place: str, number: int) -> str:
-    return f"{FOLDER}/{place}.{number:03d}"
+@dataclass(frozen=True)
+class Shelf:
+    """Where the looks at one promotion are kept: tables and records with its champion's run, a tag a look.
 
+    place: the promotion's in the ledger.
+    """
 
-def keep_look(
-    registry: Registry,
-    model: str,
-    run_id: str,
-    place: str,
-    look: Look,
-    *,
-    scores: Path,
-    found: Watched,
-    judged: Evaluation,
-) -> None:
-    """Keep a look: its table and records with the champion's run first, then the tag by which its days are used."""
-    digest = store_evidence(registry, run_id, judged)
-    folder = _folder(place, look.number)
-    registry.log_files(run_id, scores, f"{folder}/scores")
-    with tempfile.TemporaryDirectory() as scratch:
-        registry.log_files(run_id, found.write(Path(scratch) / RECORD), folder)
-    registry.set_model_tag(model, look_key(place, look.number), look.model_copy(update={"evidence": digest}).tag())
+    registry: Registry
+    model: str
+    run_id: str
+    place: str
 
+    def keep(self, look: Look, scores: Path, found: Watched, judged: Evaluation) -> None:
+        """Keep a look: its table and records first, then the tag by which its days are used."""
+        digest = store_evidence(self.registry, self.run_id, judged)
+        folder = self._folder(look)
+        self.registry.log_files(self.run_id, scores, f"{folder}/scores")
+        with tempfile.TemporaryDirectory() as scratch:
+            self.registry.log_files(self.run_id, found.write(Path(scratch) / RECORD), folder)
+        tag = look.model_copy(update={"evidence": digest}).tag()
+        self.registry.set_model_tag(self.model, look_key(self.place, look.number), tag)
 
-def fetch_tables(registry: Registry, run_id: str, place: str, looks: tuple[Look, ...], folder: Path) -> list[Path]:
-    """Download the score tables of earlier looks; raise PromotionError where one is gone."""
-    found = []
-    for look in looks:
-        path = registry.fetch(run_id, f"{_folder(place, look.number)}/scores", folder / str(look.number))
-        if path is None:
-            raise PromotionError(
-                f"the score table of look {look.number} is gone from run {run_id}, and a look is judged on all days "
-                "since the promotion; restore it, or set watch.looks to the number of looks so far"
-            )
-        found.append(path)
-    return found
+    def tables(self, looks: Sequence[Look], folder: Path) -> list[Path]:
+        """Download the score tables of earlier looks; raise PromotionError where one is gone."""
+        found = []
+        for look in looks:
+            path = self.registry.fetch(self.run_id, f"{self._folder(look)}/scores", folder / str(look.number))
+            if path is None:
+                raise PromotionError(
+                    f"the score table of look {look.number} is gone from run {self.run_id}, and a look is judged on "
+                    "all days since the promotion; restore it, or set watch.looks to the number of looks so far"
+                )
+            found.append(path)
+        return found
 
+    def read(self, look: Look) -> Watched | None:
+        """What a look found, in full; None where it is gone."""
+        with tempfile.TemporaryDirectory() as scratch:
+            path = self.registry.fetch(self.run_id, f"{self._folder(look)}/{RECORD}", Path(scratch))
+            return None if path is None else Watched.read(path)
 
-def read_watched(registry: Registry, run_id: str, place: str, look: Look) -> Watched | None:
-    """What a look found, in full; None where it is gone."""
-    with tempfile.TemporaryDirectory() as scratch:
-        path = registry.fetch(run_id, f"{_folder(place, look.number)}/{RECORD}", Path(scratch))
-        return None if path is None else Watched.read(path)
+    def _folder(self, look: Look) -> str:
+        return f"{FOLDER}/{self.place}.{look.number:03d}"

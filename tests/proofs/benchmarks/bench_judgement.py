@@ -271,7 +271,7 @@ def mlflow_points(data: Data) -> float:
     import mlflow
     import pandas as pd
 
-    warnings.filterwarnings("ignore")
+    warnings.filterwarnings("ignore", module="mlflow")
     logging.disable(logging.WARNING)
     values = []
     with tempfile.TemporaryDirectory() as folder:

@@ -125,7 +125,7 @@ def predict_alone(model: Any, body: Path) -> float:
     from threadpoolctl import threadpool_limits
 
     row = np.array(json.loads(body.read_text())["dataframe_split"]["data"])
-    warnings.simplefilter("ignore")
+    warnings.filterwarnings("ignore", message="X does not have valid feature names")
     with joblib.parallel_config("sequential"), threadpool_limits(1):
         for _ in range(20):
             model.predict(row)
