@@ -249,6 +249,7 @@ def test_race_on_main_is_told(hosted, capsys, monkeypatch) -> None:
 def test_protected_main_is_told(hosted, capsys) -> None:
     """Where main's rules refuse the push, the sentence says to open a pull request."""
     hook = hosted.origin / "hooks" / "pre-receive"
+    hook.parent.mkdir(exist_ok=True)
     hook.write_text("#!/bin/sh\necho 'error: GH006: Protected branch update failed' >&2\nexit 1\n")
     hook.chmod(0o755)
 

@@ -20,6 +20,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> TinyProject:
     return TinyProject(tmp_path_factory.mktemp("second"), NAME, PROJECT / "models" / NAME, policy)
 
 
+@pytest.mark.slow
 def test_a_regression_is_promoted_by_its_own_cost(project: TinyProject) -> None:
     """The shipped ridge becomes champion; ridge on all features costs less per patient, wins, and is promoted."""
     project.edit("model.yaml", "seed: 0", "seed: 1")

@@ -119,6 +119,7 @@ def test_a_candidate_that_does_not_win_keeps_its_version_and_loses_its_alias(sto
     assert story.project.champion() == 2
 
 
+@pytest.mark.slow
 def test_a_trial_on_a_laptop_says_what_the_pull_request_says(story: Story) -> None:
     """`retrain.py try` judges the uncommitted folder, registers nothing, and gives every figure of the pull request."""
     project = story.project

@@ -92,7 +92,7 @@ def test_a_commit_and_a_trial_land_in_the_folder(monorepo: Path) -> None:
 
     assert repo.changed_paths("HEAD", tried) == (f"{FOLDER}/models/churn/a",)
     assert repo.changed_paths(tried, made) == (f"{FOLDER}/b", f"{FOLDER}/models/old/a")
-    with pytest.raises(PromotionError, match=f"there is no {FOLDER}/models/chrun/; known: churn"):
+    with pytest.raises(PromotionError, match=f"there is no {FOLDER}/models/chrun/; did you mean `churn`"):
         as_merged(repo, "HEAD", "chrun", base_name="main")
 
 

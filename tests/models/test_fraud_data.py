@@ -46,6 +46,7 @@ def full(data) -> pd.DataFrame:
     return data.simulate()
 
 
+@pytest.mark.slow
 def test_the_payments_are_the_handbooks_own(full: pd.DataFrame) -> None:
     """Rows, frauds and the first payments are those that the book prints."""
     assert (len(full), full["fraud"].sum()) == (1_754_155, 14_681)
@@ -53,6 +54,7 @@ def test_the_payments_are_the_handbooks_own(full: pd.DataFrame) -> None:
     assert first == [[31, 596, 3156, 5716], [130, 4961, 3412, 8151]]
 
 
+@pytest.mark.slow
 def test_the_books_training_week_has_its_rows(full: pd.DataFrame) -> None:
     """The week from 2018-07-25 has the book's 67,240 payments."""
     day = full["second"] // DAY
@@ -60,6 +62,7 @@ def test_the_books_training_week_has_its_rows(full: pd.DataFrame) -> None:
     assert ((day >= 115) & (day < 122)).sum() == 67_240
 
 
+@pytest.mark.slow
 def test_large_amounts_are_always_fraud(full: pd.DataFrame) -> None:
     """Scenario 1: every payment over 220 dollars is a fraud, and amounts are whole cents of 0 or more."""
     assert full.loc[full["cents"] > 220_00, "fraud"].eq(1).all()

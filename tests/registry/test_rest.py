@@ -15,7 +15,7 @@ from promotion.registry.client import CANDIDATE, CHAMPION, Registry
 from promotion.registry.rest import Answered, Rest, speaks_plain_http
 from werkzeug.serving import make_server
 
-from tests.support.mlflow_server import empty_database
+from tests.support.mlflow_server import empty_database, served_from
 
 TAGS = {"key": "k" * 64, "text": "ä; 'quoted' = %"}
 
@@ -26,11 +26,8 @@ def both(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Registry, R
     folder = tmp_path_factory.mktemp("rest")
     database = empty_database(folder)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("_MLFLOW_SERVER_FILE_STORE", database)
-        patch.setenv("_MLFLOW_SERVER_REGISTRY_STORE", database)
-        patch.setenv("_MLFLOW_SERVER_ARTIFACT_ROOT", "mlflow-artifacts:/")
-        patch.setenv("_MLFLOW_SERVER_ARTIFACT_DESTINATION", str(folder / "files"))
-        patch.setenv("_MLFLOW_SERVER_SERVE_ARTIFACTS", "true")
+        for name, value in served_from(database, folder / "files").items():
+            patch.setenv(name, value)
         patch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
         from mlflow.server import app
 

@@ -93,6 +93,7 @@ def test_hostile_text_is_text() -> None:
     assert html.count("<script") == 1 and not re.search(r"<(img|b|i|style x)\b", html)
 
 
+@pytest.mark.slow
 def test_a_thousand_models_are_one_page() -> None:
     """Rows, not pictures."""
     many = tuple(samples.fraud().model_copy(update={"model": f"m{number:04d}"}) for number in range(1000))

@@ -1,7 +1,7 @@
 """A template prints a value without a thought, and the medium's one escaper has been at it."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from jinja2 import UndefinedError
 from promotion.rendering import media
 from promotion.text import escape
@@ -44,6 +44,7 @@ def test_what_is_markdown_already_stays_as_it_is() -> None:
 @pytest.mark.parametrize("way", WAYS)
 @FEW
 @given(value=HOSTILE)
+@example(value=":::")
 def test_what_a_terminal_template_prints_is_one_line_and_no_command(way: str, value: str) -> None:
     """Neither form of a runner's command, and no line of its own."""
     shown = media.terminal().from_string(way).render(value=value)

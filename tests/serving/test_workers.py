@@ -275,18 +275,11 @@ class Peek(BaseEstimator):
 """
 
 
-def test_a_worker_knows_no_secret_and_no_scripts(models, tmp_path, monkeypatch):
-    """The model sees neither the server's credentials nor this project's modules."""
-    from promotion.serving.nursery import Nursery
-
-    monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", "x")
-    monkeypatch.setenv("MY_SECRET", "x")
+def test_a_worker_knows_no_secret_and_no_scripts(models, tmp_path):
+    """The model sees neither this project's modules nor the SECRETS that were around when the zygote started."""
     models.promote("peek", models.register("peek", save_module(models, tmp_path, "peekmodule", PEEK, "Peek")))
-    server = make_server(models, ["peek"], tmp_path / "store")
-    server.nursery = server.models[0].nursery = Nursery()
-    server.own_nursery = True
-    with running_server(server) as url:
-        wait_for(lambda: serving(url, 1), 60)
+    with started(models, "peek", tmp_path / "store") as url:
+        wait_for(lambda: serving(url, 1))
 
         assert Client(url).ask()[2] == '{"predictions": [""]}'
 

@@ -22,9 +22,13 @@ QUIET = {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION
 
 @functools.cache
 def _tables() -> bytes:
+    from mlflow.store.db import utils
+
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "mlflow.db"
         Registry(f"sqlite:///{path}").models()
+        # which tables are the newest: MLflow loads fifty modules to find out, for every database that is opened
+        utils._get_latest_schema_revision = functools.cache(utils._get_latest_schema_revision)
         return path.read_bytes()
 
 
@@ -88,14 +92,31 @@ def wait_for(url: str, started: subprocess.Popen, log: Path, seconds: float = ST
     raise AssertionError(f"{url} did not answer:\n" + log.read_text(errors="replace")[-3000:])
 
 
+def served_from(backend: str, artifacts: Path) -> dict[str, str]:
+    """The environment in which `mlflow server` starts its application: a backend store, and artifacts by way of it."""
+    return {
+        "_MLFLOW_SERVER_FILE_STORE": backend,
+        "_MLFLOW_SERVER_REGISTRY_STORE": backend,
+        "_MLFLOW_SERVER_ARTIFACT_ROOT": "mlflow-artifacts:/",
+        "_MLFLOW_SERVER_ARTIFACT_DESTINATION": str(artifacts),
+        "_MLFLOW_SERVER_SERVE_ARTIFACTS": "true",
+    }
+
+
 @contextlib.contextmanager
 def mlflow_server(folder: Path, backend: str, *args: str, env: dict[str, str] | None = None) -> Iterator[str]:
-    """Serve MLflow from a backend store; artifacts go through the server into `folder` unless `args` say else."""
+    """Serve MLflow from a backend store; artifacts go through the server into `folder` unless `args` say else.
+
+    Without `args` it is what `mlflow server` starts, without the process that starts it: that takes as long again.
+    """
     port, log = free_port(), folder / "server.log"
-    command = [
-        sys.executable, "-m", "mlflow", "server", "--workers", "1", "--host", "127.0.0.1", "--port", str(port),
-        *(args or ("--artifacts-destination", str(folder / "artifacts"))),
-    ]  # fmt: skip
-    with process(command, log, {**QUIET, "MLFLOW_BACKEND_STORE_URI": backend, **(env or {})}, cwd=folder) as started:
+    place = ["--workers", "1", "--host", "127.0.0.1", "--port", str(port)]
+    if args:
+        command = [sys.executable, "-m", "mlflow", "server", *place, *args]
+        env = {"MLFLOW_BACKEND_STORE_URI": backend, **(env or {})}
+    else:
+        command = [sys.executable, "-m", "uvicorn", *place, "mlflow.server.fastapi_app:app"]
+        env = {**served_from(backend, folder / "artifacts"), **(env or {})}
+    with process(command, log, {**QUIET, **env}, cwd=folder) as started:
         wait_for(f"http://127.0.0.1:{port}/health", started, log)
         yield f"http://127.0.0.1:{port}"

@@ -5,9 +5,11 @@ import contextlib
 import http.client
 import importlib
 import json
+import os
 import sys
 import threading
 import time
+from unittest import mock
 from urllib.parse import urlsplit
 
 import numpy as np
@@ -30,6 +32,7 @@ ROWS = pd.DataFrame(np.random.default_rng(7).normal(size=(200, 3)), columns=COLU
 EXAMPLE = ROWS.head(2)
 
 NURSERY = Nursery()  # imports the libraries once for all servers of a test run
+SECRETS = {"MLFLOW_TRACKING_PASSWORD": "x", "MY_SECRET": "x"}  # what is around it when it starts, and no model may see
 atexit.register(NURSERY.close)
 
 BOOSTER_TYPES = ["sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor"]
@@ -218,6 +221,8 @@ def make_server(models, names, store, **options):
     """A server of `names` that polls 20 times a second; options: those of Settings, and limits of its queue."""
     batch = {name: options.pop(name) for name in QUEUE if name in options}
     settings = Settings(**{"poll_seconds": 0.05, "batch": batch, **options})
+    with mock.patch.dict(os.environ, SECRETS):
+        NURSERY.start()
     return Server(
         names,
         listener=listen("127.0.0.1", 0),

@@ -123,7 +123,8 @@ def terminal(text: object, limit: int = INLINE_LIMIT) -> Terminal:
     """`text` on one line of a log in which no workflow command can start."""
     if isinstance(text, Terminal):
         return text
-    return Terminal(clean(text, limit).replace("`", "").replace("::", ": :").replace("##[", "## ["))
+    line = clean(text, limit).replace("`", "")
+    return Terminal(re.sub(":(?=:)", ": ", line).replace("##[", "## ["))
 
 
 def log_text(text: str) -> str:

@@ -234,6 +234,7 @@ def test_attributes_change_what_is_exported(
     (world.path / ".gitattributes").write_text(attributes)
     (world.path / "models/tiny/.gitattributes").write_text(attributes)
     (world.path / ".git/info").mkdir(exist_ok=True)
+    (world.path / ".git/info").mkdir(exist_ok=True)
     (world.path / ".git/info/attributes").write_text(attributes)
     ran.unlink(missing_ok=True)
     plan, work = planned(world, made, tmp_path)
