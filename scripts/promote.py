@@ -215,13 +215,13 @@ def _parser() -> argparse.ArgumentParser:
     command = subcommand(
         commands, run_history, "say who moved @champion when, from what to what, and why", *READS, "json"
     )
-    command.add_argument("model", nargs="?", help="the model's name")
+    command.add_argument("model", nargs="?", metavar="MODEL", help="the model's name")
     command.add_argument("--at", metavar="TIME", help="only the version in production then: 2026-08-03T12:00Z")
     command.add_argument("--html", type=Path, metavar="FILE", help="write one page of all models: promised, realized")
 
     text = "for an auditor, as JSON: every move with its evidence, approvals, policy, digests, and who"
     command = subcommand(commands, run_audit, text, *READS)
-    command.add_argument("model", help="the model's name")
+    command.add_argument("model", metavar="MODEL", help="the model's name")
     command.add_argument("--from", dest="since", metavar="TIME", help="the first time: 2026-08-01 or 2026-08-03T12:00Z")
     command.add_argument("--to", dest="until", metavar="TIME", help="the last one; a day counts whole")
 
@@ -233,7 +233,7 @@ def _parser() -> argparse.ArgumentParser:
 
     text = "move @champion to any version for a reason: commit it to main, then apply"
     command = subcommand(commands, run_override, text, *READS, moved={"--by": "who overrides is whom the commit is by"})
-    command.add_argument("model", help="the model's name")
+    command.add_argument("model", metavar="MODEL", help="the model's name")
     command.add_argument("--to", type=int, required=True, metavar="VERSION", help="any registered version")
     command.add_argument("--reason", required=True, help="why; it stays in the pin")
     command.add_argument("--pull-request", action="store_true", help="propose it instead of pushing to main")

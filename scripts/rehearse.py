@@ -118,7 +118,7 @@ def main(argv: list[str] | None = None) -> int:
         epilog="Reads promotion.yaml and models/MODEL/ as they lie on disk. Writes a repository, a registry and a "
         "folder for each pull request into DIR, which it empties first; your own are not touched.",
     )
-    parser.add_argument("model", help="the model, as promotion.yaml names it")
+    parser.add_argument("model", metavar="MODEL", help="the model, as promotion.yaml names it")
     parser.add_argument("--dir", type=Path, default=Path(".demo"), help="the throwaway folder (default: %(default)s)")
     args = parser.parse_args(argv)
     repo = Repo(args.repo, args.root)

@@ -167,7 +167,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     text = "judge models/MODEL/ as it lies on disk, as its pull request would be judged, and register nothing"
     command = subcommand(commands, run_try, text, "repo", "branch", "work")
-    command.add_argument("model", help="the name of the model's folder")
+    command.add_argument("model", metavar="MODEL", help="the name of the model's folder")
     command.add_argument("--base", metavar="COMMIT", help="judge against this commit (default: the production branch)")
     command.add_argument(
         "--seeds", type=_number, metavar="N", help="train it with N other seeds too, and show where this one lies"
@@ -177,7 +177,7 @@ def _parser() -> argparse.ArgumentParser:
     branches = {"--base": "`--branch NAME` names the production branch, `--head NAME` the pull request's own"}
     text = "open a model's retrain pull request: newer data, or your uncommitted edit of its folder"
     command = subcommand(commands, run_open, text, "repo", "branch", moved=branches)
-    command.add_argument("model", help="the model, as promotion.yaml names it")
+    command.add_argument("model", metavar="MODEL", help="the model, as promotion.yaml names it")
     command.add_argument("--head", metavar="NAME", help="the pull request's branch (default: retrain/MODEL-DATE)")
     command.add_argument(
         "--as-of", type=_day, metavar="DATE", help="the first test day (default: the newest that is labelled)"
@@ -191,12 +191,12 @@ def _parser() -> argparse.ArgumentParser:
 
     text = "write a model's requirements.txt: packages beyond the base's lock, with what they need, pinned and hashed"
     command = subcommand(commands, run_lock, text, "repo")
-    command.add_argument("model", help="the name of the model's folder")
+    command.add_argument("model", metavar="MODEL", help="the name of the model's folder")
     command.add_argument("packages", nargs="+", metavar="PACKAGE", help="such as lightgbm, or lightgbm==4.6.0")
 
     text = "merge the production branch into a pull request's branch, and take its pin where they conflict"
     command = subcommand(commands, run_update, text, "repo", "branch", moved=branches)
-    command.add_argument("model", nargs="?", help="update this model's open pull request")
+    command.add_argument("model", nargs="?", metavar="MODEL", help="update this model's open pull request")
     command.add_argument("--head", metavar="NAME", help="the pull request's branch (default: the one checked out)")
 
     text = "open one for every model whose next whole test window is labelled"

@@ -42,7 +42,7 @@ def _parser() -> argparse.ArgumentParser:
             "--by": "who rolls back is whom the commit is by",
         },
     )
-    parser.add_argument("model", help="the model, as promotion.yaml names it")
+    parser.add_argument("model", metavar="MODEL", help="the model, as promotion.yaml names it")
     parser.add_argument(
         "--to",
         type=target,

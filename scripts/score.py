@@ -151,7 +151,7 @@ def sum_metrics(plan: ModelPlan, files: ModelWork, sides: list[str]) -> None:
 def _describe(
     plan: ModelPlan, files: ModelWork, answered: dict[str, Answered], first: date, days: int, changes: tuple[str, ...]
 ) -> ScoresInfo:
-    from promotion.judgement.table import open_scores, predictions_digest, test_digest
+    from promotion.judgement.table import open_scores, predictions_digest, rows_digest
 
     names = [f"{first + timedelta(days=offset)}" for offset in range(days)]
     empty = tuple(day for day in names if not (files.scores / f"part-{day}.parquet").is_file())  # declared by data.py
@@ -165,7 +165,7 @@ def _describe(
         rows=scores.rows,
         keys=tuple(scores.keys),
         columns=tuple(scores.columns),
-        test_digest=test_digest(scores),
+        test_digest=rows_digest(scores),
         candidate_predictions=predictions_digest(scores, "candidate"),
         champion_predictions=None if champion is None else predictions_digest(scores, "champion"),
         candidate_digest=candidate.digest,

@@ -244,6 +244,7 @@ def run_judge(args: argparse.Namespace) -> int:
 
     repo, registry, work = Repo(args.repo, args.root), Registry(), Work(args.work)
     tip = hosted_tip(repo, args.branch)
+    print(f"reading {tip} and {registry.where}")
     host, main = host_of(repo), Main(repo, tip.commit, args.branch)
     lines, seen, bad = [], [], False
     for one in standings(main, registry, args.models):

@@ -241,7 +241,7 @@ def test_not_a_checkout(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 def test_a_verb_before_its_time(project: TinyProject, run: Run) -> None:
     """Each verb names the record that it misses."""
     for verb in (train, score, gate, pin):
-        one_sentence(run(verb.main), "plan.json", "run the step that writes it first")
+        one_sentence(run(verb.main), "plan.json: missing; run `python scripts/prepare.py` first")
 
 
 def test_a_work_folder_that_is_something_else(project: TinyProject, run: Run, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import pytest
 import watch
 from promotion.config.pin import Override
 from promotion.errors import PromotionError
-from promotion.judgement.table import open_scores, predictions_digest, test_digest
+from promotion.judgement.table import open_scores, predictions_digest, rows_digest
 from promotion.pullrequest.workdir import Work
 from promotion.records.steps import ScoresInfo
 from promotion.registry.watched import read_looks
@@ -95,7 +95,7 @@ class Watching:
         record = {
             "model": item.model, "task": "classification", "first": first,
             "last": str((pd.Timestamp(first) + pd.Timedelta(days=6)).date()), "rows": scores.rows,
-            "keys": tuple(scores.keys), "columns": tuple(scores.columns), "test_digest": test_digest(scores),
+            "keys": tuple(scores.keys), "columns": tuple(scores.columns), "test_digest": rows_digest(scores),
             "candidate_predictions": predictions_digest(scores, "candidate"),
             "champion_predictions": None if item.champion is None else predictions_digest(scores, "champion"),
             "candidate_digest": item.pin.digest,

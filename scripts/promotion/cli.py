@@ -74,7 +74,7 @@ def command_line(
 ) -> argparse.ArgumentParser:
     """Return a verb's parser with --version and the shared options of these names.
 
-    moved: old spelling -> one sentence that gives the new one; using it raises PromotionError.
+    moved: option of an older release -> one sentence that gives the new one; using it raises PromotionError.
     """
     parser = argparse.ArgumentParser(
         description=description, epilog=epilog, parents=[_parent(shared, moved or {})], allow_abbrev=False, **more
@@ -119,12 +119,12 @@ def _parent(shared: tuple[str, ...], moved: Mapping[str, str]) -> argparse.Argum
 
 
 class _Moved(argparse.Action):
-    """An old spelling: it does nothing but say the new one."""
+    """An option of an older release: it does nothing but say what is there in its place."""
 
     def __call__(
         self, parser: argparse.ArgumentParser, namespace: object, values: object, option: object = None
     ) -> None:
-        raise PromotionError(f"{option} is an old spelling: {self.const}")
+        raise PromotionError(f"there is no {option} any more: {self.const}")
 
 
 def handled(main: Callable[..., int]) -> Callable[..., int]:

@@ -104,9 +104,10 @@ def added() -> Any:
 
 
 class Record(Frozen):
-    """A record that is a file of its own; `schema_version` says how to read it."""
+    """A record that is a file of its own; `schema_version` says how to read it. BY: who writes it."""
 
     SCHEMA: ClassVar[int] = 1
+    BY: ClassVar[str] = "the step that writes it"
     schema_version: int = 1
 
     def text(self) -> str:
@@ -164,7 +165,7 @@ class Record(Frozen):
                 raise PromotionError(f"larger than {MAX_RECORD_BYTES} bytes, so it is not a record", file=path)
             text = path.read_text(encoding="utf-8")
         except (FileNotFoundError, NotADirectoryError):
-            raise PromotionError("missing; run the step that writes it first", file=path) from None
+            raise PromotionError(f"missing; run {cls.BY} first", file=path) from None
         except UnicodeDecodeError:
             raise PromotionError("not UTF-8 text, so it is not a record; make it again", file=path) from None
         except OSError as error:

@@ -10,7 +10,7 @@ from promotion.errors import PromotionError
 from promotion.judgement import measure
 from promotion.judgement.judge import Case, floors, judge, judge_table
 from promotion.judgement.power import policy_power
-from promotion.judgement.table import open_scores, predictions_digest, test_digest
+from promotion.judgement.table import open_scores, predictions_digest, rows_digest
 from promotion.records.evaluation import Evaluation, Side
 from promotion.records.figures import Looks, RuleResult
 
@@ -410,7 +410,7 @@ def test_digests_are_those_of_the_table(clearly_better: Evaluation) -> None:
     """The record carries the digests that the scoring step computes."""
     scores = opened(frame(8000, finds=(0.5, 0.95)))
 
-    assert clearly_better.test.digest == test_digest(scores)
+    assert clearly_better.test.digest == rows_digest(scores)
     assert clearly_better.candidate.predictions == predictions_digest(scores, "candidate")
 
 

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 from promotion.errors import PromotionError
 from promotion.judgement.judge import judge_table
-from promotion.judgement.table import open_scores, predictions_digest, scores_from_table, test_digest
+from promotion.judgement.table import open_scores, predictions_digest, rows_digest, scores_from_table
 
 from tests.support.score_tables import frame, opened, policy, regression
 
@@ -122,7 +122,7 @@ def test_a_truncated_file_is_refused(tmp_path: Path) -> None:
 
 def digests(scores) -> tuple[str, str, str]:
     """The three digests of a table."""
-    return test_digest(scores), predictions_digest(scores, "candidate"), predictions_digest(scores, "champion")
+    return rows_digest(scores), predictions_digest(scores, "candidate"), predictions_digest(scores, "champion")
 
 
 def test_digests_do_not_depend_on_order_partitions_or_widths(tmp_path: Path) -> None:
@@ -252,7 +252,7 @@ def test_text_that_runs_together_differs() -> None:
     one, two = table.copy(), table.copy()
     one["column.terminal_id"], two["column.terminal_id"] = ["ab", "c"], ["a", "bc"]
 
-    assert test_digest(opened(one)) != test_digest(opened(two))
+    assert rows_digest(opened(one)) != rows_digest(opened(two))
 
 
 def test_what_a_table_says_about_itself() -> None:

@@ -18,7 +18,7 @@ from promotion.judgement.metrics import check_policy
 from promotion.judgement.places import Place
 from promotion.judgement.plain import open_plain
 from promotion.judgement.rules import verdict
-from promotion.judgement.table import READING, Reading, Scores, predictions_digest, test_digest
+from promotion.judgement.table import READING, Reading, Scores, predictions_digest, rows_digest
 from promotion.judgement.targets import iso
 from promotion.judgement.warn import warnings
 from promotion.judgement.work import REPLICATES, Work
@@ -77,7 +77,7 @@ def judged(work: Work, case: Case) -> Evaluation:
             last=iso(scores.last),
             rows=scores.rows,
             positives=scores.positives,
-            digest=test_digest(scores),
+            digest=rows_digest(scores),
         ),
         candidate=candidate,
         champion=champion,

@@ -11,7 +11,7 @@ from promotion.judgement.ranking import Ranked, rank
 from promotion.judgement.rules import tail
 from promotion.judgement.source import ScoresSource
 from promotion.judgement.statistic import Statistic
-from promotion.judgement.table import Scores, test_digest
+from promotion.judgement.table import Scores, rows_digest
 from promotion.judgement.targets import available, statistics
 from promotion.records.charts import Calibration
 
@@ -66,7 +66,7 @@ class Work:
     @property
     def seed(self) -> int:
         """The test set's own, so that the same judgement has the same bytes."""
-        return int(test_digest(self.scores).removeprefix("sha256:")[:30], 16)
+        return int(rows_digest(self.scores).removeprefix("sha256:")[:30], 16)
 
     @property
     def first(self) -> Metric:

@@ -8,7 +8,7 @@ from pathlib import Path
 from promotion.config.model_yaml import read_spec, windows
 from promotion.config.policy import Policy
 from promotion.errors import PromotionError
-from promotion.judgement.table import READING, Reading, Scores, open_scores, predictions_digest, test_digest
+from promotion.judgement.table import READING, Reading, Scores, open_scores, predictions_digest, rows_digest
 from promotion.judgement.targets import listed
 from promotion.model import Window
 from promotion.pullrequest.workdir import ModelWork, tail
@@ -173,7 +173,7 @@ def check_scored(
 
 
 def _check_scores(plan: ModelPlan, info: ScoresInfo, scores: Scores, window: Window) -> None:
-    found = (test_digest(scores), predictions_digest(scores, "candidate"))
+    found = (rows_digest(scores), predictions_digest(scores, "candidate"))
     if found != (info.test_digest, info.candidate_predictions):
         raise PromotionError("the scores do not hash to what scores.json says; they were changed", file=scores.where)
     if plan.champion is not None and predictions_digest(scores, "champion") != info.champion_predictions:

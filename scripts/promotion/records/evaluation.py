@@ -1,6 +1,6 @@
 """The judgement, written as evaluation.json: what a pin's `evidence` is the digest of."""
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from promotion.config.policy import Policy
 from promotion.frozen import Frozen, Record, added
@@ -66,6 +66,8 @@ class Evaluation(Record):
     cost. calibration: None where there are no probabilities. drift: of the candidate's scores and features, from
     the job that scored; None where it was not trained in this run.
     """
+
+    BY: ClassVar[str] = "`python scripts/challenge.py`"
 
     model: str
     verdict: Verdict

@@ -1,7 +1,7 @@
 """What must happen to a pull request, as prepare.py found it."""
 
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 from promotion.config.pin import PinRecord
 from promotion.config.policy import FILE, Place, Policy
@@ -110,6 +110,8 @@ class Plan(Record):
     request's address. begun: ISO 8601, when its first commit was made. scripts: whose they are that judge, and of
     which commit. own: they are the judged repository's.
     """
+
+    BY: ClassVar[str] = "`python scripts/prepare.py`"
 
     base: str
     head: str

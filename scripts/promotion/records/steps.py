@@ -1,6 +1,6 @@
 """What the steps of a judgement write on the way: train.py, score.py, gate.py."""
 
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -11,6 +11,8 @@ from promotion.records.figures import Looks, RuleResult
 
 class Candidate(Record):
     """What train.py made. Written as candidate.json beside the model's files."""
+
+    BY: ClassVar[str] = "`python scripts/train.py`"
 
     model: str
     key: str
@@ -34,6 +36,8 @@ class Answered(Record):
     The rows are those of its example, or of the test window; then task and latency (milliseconds) are known.
     """
 
+    BY: ClassVar[str] = "`python scripts/score.py`"
+
     model: str
     digest: str
     rows: int
@@ -49,6 +53,8 @@ class ScoresInfo(Record):
     sentences; empty where both trees give the same rows. latency_ms: milliseconds for each model, none
     where they were not timed. empty_days: days of the window that data.py declares to have no rows.
     """
+
+    BY: ClassVar[str] = "`python scripts/score.py`"
 
     model: str
     task: Literal["classification", "regression"]
@@ -70,6 +76,8 @@ class ScoresInfo(Record):
 
 class Gate(Record):
     """What gate.py did: the floors, the run, and the version if it was registered. Written as gate.json."""
+
+    BY: ClassVar[str] = "`python scripts/gate.py`"
 
     model: str
     passed: bool

@@ -18,7 +18,6 @@ from promotion.records.files import META, is_meta
 from promotion.sandbox.mlmodel import CODE, FILE, Column, Described, bounded_yaml, read_mlmodel
 from promotion.sandbox.skops_types import skops_types
 
-FORMATS = ("skops", "xgboost", "lightgbm", "catboost", "onnx")  # run no code when they are loaded
 FORMATS_THAT_RUN_CODE = ("pickle", "code")  # only where promotion.yaml's `formats` says so
 MOST_FILES = 10_000
 MOST_BYTES = 20 << 30

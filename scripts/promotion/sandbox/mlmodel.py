@@ -38,7 +38,10 @@ class Column:
 
 @dataclass(frozen=True)
 class Described:
-    """What an MLmodel says. format: one of FORMATS. data: the model's own file. trusted: types it tells skops to trust.
+    """What an MLmodel says.
+
+    format: skops, xgboost, lightgbm, catboost or onnx, which run no code when they are loaded, or one of those that
+    do. data: the model's own file. trusted: types it tells skops to trust.
 
     code: whether it brings modules. inputs: None where it has no signature. files: its examples. artifacts: files and
     folders that its script reads.
