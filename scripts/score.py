@@ -20,27 +20,32 @@ from promotion.records.charts import Drift, Drifts
 from promotion.records.files import digest_files
 from promotion.records.plan import ModelPlan
 from promotion.records.steps import Answered, ScoresInfo
+from promotion.sandbox.answering import answer
 from promotion.sandbox.artifact import read_artifact
 from promotion.sandbox.run import run_model, run_model_code
+from promotion.sandbox.workers import Pool, workers
 from promotion.text.progress import progress
 from pydantic import TypeAdapter, ValidationError
 
 ROUNDS = 20  # of measuring latency
 
 
-def score(plan: ModelPlan, work: Work, *, latency_rounds: int = ROUNDS) -> ScoresInfo:
-    """Let both sides of one plan answer, one after the other; raise PromotionError when they cannot be compared."""
-    answer_candidate(plan, work.model(plan.model), latency_rounds)
-    return score_champion(plan, work, latency_rounds=latency_rounds)
+def score(plan: ModelPlan, work: Work, *, latency_rounds: int = ROUNDS, pool: Pool | None = None) -> ScoresInfo:
+    """Let both sides of one plan answer, one after the other; raise PromotionError when they cannot be compared.
+
+    pool: who answers the days of the window; without one they are answered here, one after another.
+    """
+    answer_candidate(plan, work.model(plan.model), latency_rounds, pool)
+    return score_champion(plan, work, latency_rounds=latency_rounds, pool=pool)
 
 
-def answer_candidate(plan: ModelPlan, files: ModelWork, rounds: int = ROUNDS) -> Answered:
+def answer_candidate(plan: ModelPlan, files: ModelWork, rounds: int = ROUNDS, pool: Pool | None = None) -> Answered:
     """Let the candidate's saved folder answer its features; raise PromotionError when it is not allowed or does not."""
     side = files.side("candidate")
     if plan.action == "watch":  # it was champion: its files are those that were allowed then
-        return _answer(plan, files, "candidate", rounds)
+        return _answer(plan, files, "candidate", rounds, pool=pool)
     artifact = read_artifact(side.model, allowed_by(plan), source=side.source)
-    return _answer(plan, files, "candidate", rounds, artifact.types)
+    return _answer(plan, files, "candidate", rounds, artifact.types, pool)
 
 
 def predecessor_features(plan: ModelPlan, files: ModelWork) -> None:
@@ -53,7 +58,9 @@ def predecessor_features(plan: ModelPlan, files: ModelWork) -> None:
         shutil.copytree(files.side("champion").root / name, files.side("candidate").root / name, dirs_exist_ok=True)
 
 
-def _answer(plan: ModelPlan, files: ModelWork, side: str, rounds: int, types: tuple[str, ...] = ()) -> Answered:
+def _answer(
+    plan: ModelPlan, files: ModelWork, side: str, rounds: int, types: tuple[str, ...] = (), pool: Pool | None = None
+) -> Answered:
     own = files.side(side)
     shutil.rmtree(own.answers, ignore_errors=True)
     job = {
@@ -65,11 +72,11 @@ def _answer(plan: ModelPlan, files: ModelWork, side: str, rounds: int, types: tu
         "packages": packages(plan, files, side),
         "training": str(own.training.resolve()) if own.training.is_file() else None,
     }
-    days = len(list(own.features.glob("part-*")))
+    rows = {path.name: _rows(path) for path in own.features.glob("part-*")}
     what = f"{plan.model}: the {side} answers the test window"
-    with progress(what, days, "days", done=lambda: len(list(own.answers.glob("part-*")))):
+    with progress(what, sum(rows.values()), "rows", done=lambda: _done(own.answers, rows)):
         try:
-            result = run_model("answers", job, log=own.root / "answer.log", blame=_made_by(plan, files, side))
+            result = answer(job, log=own.root / "answer.log", blame=_made_by(plan, files, side), pool=pool)
         except PromotionError as error:
             note = without_lock(plan, files, side)
             if note is None:
@@ -87,6 +94,21 @@ def _answer(plan: ModelPlan, files: ModelWork, side: str, rounds: int, types: tu
     return record
 
 
+def _rows(path: Path) -> int:
+    """How many rows a table has, for how far a step is; what is wrong with it is said by who reads it."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        return int(pq.read_metadata(path).num_rows)
+    except (OSError, pa.ArrowException):
+        return 0
+
+
+def _done(answers: Path, rows: dict[str, int]) -> int:
+    return sum(rows.get(path.name, 0) for path in answers.glob("part-*"))
+
+
 def _made_by(plan: ModelPlan, files: ModelWork, side: str) -> Path:
     """The file to mend where a model does not answer as it must; its own folder where nobody can mend it any more."""
     if side != "candidate" or plan.action == "watch":
@@ -102,7 +124,9 @@ def _drifts(found: object, blame: Path) -> tuple[Drift, ...] | None:
         raise PromotionError("what it says of the drift of its features is no record of it", file=blame) from None
 
 
-def score_champion(plan: ModelPlan, work: Work, *, latency_rounds: int = ROUNDS) -> ScoresInfo:
+def score_champion(
+    plan: ModelPlan, work: Work, *, latency_rounds: int = ROUNDS, pool: Pool | None = None
+) -> ScoresInfo:
     """Make the rows by the base's tree, let its champion answer, and put the candidate's answers beside its own."""
     files = work.model(plan.model)
     candidate = Answered.read(files.side("candidate").answered)
@@ -119,7 +143,7 @@ def score_champion(plan: ModelPlan, work: Work, *, latency_rounds: int = ROUNDS)
         if base_side(files) == "candidate":  # adopted without a tree: it gets what the candidate's data.py makes
             for name in ("features", "table"):
                 shutil.copytree(files.side("candidate").root / name, champion.root / name, dirs_exist_ok=True)
-        answered["champion"] = _answer(plan, files, "champion", latency_rounds)
+        answered["champion"] = _answer(plan, files, "champion", latency_rounds, pool=pool)
     if len({record.task for record in answered.values()}) > 1:
         raise PromotionError(f"{plan.model}: one model is a classifier and the other is not; they cannot be compared")
     changes = join(files, list(answered), first, days)
@@ -195,9 +219,11 @@ def main(argv: list[str] | None = None) -> int:
     parser = command_line(
         "Let candidate and champion answer the same rows of the test window.",
         "work",
+        "workers",
+        "cluster",
         epilog="Reads WORK/plan.json and WORK/MODEL/{candidate,champion}/. Writes WORK/MODEL/candidate/{answers/,"
         "answered.json} (candidate) and WORK/MODEL/{scores/part-DAY.parquet,scores.json} (champion). "
-        "Holds no credentials.",
+        "Holds no credentials. A cluster sees WORK, and has requirements/train.txt.",
     )
     parser.add_argument("--model", help="only this model (default: every planned one)")
     parser.add_argument("--side", choices=("candidate", "champion"), help="only this side (default: both)")
@@ -209,17 +235,18 @@ def main(argv: list[str] | None = None) -> int:
     )
     args = parser.parse_args(argv)
     work, failed = Work(args.work), []
-    for item in work.chosen(args.model, ("train", "judge", "verify", "watch")):
-        try:
-            with work.model(item.model).noted():
-                _one(item, work, args.side, args.incoming)
-        except PromotionError as error:
-            print(f"error: {error}", file=sys.stderr)
-            failed.append(item.model)
+    with workers(args.workers, args.cluster) as pool:
+        for item in work.chosen(args.model, ("train", "judge", "verify", "watch")):
+            try:
+                with work.model(item.model).noted():
+                    _one(item, work, args.side, args.incoming, pool)
+            except PromotionError as error:
+                print(f"error: {error}", file=sys.stderr)
+                failed.append(item.model)
     return BAD_INPUT if failed else OK
 
 
-def _one(item: ModelPlan, work: Work, side: str | None, incoming: Path | None) -> None:
+def _one(item: ModelPlan, work: Work, side: str | None, incoming: Path | None, pool: Pool | None) -> None:
     files = work.model(item.model)
     if item.action == "verify":
         if side != "candidate":
@@ -230,9 +257,9 @@ def _one(item: ModelPlan, work: Work, side: str | None, incoming: Path | None) -
     if incoming is not None:
         take_in(incoming, files, item.action, "answer" if side == "candidate" else "score")
     if side != "champion":
-        answer_candidate(item, files)
+        answer_candidate(item, files, pool=pool)
     if side != "candidate":
-        info = score_champion(item, work)
+        info = score_champion(item, work, pool=pool)
         print(f"{item.model}: {info.rows} rows of {info.first} to {info.last} scored")
 
 

@@ -45,9 +45,9 @@ SHARED: dict[str, dict[str, Any]] = {
         "help": "the folder of the records that pass from step to step (default: %(default)s)",
     },
     "json": {"action": "store_true", "help": "print the result as JSON"},
-    # who reads the files of a table of more than two million rows (sandbox/workers.py)
-    "workers": {"type": int, "metavar": "N", "help": "read the files of a table of millions of rows in N processes"},
-    "cluster": {"metavar": "tcp://HOST:PORT", "help": "... or on a Dask cluster (requirements/cluster.txt)"},
+    # who answers the days of a test window, or reads the files of a table of millions of rows (sandbox/workers.py)
+    "workers": {"type": int, "metavar": "N", "help": "share out days, or the files of a large table, to N processes"},
+    "cluster": {"metavar": "tcp://HOST:PORT", "help": "... or to a Dask cluster (requirements/cluster.txt)"},
     "scratch": {
         "type": Path,
         "metavar": "FOLDER",

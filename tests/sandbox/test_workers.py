@@ -9,11 +9,14 @@ import pytest
 from promotion.errors import PromotionError
 from promotion.judgement.judge import judge_table
 from promotion.judgement.table import Reading
+from promotion.sandbox import answering as module_of_answering
 from promotion.sandbox import workers as module
+from promotion.sandbox.answering import answer
 from promotion.sandbox.workers import Pool, workers
 
 from tests.proofs.benchmarks.bench_size import rules, write_parts
 from tests.support import working
+from tests.support.artifacts import X, features, logistic, save
 
 ROWS, PART = 60_000, 12_000
 
@@ -136,3 +139,23 @@ def test_files_of_different_types_are_one_sentence(parts: Path, two: Pool, tmp_p
     for pool in (None, two):
         with pytest.raises(PromotionError, match="parts of the scores have different types"):
             judged(tmp_path, pool)
+
+
+# a model that answers
+
+
+@pytest.mark.slow
+def test_a_model_answers_alike_by_one_process_and_by_workers(tmp_path: Path, two: Pool) -> None:
+    """The files of its answers have the same bytes, and what is said of them is the same; a missing library is told."""
+    model, made = save(logistic(), tmp_path / "model"), features(tmp_path / "features")
+    job = {"model": str(model), "features": str(made), "rounds": 0}
+    found = [
+        answer({**job, "out": str(tmp_path / out)}, log=tmp_path / f"{out}.log", blame=model, pool=pool)
+        for out, pool in (("alone", None), ("shared", two))
+    ]
+
+    assert found[0] == found[1] and found[0]["rows"] == len(X)
+    bytes_of = [{path.name: path.read_bytes() for path in (tmp_path / out).iterdir()} for out in ("alone", "shared")]
+    assert bytes_of[0] == bytes_of[1] and len(bytes_of[0]) == 2
+    with pytest.raises(PromotionError, match=r"a worker has mlflow 3\S* instead of 0\.1; install"):
+        list(two.map(module_of_answering._part, [(job, {"mlflow": "0.1"}, tmp_path / "x.log", model)]))

@@ -238,34 +238,57 @@ def milliseconds(model: Any, X: Any, rounds: int) -> dict[str, float]:
     return {name: round(statistics.median(values), 3) for name, values in times.items()}
 
 
+def part(job: dict[str, Any]) -> dict[str, Any]:
+    """Answer one day's table of features: what a worker does of `answers`."""
+    return _part(load(job["model"], job.get("types", ())), Path(job["features"]) / job["part"], Path(job["out"]))
+
+
+def _part(model: Any, path: Path, out: Path) -> dict[str, Any]:
+    """Write a day's answers; return how many, of which kind, and some rows (their places) with what they were answered.
+
+    What is there under its name is whole, so a worker that dies leaves nothing that counts.
+    """
+    import pandas as pd
+
+    X = pd.read_parquet(path)
+    answer = ask(model, X)
+    found = table(model, X, answer)
+    out.mkdir(parents=True, exist_ok=True)
+    begun = out / f".{path.name}.{os.getpid()}"
+    pd.DataFrame(found).to_parquet(begun, index=False)
+    begun.replace(out / path.name)
+    places, texts = _sample(answer, found)
+    print(f"{path.stem[5:]}: {len(X)} rows answered", flush=True)
+    task = "classification" if "decision" in found else "regression"
+    return {"rows": len(X), "task": task, "places": places, "texts": texts}
+
+
 def answers(job: dict[str, Any]) -> dict[str, Any]:
-    """Answer a folder of feature tables, a file a day; check a sample of rows as the server would be asked for them."""
+    """Answer a folder of feature tables, a file a day; check a sample of rows as the server would be asked for them.
+
+    parts: what `part` said of each day, in order, where workers have answered them.
+    """
     import pandas as pd
 
     model, out = load(job["model"], job.get("types", ())), Path(job["out"])
-    out.mkdir(parents=True, exist_ok=True)
-    tasks, total, samples, seen = set(), 0, [], []
     paths = sorted(Path(job["features"]).glob("part-*.parquet"))
-    for path in paths:
-        X = pd.read_parquet(path)
-        answer = ask(model, X)
-        found = table(model, X, answer)
-        tasks.add("classification" if "decision" in found else "regression")
-        pd.DataFrame(found).to_parquet(out / path.name, index=False)
-        total += len(X)
-        samples.append(_sample(X, answer, found))
-        kept = sibling("drift").places(len(X), max(1, sibling("drift").MOST_ROWS // len(paths)))
-        seen.append((X.iloc[kept], found["score"][kept]))
-        print(f"{path.stem[5:]}: {len(X)} rows answered", flush=True)
+    parts = job.get("parts") or [_part(model, path, out) for path in paths]
+    tasks = {one["task"] for one in parts}
     if len(tasks) != 1:
         raise Complaint("on some days it answers 0 or 1 and on others something else" if tasks else "no rows to answer")
-    rows = pd.concat([sample for sample, _ in samples], ignore_index=True)
-    judged = [text for _, texts in samples for text in texts]
+    samples, seen = [], []
+    for path, one in zip(paths, parts, strict=True):
+        X = pd.read_parquet(path)
+        samples.append(X.iloc[one["places"]])
+        kept = sibling("drift").places(len(X), max(1, sibling("drift").MOST_ROWS // len(paths)))
+        seen.append((X.iloc[kept], pd.read_parquet(out / path.name)["score"].to_numpy()[kept]))
+    rows = pd.concat(samples, ignore_index=True)
+    judged = [text for one in parts for text in one["texts"]]
     chosen = _distinct(rows)
     row_by_row(model, rows.iloc[chosen].reset_index(drop=True), [judged[place] for place in chosen])
     over_http(model, rows.iloc[chosen].reset_index(drop=True), [judged[place] for place in chosen])
     latency = milliseconds(model, rows.head(SAMPLE_ROWS), int(job["rounds"]))
-    result = {"rows": total, "task": tasks.pop(), "latency_ms": latency}
+    result = {"rows": sum(one["rows"] for one in parts), "task": tasks.pop(), "latency_ms": latency}
     return result | ({"drift": _drift(model, job["training"], seen)} if job.get("training") else {})
 
 
@@ -290,17 +313,17 @@ def _drift(model: Any, training: str, seen: list[tuple[Any, Any]]) -> list[dict[
         return None
 
 
-def _sample(X: Any, answer: Any, found: dict[str, Any]) -> tuple[Any, list[str]]:
-    """Return some rows of a day and what they were answered: of each decision, so that the rarer one is tried too."""
+def _sample(answer: Any, found: dict[str, Any]) -> tuple[list[int], list[str]]:
+    """The places of some rows of a day and what they were answered: of each decision, so the rarer one is tried too."""
     import numpy as np
     import pandas as pd
 
     if "decision" in found:
         places = np.concatenate([np.flatnonzero(found["decision"] == one)[: SAMPLE_ROWS // 8] for one in (1, 0)])
     else:
-        places = np.arange(min(len(X), SAMPLE_ROWS // 4))
+        places = np.arange(min(len(found["score"]), SAMPLE_ROWS // 4))
     taken = answer.iloc[places] if isinstance(answer, pd.DataFrame | pd.Series) else np.asarray(answer)[places]
-    return X.iloc[places], sibling("proof").texts_of(taken, [1] * len(places))
+    return places.tolist(), sibling("proof").texts_of(taken, [1] * len(places))
 
 
 def _distinct(rows: Any) -> list[int]:
@@ -318,7 +341,7 @@ def example(job: dict[str, Any]) -> dict[str, Any]:
     return {"rows": 0 if model.input_example is None else len(model.input_example)}
 
 
-STEPS = {"answers": answers, "example": example}
+STEPS = {"answers": answers, "part": part, "example": example}
 
 
 def main(argv: list[str]) -> int:

@@ -1,12 +1,15 @@
 """Run model code, or a model, in a process of its own, with an environment that holds no secret."""
 
 import atexit
+import functools
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
 import threading
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -90,7 +93,7 @@ class Forge:
             self.close()
             self._environment = read
             self._process = subprocess.Popen(
-                [sys.executable, "-s", "-P", "-u", str(HERE / "forge.py")],  # not -I, which ignores PYTHONHASHSEED
+                [sys.executable, "-s", "-P", "-u", str(_here() / "forge.py")],  # not -I, which ignores PYTHONHASHSEED
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
@@ -104,6 +107,19 @@ class Forge:
 FORGE = Forge()
 
 
+@functools.cache
+def _here() -> Path:
+    """The folder of the programs as files; a cluster's worker was sent them in a zip."""
+    packed = next((one for one in HERE.parents if one.is_file()), None)
+    if packed is None:
+        return HERE
+    folder = tempfile.mkdtemp(prefix="promotion-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    with zipfile.ZipFile(packed) as files:
+        files.extractall(folder)
+    return Path(folder) / HERE.relative_to(packed)
+
+
 def _run(program: str, step: str, job: dict[str, Any], *, log: Path, blame: Path) -> dict[str, Any]:
     log.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as home:
@@ -112,7 +128,7 @@ def _run(program: str, step: str, job: dict[str, Any], *, log: Path, blame: Path
         request.write_text(json.dumps({**job, "step": step, "name": blame.name}), encoding="utf-8")
         order = {
             "step": step,
-            "program": str(HERE / program),
+            "program": str(_here() / program),
             "arguments": [str(request), str(answer)],
             "folder": home if program == "answer.py" else str(Path.cwd()),
             "log": str(log.resolve()),
