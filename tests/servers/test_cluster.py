@@ -12,10 +12,12 @@ import pytest
 from promotion.errors import PromotionError
 from promotion.judgement.judge import judge_table
 from promotion.judgement.table import Reading
+from promotion.sandbox.answering import answer
 from promotion.sandbox.workers import workers
 
 from tests.proofs.benchmarks.bench_size import rules, write_parts
 from tests.support import working
+from tests.support.artifacts import features, logistic, save
 from tests.support.backends import s3
 from tests.support.mlflow_server import free_port
 
@@ -132,6 +134,19 @@ def test_no_secret_of_ours_reaches_a_worker(cluster: Cluster, tmp_path: Path, mo
         (seen,) = pool.map(working.environment, [()])
 
     assert "sekret" not in str(seen)
+
+
+def test_a_model_answers_alike_on_a_cluster(cluster: Cluster, tmp_path: Path) -> None:
+    """Workers that were sent these scripts in a zip run the model in a process of its own, with the same bytes."""
+    model, made = save(logistic(), tmp_path / "model"), features(tmp_path / "features")
+    job = {"model": str(model), "features": str(made), "rounds": 0}
+    alone = answer({**job, "out": str(tmp_path / "alone")}, log=tmp_path / "alone.log", blame=model)
+    with workers(None, cluster.address) as pool:
+        shared = answer({**job, "out": str(tmp_path / "shared")}, log=tmp_path / "shared.log", blame=model, pool=pool)
+
+    assert alone == shared
+    for day in (tmp_path / "alone").iterdir():
+        assert day.read_bytes() == (tmp_path / "shared" / day.name).read_bytes()
 
 
 def test_a_scheduler_that_is_gone_is_one_sentence(cluster: Cluster, parts: Path, tmp_path: Path) -> None:
