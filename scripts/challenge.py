@@ -219,7 +219,9 @@ def _keep(plan: ModelPlan, whole: Plan, result: Evaluation, gated: Gate, registr
     if gated.version is None:
         return
     registry.tag_version(plan.model, gated.version, {"verdict": result.verdict, "evidence": digest})
-    registry.describe_version(plan.model, gated.version, description(result, whole, digest))
+    known = registry.version(plan.model, gated.version)
+    said = description(result, whole, digest, "" if known is None else known.description)
+    registry.describe_version(plan.model, gated.version, said)
     if result.verdict not in WINNING:
         listed = registry.model(plan.model)
         if listed is not None and listed.aliases.get(CANDIDATE) == gated.version:

@@ -34,6 +34,7 @@ from promotion.records.plan import ModelPlan, Plan, Runner
 from promotion.records.watched import Watched
 from promotion.registry.client import Registry
 from promotion.registry.evidence import read_evidence
+from promotion.registry.outcome import with_look
 from promotion.registry.watched import Shelf
 from promotion.text.escape import clean, log_text, markdown
 from promotion.text.progress import progress
@@ -196,6 +197,15 @@ def _of_champion(registry: Registry, found: Promotion) -> tuple[Shelf, Claim | N
     return shelf, None if won is None else promised(won)
 
 
+def describe(registry: Registry, seen: Seen) -> None:
+    """Let the champion's description in MLflow say what the look found."""
+    found = seen.promotion
+    version = registry.version(found.model, found.pin.version)
+    if version is not None:
+        text = with_look(version.description, seen.look, found.entry.watch.looks, seen.promised)
+        registry.describe_version(found.model, found.pin.version, text)
+
+
 def newest(found: Promotion, registry: Registry) -> Seen | None:
     """The newest look that was kept, in full, where something follows from it; else, or where it is gone, None."""
     if not found.looks or found.looks[-1].verdict not in ("worse", "floor missed"):
@@ -262,6 +272,11 @@ def run_judge(args: argparse.Namespace) -> int:
         lines.append(f"{one.model}: {said}")
         if last is not None:
             seen.append(last)
+        if last is not None and last.fresh:
+            try:
+                describe(registry, last)
+            except PromotionError as error:  # what was found is kept all the same
+                lines.append(f"  its description in MLflow was not written: {error}")
         if last is not None and last.found.verdict == "worse":
             try:
                 done, pull = propose_rollback(repo, host, registry, tip.commit, args.branch, last)

@@ -5,10 +5,12 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import score
 import watch
 from promotion.config.pin import Override
 from promotion.errors import PromotionError
 from promotion.judgement.table import open_scores, predictions_digest, rows_digest
+from promotion.pullrequest.sides import packages
 from promotion.pullrequest.workdir import Work
 from promotion.records.steps import ScoresInfo
 from promotion.registry.watched import read_looks
@@ -141,9 +143,19 @@ def test_a_promotion_that_pays_is_a_line_of_the_history(watching: Watching) -> N
     assert first.realized is not None and first.realized.difference > 0
     assert watching.pulls == [] and watching.hosted.world.champion() == 2
 
+    version = watching.hosted.world.registry.version("tiny", 2)
+    watching.hosted.world.registry.describe_version("tiny", 2, f"**PROMOTE** of a person's\n\n{version.description}")
     code, said = watching.look("2026-08-25", BETTER)
     assert code == 0, said
     second = watching.looks[1]
+    told = watching.hosted.world.registry.version("tiny", 2).description
+
+    assert (
+        version.description.startswith("**After the merge:** fine; ")
+        and "(look 1 of 8, on 2026-08-04" in version.description
+    )
+    assert told.startswith("**PROMOTE** of a person's\n\n**After the merge:** fine; ") and told.count("After") == 1
+    assert " against version 1 (look 2 of 8, on 2026-08-11 to 2026-08-17)" in told
 
     assert (second.number, second.first, second.realized.first) == (2, "2026-08-11", "2026-08-04")
     assert "no new labelled days" in watching.look("2026-08-25")[1] and len(watching.looks) == 2
@@ -394,6 +406,34 @@ def test_a_predecessor_whose_files_are_gone(watching: Watching) -> None:
     assert code == 1 and "tiny version 1: the files in the registry hash to" in said
     assert after[0] == 1 and "not looked at: tiny version 1: the files" in after[1]
     assert watching.looks == []
+
+
+def test_a_predecessor_whose_libraries_are_gone(watching: Watching, tmp_path: Path) -> None:
+    """What its tree asks for cannot be installed any more: said by the job that scores, and no look is used up."""
+    for name, value in {"UV_NO_INDEX": "1", "UV_CACHE_DIR": str(tmp_path / "uv"), "RUNNER_TEMP": str(tmp_path)}.items():
+        watching.patch.setenv(name, value)
+    watching.plan("2026-08-18")
+    asked = Work(watching.folder).model("tiny").side("candidate").source / "requirements.txt"
+    asked.write_text(f"long-gone==1.0 --hash=sha256:{'0' * 64}\n", encoding="utf-8")
+    scored = score.main(["--work", str(watching.folder)])
+    code, said = watching._run("judge", "2026-08-18")
+
+    assert scored == 2 and code == 1
+    assert "tiny: not looked at: models/tiny/requirements.txt: it cannot be installed" in said
+    assert watching.looks == []
+
+
+def test_a_predecessors_lock_may_be_older_than_the_bases(watching: Watching) -> None:
+    """It was champion, so it answers with the base's packages where the two differ, as a champion does."""
+    watching.plan("2026-08-18")
+    (item,) = Work(watching.folder).read_plan().models
+    files = Work(watching.folder).model("tiny")
+    older = f"numpy==1.0 --hash=sha256:{'0' * 64}\n"
+    (files.side("candidate").source / "requirements.txt").write_text(older, encoding="utf-8")
+
+    assert packages(item, files, "candidate") is None
+    with pytest.raises(PromotionError, match="numpy"):
+        packages(item.model_copy(update={"action": "train"}), files, "candidate")
 
 
 def test_an_earlier_table_that_is_gone(watching: Watching) -> None:

@@ -13,6 +13,7 @@ from pydantic import Field
 from promotion.frozen import Frozen
 from promotion.records.evaluation import Evaluation
 from promotion.records.figures import Looks
+from promotion.text.figures import figure, interval
 
 
 class _Tagged(Frozen):
@@ -49,6 +50,14 @@ class Claim(_Tagged):
     difference: float | None = None
     interval: tuple[float, float] | None = None
     confidence: float | None = None
+
+    @property
+    def worth(self) -> str:
+        """`+$3,261 (+$1,534 to +$5,012)` above the other model; its own level where there is none."""
+        if self.difference is None:
+            return figure(self.level, self.unit)
+        ends = "" if self.interval is None else f" ({interval(self.interval, self.unit)})"
+        return f"{figure(self.difference, self.unit, signed=True)}{ends}"
 
 
 def promised(evaluation: Evaluation) -> Claim | None:

@@ -96,4 +96,17 @@ def test_an_old_record_has_none_of_it() -> None:
     old = whole.evaluation.model_copy(update={"costs": None, "calibration": None, "drift": None})
     text = comment(Reported(whole.plan, old, whole.gate, pinned=True))
 
-    assert "Calibration" not in text and "If a review" not in text and "Drift" not in text
+    assert "Calibration" not in text and "If a review" not in text and "<summary>Drift" not in text
+
+
+def test_a_model_without_drift_says_why() -> None:
+    """A tree that was trained before, or elsewhere, is judged without its training rows, which nobody keeps."""
+    whole = samples.promote()
+    judged = whole.evaluation.model_copy(update={"drift": None})
+
+    def said(**changes) -> str:
+        return comment(Reported(whole.plan.model_copy(update=changes), judged, whole.gate, pinned=True))
+
+    assert "drift from training to test (it was trained in an earlier run, and training rows" in said(action="judge")
+    assert "drift from training to test (it was trained elsewhere" in said(elsewhere="f3d1c2")
+    assert "drift from training" not in comment(whole)

@@ -314,3 +314,53 @@ def test_a_log_that_cannot_be_written_costs_no_request(models, tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(PromotionError, match="choose another --log"):
         Logbook(tmp_path / "file" / "log", 1)
+
+
+def test_a_disk_that_is_full_or_read_only_for_a_while_costs_no_request(models, tmp_path):
+    """The system refuses the writer's bytes, then its folder: told, counted, and written again once it does not."""
+    models.promote("disk", models.register("disk", linear(models, 2.0)))
+    log, rows = tmp_path / "log", list(range(1000))
+    server = make_server(models, ["disk"], tmp_path / "store", log=log)
+    with running_server(server) as url:
+        wait_for(lambda: Client(url).health()["version"] == 1)
+        client = Client(url)
+
+        def told(words):
+            """Ask for a whole part; return what /health then says of the log."""
+            before = client.health()["log"]
+            for _ in range(50):
+                assert client.ask(body=body(*rows))[0] == 200
+            return wait_for(
+                lambda: (
+                    (now := client.health()["log"])["written"] + now["dropped"] > before["written"] + before["dropped"]
+                    and words in (now["reason"] or "none")
+                    and now
+                )
+            )
+
+        writer = server.logbook._process.pid
+        resource.prlimit(writer, resource.RLIMIT_FSIZE, (1000, resource.RLIM_INFINITY))
+        full = told("File too large")
+        assert (full["written"], full["dropped"]) == (0, 50_000) and not list(log.rglob("part-*"))
+        resource.prlimit(writer, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+        assert told("none")["written"] == 50_000
+        (log / "disk").rename(tmp_path / "moved")
+        (log / "disk").touch()  # no folder can be made where it was
+        assert told("the log cannot be written")["dropped"] == 100_000
+        (log / "disk").unlink()
+        assert told("none")["written"] == 100_000
+        health = client.health()
+
+    assert health["status"] == "ok"
+    assert sum(pq.read_metadata(part).num_rows for part in log.rglob("part-*.parquet")) == 50_000
+
+
+def test_parts_of_another_schema_do_not_fit_together(tmp_path):
+    """A column that changed its type between two parts of a log is a sentence that names the folder."""
+    log = write_log(tmp_path / "log")
+    rows = {"key.request": ["c"], "key.row": [0], "column.day": ["2026-01-01"], "column.id": [[1, 2]]}
+    pq.write_table(pa.table({**rows, "champion.decision": [0]}), log / "part-2.parquet")
+    with pytest.raises(PromotionError, match="its parts do not fit together") as error:
+        join_labels(log, labels_of(tmp_path, **{"key.request": ["a"], "label": [0]}), tmp_path / "out.parquet")
+
+    assert str(log) in str(error.value)

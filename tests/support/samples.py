@@ -156,7 +156,6 @@ def same() -> Reported:
         days=days(47124, 47124),
         power=(),
         looks=None,
-        notes=("No look is used.",),
         flips=(),
     )
     plan = model_plan(changed=Changed(files=(FileChange(path="train.py", added=31, removed=35),)))

@@ -20,6 +20,7 @@ from promotion.pullrequest.runners import allowed_or_none, asked
 from promotion.records.plan import Action, ModelPlan, Plan
 from promotion.registry.client import CHAMPION, RegisteredModel, Registry
 from promotion.registry.ledger import has_ledger, read_ledger
+from promotion.registry.outcome import worth_of
 from promotion.text.escape import clean
 
 UNFIT = "this must not be merged as it is"
@@ -299,7 +300,7 @@ def _verify(state: State, registry: Registry, history: PinHistory, author: str |
         origin = "" if entry.pr is None else f", merged in #{entry.pr}"
         return (
             "verify",
-            "this version was champion before",
+            f"this version was champion before{_goes(registry, state.model, old, listed)}",
             f"{move}, rollback to the champion of {entry.at[:10]}{origin}{by}",
         )
     if new.override is not None:
@@ -318,6 +319,14 @@ def _verify(state: State, registry: Registry, history: PinHistory, author: str |
             "nothing",
         )
     return "verify", WON_HERE, move
+
+
+def _goes(registry: Registry, model: str, old: PinRecord | None, listed: RegisteredModel | None) -> str:
+    """What the version that a rollback takes back was to bring and has brought, as far as it is known."""
+    if old is None or listed is None:
+        return ""
+    told = worth_of(registry, model, old, listed.tags)
+    return f"; version {old.version} goes, {told}" if told else ""
 
 
 def _unfit(model: str, pin: PinRecord, registry: Registry, history: PinHistory, author: str | None) -> str | None:

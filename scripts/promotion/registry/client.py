@@ -37,7 +37,7 @@ HTTP_DEFAULTS = {
 
 @dataclass(frozen=True)
 class Version:
-    """A registered model version. source: where its files are. tags: without our prefix."""
+    """A registered model version. source: where its files are. tags: without our prefix. description: Markdown."""
 
     model: str
     version: int
@@ -45,6 +45,7 @@ class Version:
     run_id: str | None
     source: str
     tags: dict[str, str]
+    description: str = ""
 
 
 @dataclass(frozen=True)
@@ -382,7 +383,8 @@ def _ours(tags: Any) -> dict[str, str]:
 
 
 def _version(item: Any) -> Version:
-    return Version(item.name, int(item.version), item.status == "READY", item.run_id, item.source, _ours(item.tags))
+    ready, said = item.status == "READY", item.description or ""
+    return Version(item.name, int(item.version), ready, item.run_id, item.source, _ours(item.tags), said)
 
 
 def _run(item: Any) -> Run:

@@ -383,7 +383,7 @@ def _model(item: dict[str, Any]) -> SimpleNamespace:
 
 
 def _version(item: dict[str, Any]) -> SimpleNamespace:
-    names = ("name", "version", "status", "source")
+    names = ("name", "version", "status", "source", "description")
     return SimpleNamespace(
         **{name: item.get(name) for name in names}, run_id=item.get("run_id") or None, tags=_tags(item)
     )

@@ -123,10 +123,21 @@ def unmeasured(reported: Reported, metrics: tuple[MetricRow, ...], terms: Terms)
     for row in metrics:
         if row.comparison.candidate.value is None:
             found.append(f"`{row.name.replace('`', '')}` ({row.comparison.candidate.reason or 'not computed'})")
-    scores = reported.scores
+    evaluation, scores = reported.evaluation, reported.scores
+    if evaluation is not None and evaluation.drift is None and evaluation.candidate.digest is not None:
+        found.append(f"drift from training to test ({_no_drift(reported)})")
     if scores is not None and not scores.latency_ms:
         found.append("latency (the models were not timed; the log of the scoring job says why)")
     return tuple(found)
+
+
+def _no_drift(reported: Reported) -> str:
+    """Why nothing is compared with the rows that the model was trained on."""
+    if reported.plan.elsewhere is not None:
+        return "it was trained elsewhere, so its training rows are not here"
+    if reported.plan.action == "judge":
+        return "it was trained in an earlier run, and training rows are not kept"
+    return "the run that judged it had no training rows"
 
 
 def latency(reported: Reported) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ from promotion.rendering.reported import Links, Reported, is_green, versions
 from promotion.rendering.rows import PowerRow
 from promotion.rendering.sentences import WON, looks
 
-OVERRIDE = "A person may override with a reason; the pin then says who and why."
+OVERRIDE = "A person may override with a reason (`promote.py override`); the pin then says who and why."
 
 
 @dataclass(frozen=True)
@@ -52,8 +52,8 @@ def next_steps(
         return STEPS["REFUSED"](reported)
     if won and reported.error is not None:
         return (f"The candidate won, but the pin was not written: {reported.error}",)
-    if won and reported.elsewhere:
-        return ()
+    if reported.elsewhere:  # a table has no pull request, and no version to put anywhere
+        return _inconclusive(reported, power)[:-1] if word == "INCONCLUSIVE" else ()
     if won and [name for name in losers if name != reported.plan.model]:
         return ("This model waits for the others: take those that lost out of this pull request, or fix them.",)
     if word == "INCONCLUSIVE":

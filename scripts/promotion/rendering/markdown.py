@@ -104,6 +104,7 @@ def _environment() -> Environment:
         "link": _link,
         "names": names,
         "pictures": _pictures,
+        "pulls": _pulls,
         "shell": _shell,
         "bars": _bars,
         "most": MOST_ROWS,
@@ -129,6 +130,15 @@ def _link(label: str, url: str | None) -> escape.Markdown:
     """A link with escaped text; the text alone where the address is unknown or not a plain one."""
     shown = escape.markdown(label)
     return shown if escape.link(url) is None else escape.Markdown(f"[{shown}](<{url}>)")
+
+
+def _pulls(words: str, links: Links) -> escape.Markdown:
+    """A sentence whose `merged in #12` is a link, where the repository's address is known."""
+    pull, safe = links.known("pull"), escape.markdown(words)
+    if pull is None:
+        return safe
+    numbered = rf"merged in [#\1](<{pull.rpartition('/')[0]}/\1>)"
+    return escape.Markdown(re.sub(r"merged in #\u200b?([0-9]+)", numbered, safe))
 
 
 def _cell(words: str, limit: int = 120) -> escape.Markdown:
@@ -159,7 +169,8 @@ def _pictures(model: ModelView) -> escape.Markdown | None:
 
 def _shell(commands: Commands) -> escape.Markdown:
     """Commands as a block to copy, those to undo it behind a comment."""
-    undo = [] if commands.undo is None else ["# undo it after the merge", commands.undo]
+    told = ["# undo it after the merge"] if commands.look else []
+    undo = [] if commands.undo is None else [*told, commands.undo]
     return escape.fence("\n".join([*commands.look, *undo]), language="sh")
 
 

@@ -160,7 +160,9 @@ def versions(reported: Reported) -> tuple[int | None, int | None]:
     old = reported.plan.champion
     evaluation, gate = reported.evaluation, reported.gate
     new = evaluation.candidate.version if evaluation is not None else None
+    pin = reported.plan.pin if reported.plan.action == "verify" else None
     new = new or (gate.version if gate is not None else None) or reported.plan.version
+    new = pin.version if pin is not None else new
     new = None if reported.plan.gate_alone else new  # of a throwaway tracker
     return None if old is None else old.version, new
 

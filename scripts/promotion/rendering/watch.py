@@ -41,7 +41,7 @@ def watch_markdown(found: Watched, look: Look, promised: Claim | None = None) ->
 
 def watch_line(found: Watched, promised: Claim | None) -> str:
     """The line of the history: what was promised, what was realized, as plain text."""
-    told = "" if promised is None else f"promised {_claimed(promised)}, "
+    told = "" if promised is None else f"promised {promised.worth}, "
     return f"look {found.look} of {found.looks}: {found.verdict}: {found.metric}: {told}realized {_realized(found)}"
 
 
@@ -57,7 +57,7 @@ def _per(found: Watched) -> str:
 
 def _told(found: Watched, promised: Claim | None) -> str:
     """`promised +$5,210 (…), realized −$6,120 (… with 95% confidence) on the 14 days since version 3 was replaced`."""
-    claimed = "" if promised is None else f"promised {_claimed(promised)}, "
+    claimed = "" if promised is None else f"promised {promised.worth}, "
     confidence = f" with {text.confidence(found.confidence)} confidence"
     since = "since the promotion" if found.whole.difference is not None else "since it became champion"
     return f"{claimed}realized {_realized(found, confidence)} on the {text.plural(found.whole.days, 'day')} {since}"
@@ -74,13 +74,6 @@ def _therefore(found: Watched, look: Look) -> str:
     if found.whole.difference is None:
         return missed or "It is above the floors of the gate."
     return f"{missed} {before} not shown to be better.".strip()
-
-
-def _claimed(claim: Claim) -> str:
-    if claim.difference is None:
-        return text.figure(claim.level, claim.unit)
-    ends = "" if claim.interval is None else f" ({text.interval(claim.interval, claim.unit)})"
-    return f"{text.figure(claim.difference, claim.unit, signed=True)}{ends}"
 
 
 def _realized(found: Watched, confidence: str = "") -> str:

@@ -8,6 +8,7 @@ comparison. A row is a row of a request: `key.request` (X-Request-Id, else made 
 pair of versions answers; over BYTES in all nothing more is written.
 """
 
+import contextlib
 import io
 import json
 import math
@@ -108,7 +109,8 @@ class Scribe:
             unfinished.rename(path)
             self.bytes += path.stat().st_size
         except (OSError, pa.ArrowException) as error:
-            unfinished.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # where the folder is none, there is no file in it
+                unfinished.unlink()
             return f"the log cannot be written: {' '.join(str(error).split())[:200]}"
         return None
 
