@@ -144,7 +144,8 @@ class Stage:
             text = (folder / "promotion.yaml").read_text()
             (folder / "promotion.yaml").unlink()
             entries.append(text.removeprefix("models:\n").replace("  tiny:\n", f"  {name}:\n    drift: repair\n"))
-        (project / "promotion.yaml").write_text(f"runners: [{RUNNER}]\nmodels:\n" + "".join(entries))
+        runners = f"runners: [{RUNNER}]\n" if tree == ROOT else ""  # an older commit does not know them
+        (project / "promotion.yaml").write_text(f"{runners}models:\n" + "".join(entries))
         for name in ("scripts", "requirements", ".github"):
             shutil.copytree(tree / name, project / name, ignore=shutil.ignore_patterns("__pycache__"))
         self.called: dict[str, Path] = {}  # OWNER/NAME@COMMIT of what the workflows call -> a checkout of it
