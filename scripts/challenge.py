@@ -10,7 +10,7 @@ from datetime import date
 from promotion.cli import NO_DRY_RUN, WORKERS, command_line, handled
 from promotion.config.model_yaml import read_spec, windows
 from promotion.config.policy import Policy
-from promotion.config.requirements import conflicts, read_requirements
+from promotion.config.requirements import conflicts, read_requirements, why_no_lock
 from promotion.errors import VERDICT_NO, PromotionError
 from promotion.judgement.table import READING, Reading
 from promotion.pullrequest.incoming import Believed, check_incoming, overlaps
@@ -178,7 +178,9 @@ def _notes(plan: ModelPlan, files: ModelWork, believed: Believed, registry: Regi
         notes.append(f"The champion was adopted without its source: it was scored with the features of the {whose}.")
     if new := new_inputs(inputs_of(files.side("champion").model), artifact.inputs, believed.policy.inputs):
         notes.append(new)
-    if older := conflicts(read_requirements(files.side("champion").source, plan.shown)):
+    if why := why_no_lock(files.side("champion").source, plan.shown):
+        notes.append(f"The champion answered with the base's packages: its tree's requirements.txt is no lock ({why}).")
+    elif older := conflicts(read_requirements(files.side("champion").source, plan.shown)):
         said = "; ".join(sentence.partition(",")[0] for sentence, _ in older)
         notes.append(f"The champion's requirements.txt is older than the base's lock, with which it answered: {said}.")
     if plan.champion_model is not None:

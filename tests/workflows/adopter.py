@@ -15,7 +15,7 @@ from promotion.story.hosting import copy_project
 from sklearn.datasets import load_breast_cancer
 
 from tests.support.worlds import GIT
-from tests.workflows.stage import REPO, ROOT, Server, Stage
+from tests.workflows.stage import REPO, ROOT, RUNNER, Server, Stage
 
 FOLDER = "services/screening"
 MODEL = "tumour"
@@ -89,7 +89,8 @@ class Adopter(Stage):
         self.scripts, self.project = clone / "scripts", project
         self.said = self.init(table(root / "samples.parquet"))
         policy = project / FOLDER / "promotion.yaml"
-        policy.write_text(policy.read_text().replace(f"  {MODEL}:\n", f"  {MODEL}:\n    drift: repair\n"))
+        text = policy.read_text().replace(f"  {MODEL}:\n", f"  {MODEL}:\n    drift: repair\n")
+        policy.write_text(f"runners: [{RUNNER}]\n{text}")
         self.called = {f"acme/promotion@{git(clone, 'rev-parse', 'HEAD').strip()}": clone}
         self.theirs, self.prefix = hub, "promotion-"
         shutil.rmtree(project / ".git")  # Hosting makes the hosted repository of the files

@@ -15,7 +15,7 @@ from promotion.story.hosting import LocalPull
 from tests.support.github.fixtures import problems
 from tests.workflows import stage as stages
 from tests.workflows.adopter import FOLDER, MODEL, OWN, Adopter, locked, python_with
-from tests.workflows.stage import Played
+from tests.workflows.stage import RUNNER, Played
 
 pytestmark = pytest.mark.workflows
 LIGHTGBM = """\
@@ -78,6 +78,7 @@ def better(champion: Adopter) -> Judged:
     champion.main()
     (champion.model / "train.py").write_text(LIGHTGBM)
     (champion.model / "requirements.txt").write_text(locked("lightgbm"))
+    champion.change("model.yaml", "seed: 0", f"seed: 0\nruns_on: {RUNNER}\ntimeout_minutes: 30")
     return judged(champion, "retrain/lightgbm", "LightGBM, on all columns")
 
 
@@ -134,6 +135,7 @@ def test_the_better_model_wins_and_nobody_saw_a_secret(better: Judged) -> None:
 
     assert better.run.code == 0, better.run.log[-3000:]
     assert "PROMOTE" in comment and "not pinned" not in comment.lower()
+    assert f"Matrix: map[model:{MODEL} runs_on:{RUNNER} timeout:30]" in better.run.log and f"on {RUNNER}." in comment
     assert not [secret for secret in stages.SECRETS.values() if secret in better.run.text()]
 
 

@@ -42,6 +42,15 @@ def read_requirements(folder: Path, shown: Path) -> tuple[Pinned, ...]:
     return parse_requirements(read_text(path, missing=""), str(file))
 
 
+def why_no_lock(folder: Path, shown: Path) -> str | None:
+    """What is wrong with `folder`/requirements.txt, first mistake first; None where it is a lock, or not there."""
+    try:
+        read_requirements(folder, shown)
+    except PromotionError as error:
+        return error.each[0].message
+    return None
+
+
 def parse_requirements(text: str, file: str) -> tuple[Pinned, ...]:
     """Read a lock from its text; raise PromotionError with file:line for whatever is not NAME==VERSION with hashes."""
     pins, wrong = [], []

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from promotion.config.model_yaml import read_spec
-from promotion.config.requirements import read_requirements
+from promotion.config.requirements import why_no_lock
 from promotion.errors import PromotionError
 from promotion.pullrequest.workdir import ModelWork, base_side
 from promotion.records.plan import ModelPlan
@@ -43,16 +43,13 @@ def packages(plan: ModelPlan, files: ModelWork, side: str) -> str | None:
 
 def without_lock(plan: ModelPlan, files: ModelWork, side: str) -> str | None:
     """Say so where a tree of the past, such as an adopted champion's, has a requirements.txt that is no lock."""
-    if not _is_past(plan, side):
+    why = why_no_lock(files.side(side).source, plan.shown) if _is_past(plan, side) else None
+    if why is None:
         return None
-    try:
-        read_requirements(files.side(side).source, plan.shown)
-    except PromotionError as error:
-        return (
-            f"the requirements.txt of the {side}'s own tree is no lock ({error.each[0].message}), so it runs with the "
-            f"base's packages alone; where it needs others, whoever may push to the production branch commits a lock"
-        )
-    return None
+    return (
+        f"the requirements.txt of the {side}'s own tree is no lock ({why}), so it runs with the base's packages alone; "
+        "where it needs others, whoever may push to the production branch commits a lock"
+    )
 
 
 def _is_past(plan: ModelPlan, side: str) -> bool:
