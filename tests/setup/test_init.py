@@ -123,13 +123,20 @@ def test_a_folder_of_a_monorepo(repository: Path) -> None:
     ("prepare", "sentence"),
     [
         (lambda where: (where / "promotion.yaml").write_text("stages: [a, b]\n"), "is not one of this project"),
-        (lambda where: (where / ".gitignore").write_text("*.log\n*.tmp\n"), "uncommitted changes below .gitignore"),
+        (lambda where: (where / ".gitignore").write_text("*.log\n*.tmp\n"), ".gitignore: it has uncommitted changes"),
+        (lambda where: (where / "models").write_text(""), "models: it is no folder, and models/churn/model.yaml would"),
+        (lambda where: (where / "models").symlink_to(where.parent), "models: it is no folder"),
+        (
+            lambda where: (where / ".github" / "dependabot.yml").symlink_to(where / "nothing"),
+            "dependabot.yml: it is no plain",
+        ),
+        (lambda where: ((where / ".gitignore").unlink(), (where / ".gitignore").mkdir()), ".gitignore: it is no plain"),
     ],
 )
 def test_what_cannot_be_merged_stops_before_anything_is_written(
     repository: Path, prepare, sentence: str, capsys
 ) -> None:
-    """A foreign promotion.yaml and a file that git could not give back."""
+    """A foreign promotion.yaml, a file that git could not give back, and what stands or leads where a file would lie."""
     prepare(repository)
     before = contents(repository)
 
@@ -142,6 +149,9 @@ def test_no_repository(tmp_path: Path, capsys) -> None:
     """A folder that is no checkout is one sentence."""
     assert run(tmp_path, "--task", "regression") == 2
     assert "is not a git checkout" in capsys.readouterr().err
+    git(tmp_path.parent, "init", "-q", "--bare", str(tmp_path))
+    assert run(tmp_path, "--task", "regression") == 2
+    assert "it is in no work tree of git" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

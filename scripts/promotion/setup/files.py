@@ -65,7 +65,7 @@ def plan_files(to: Newcomer, table: Table | None, windows: Spans, what: Ours) ->
     values = _values(to, table, windows)
     folder = to.path(f"models/{to.name}")
     changes = [_promotion(to, _render("entry.yaml.j2", values))]
-    if (to.top / folder).exists():
+    if (to.top / folder).is_dir():
         changes.append(Change(folder, "left"))
     else:
         for name in ("model.yaml", "data.py", "train.py"):
@@ -214,7 +214,20 @@ def _lines(to: Newcomer, path: str, wanted: Sequence[str]) -> Change:
 
 
 def _clean(to: Newcomer, changes: Sequence[Change]) -> None:
-    """Refuse to merge into a file with uncommitted changes: git could not give it back."""
+    """Refuse what could not be written whole, what lies behind a link, and lines into a file with uncommitted changes."""
     for change in changes:
-        if change.state == "merged":
-            Repo(to.top, "").need_clean(change.path)
+        if change.content is None:
+            continue
+        path = Path(change.path)
+        for folder in reversed(path.parents[:-1]):
+            there = to.top / folder
+            if there.is_symlink() or (there.exists() and not there.is_dir()):
+                raise PromotionError(f"it is no folder, and {path} would lie in it; nothing was written", file=folder)
+        if (to.top / path).is_symlink() or (to.top / path).is_dir():
+            raise PromotionError("it is no plain file; make it one, or move it; nothing was written", file=path)
+        if change.state == "merged" and Repo(to.top, "").git("status", "--porcelain", "--", change.path).strip():
+            raise PromotionError(
+                "it has uncommitted changes, and git could not give them back if lines were added; commit or stash "
+                "them; nothing was written",
+                file=path,
+            )

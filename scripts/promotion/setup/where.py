@@ -17,6 +17,9 @@ def newcomer(into: Path, name: str, task: Task) -> Newcomer:
     """Return what git says about the folder; raise PromotionError where it is in no checkout, or in this project's."""
     if not into.is_dir():
         raise PromotionError("no such folder; --into takes a checkout, or a folder in one", file=into)
+    code, inside, _ = Repo(into).attempt("rev-parse", "--is-inside-work-tree")
+    if code == 0 and inside.strip() != "true":
+        raise PromotionError("it is in no work tree of git; --into takes a checkout, or a folder in one", file=into)
     top = Repo(into).root.resolve()
     if (top / "scripts" / "promotion" / "setup").is_dir():
         raise PromotionError("this is a copy of this project, which needs no init; add a model folder", file=into)
