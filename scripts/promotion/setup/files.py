@@ -214,7 +214,7 @@ def _lines(to: Newcomer, path: str, wanted: Sequence[str]) -> Change:
 
 
 def _clean(to: Newcomer, changes: Sequence[Change]) -> None:
-    """Refuse what could not be written whole, what lies behind a link, and lines into a file with uncommitted changes."""
+    """Refuse what could not be written whole, lies behind a link, or adds lines to a file with uncommitted changes."""
     for change in changes:
         if change.content is None:
             continue
