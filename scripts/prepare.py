@@ -247,8 +247,8 @@ def run(args: argparse.Namespace) -> Plan:
     change = Change(base, merge, head, where.author, args.pull or pull_url(where.number), scripts)
     plan = prepare(repo, registry, Work(args.work), change, adapt=adapted)
     wanted = [] if plan.blocked else [item for item in plan.models if item.action in JOBS]
-    write_output({"models": json.dumps([item.model for item in wanted]), **outputs(wanted)})
-    write_output({"tracker": THROWAWAY if throwaway else ""})
+    names = json.dumps([item.model for item in wanted])
+    write_output({"models": names, "tracker": THROWAWAY if throwaway else "", **outputs(wanted)})
     return plan
 
 

@@ -3,6 +3,7 @@
 import queue
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -11,22 +12,16 @@ R = TypeVar("R")
 
 def meanwhile(work: Callable[[], R]) -> Callable[[], R]:
     """Begin `work` beside what comes next; return what waits for its result, or raises what it raised."""
-    done: queue.SimpleQueue[tuple[R | None, BaseException | None]] = queue.SimpleQueue()
+    done: Future[R] = Future()
 
     def run() -> None:
         try:
-            done.put((work(), None))
+            done.set_result(work())
         except BaseException as error:
-            done.put((None, error))
-
-    def result() -> R:
-        found, error = done.get()
-        if error is not None:
-            raise error
-        return found  # type: ignore[return-value]
+            done.set_exception(error)
 
     threading.Thread(target=run, daemon=True).start()
-    return result
+    return done.result
 
 
 def at_once(work: Callable[[T], R], items: Sequence[T], most: int) -> Iterator[R]:

@@ -240,25 +240,27 @@ def milliseconds(model: Any, X: Any, rounds: int) -> dict[str, float]:
 
 def part(job: dict[str, Any]) -> dict[str, Any]:
     """Answer one day's table of features: what a worker does of `answers`."""
-    return _part(load(job["model"], job.get("types", ())), Path(job["features"]) / job["part"], Path(job["out"]))
+    import pandas as pd
+
+    X = pd.read_parquet(Path(job["features"]) / job["part"])
+    return _part(load(job["model"], job.get("types", ())), X, Path(job["out"]) / job["part"])
 
 
-def _part(model: Any, path: Path, out: Path) -> dict[str, Any]:
+def _part(model: Any, X: Any, out: Path) -> dict[str, Any]:
     """Write a day's answers; return how many, of which kind, and some rows (their places) with what they were answered.
 
     What is there under its name is whole, so a worker that dies leaves nothing that counts.
     """
     import pandas as pd
 
-    X = pd.read_parquet(path)
     answer = ask(model, X)
     found = table(model, X, answer)
-    out.mkdir(parents=True, exist_ok=True)
-    begun = out / f".{path.name}.{os.getpid()}"
+    out.parent.mkdir(parents=True, exist_ok=True)
+    begun = out.with_name(f".{out.name}.{os.getpid()}")
     pd.DataFrame(found).to_parquet(begun, index=False)
-    begun.replace(out / path.name)
+    begun.replace(out)
     places, texts = _sample(answer, found)
-    print(f"{path.stem[5:]}: {len(X)} rows answered", flush=True)
+    print(f"{out.stem[5:]}: {len(X)} rows answered", flush=True)
     task = "classification" if "decision" in found else "regression"
     return {"rows": len(X), "task": task, "places": places, "texts": texts}
 
@@ -272,16 +274,18 @@ def answers(job: dict[str, Any]) -> dict[str, Any]:
 
     model, out = load(job["model"], job.get("types", ())), Path(job["out"])
     paths = sorted(Path(job["features"]).glob("part-*.parquet"))
-    parts = job.get("parts") or [_part(model, path, out) for path in paths]
+    parts, samples, seen = [], [], []
+    for path, told in zip(paths, job.get("parts") or [None] * len(paths), strict=True):
+        X = pd.read_parquet(path)
+        parts.append(told or _part(model, X, out / path.name))
+        samples.append(X.iloc[parts[-1]["places"]])
+        if job.get("training"):
+            kept = sibling("drift").places(len(X), max(1, sibling("drift").MOST_ROWS // len(paths)))
+            score = pd.read_parquet(out / path.name, columns=["score"])["score"]
+            seen.append((X.iloc[kept], score.to_numpy()[kept]))
     tasks = {one["task"] for one in parts}
     if len(tasks) != 1:
         raise Complaint("on some days it answers 0 or 1 and on others something else" if tasks else "no rows to answer")
-    samples, seen = [], []
-    for path, one in zip(paths, parts, strict=True):
-        X = pd.read_parquet(path)
-        samples.append(X.iloc[one["places"]])
-        kept = sibling("drift").places(len(X), max(1, sibling("drift").MOST_ROWS // len(paths)))
-        seen.append((X.iloc[kept], pd.read_parquet(out / path.name)["score"].to_numpy()[kept]))
     rows = pd.concat(samples, ignore_index=True)
     judged = [text for one in parts for text in one["texts"]]
     chosen = _distinct(rows)

@@ -79,15 +79,12 @@ class Hosting:
 
     def open(self, title: str, branch: str, folder: str) -> LocalPull:
         """Commit the clone's edits on a new branch, push it, and open a pull request."""
-        self.count += 1
         self._git(self.clone, "checkout", "--quiet", "-b", branch)
         self._git(self.clone, "add", "--all")
         if self._git(self.clone, "status", "--porcelain").strip():
             self.commit(self.clone, title)
         self._git(self.clone, "push", "--quiet", "origin", branch)
-        path = self.root / f"pr-{self.count}-{folder}"
-        path.mkdir()
-        return LocalPull(self.count, title, branch, path)
+        return self._numbered(title, branch, folder)
 
     def opened(self, pattern: str, title: str, folder: str) -> LocalPull:
         """Take a branch that a verb pushed for its pull request."""
@@ -95,10 +92,13 @@ class Hosting:
         (name,) = self._git(
             self.clone, "for-each-ref", "--format=%(refname:lstrip=3)", f"refs/remotes/origin/{pattern}"
         ).split()
+        return self._numbered(title, name, folder)
+
+    def _numbered(self, title: str, branch: str, folder: str) -> LocalPull:
         self.count += 1
         path = self.root / f"pr-{self.count}-{folder}"
         path.mkdir()
-        return LocalPull(self.count, title, name, path)
+        return LocalPull(self.count, title, branch, path)
 
     def merge_result(self, request: LocalPull) -> Path:
         """Check out refs/pull/N/merge as the hosting service makes it, in a folder of its own."""

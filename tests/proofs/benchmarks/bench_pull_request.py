@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -38,6 +39,16 @@ def timed(played: list[Played], what: str, run: object) -> float:
     return seconds
 
 
+def when_champion(stage: Stage, version: int) -> float:
+    """Ask the registry until a version is @champion; return when that was, to a tenth of a second."""
+    end = time.perf_counter() + 300
+    while stage.champion() != version:
+        if time.perf_counter() > end:
+            raise SystemExit(f"version {version} did not become @champion")
+        time.sleep(0.1)
+    return time.perf_counter()
+
+
 def measured(folder: Path, tree: Path) -> tuple[float, float]:
     """(seconds from a push that retrains to its comment, seconds from its merge to the moved alias)."""
     server = Server(folder / "mlflow")
@@ -59,9 +70,10 @@ def measured(folder: Path, tree: Path) -> tuple[float, float]:
             comment = timed(runs, "the pull request", lambda: stage.retrain(request))
             assert len(stage.comments(request)) == 1
             stage.merge(request)
-            moved = timed(runs, "the promotion", stage.promote)
-            assert stage.champion() == 2
-            return comment, moved
+            with ThreadPoolExecutor(1) as beside:  # the workflow goes on after the alias is moved
+                began, moved = time.perf_counter(), beside.submit(when_champion, stage, 2)
+                timed(runs, "the promotion", stage.promote)
+                return comment, moved.result() - began
         finally:
             stage.stop()
     finally:
