@@ -60,17 +60,21 @@ def told(text: str, *, alone: bool = False) -> str:
     return f"{found.rstrip()}\n\n{note}\n" if alone and note and f"{CLONE}:" not in text else found
 
 
-@functools.cache
 def _place() -> tuple[str, str]:
     """Where these scripts are for who reads, and what has to be said of it."""
-    scripts = PROJECT / "scripts"
     if os.environ.get("GITHUB_ACTIONS"):
-        here = Repo(PROJECT, "")
-        code, url, _ = here.attempt("remote", "get-url", "origin")
-        address = ADDRESS.search(url.strip()) if code == 0 else None
-        if address is None or address[1].lower() == os.environ.get("GITHUB_REPOSITORY", "").lower():
-            return "scripts", ""
-        _, commit, _ = here.attempt("rev-parse", "HEAD")
-        return f"{CLONE}/scripts", f"{CLONE}: a clone of {address[1]} at {commit.strip()[:12]}"
-    typed = Path(sys.argv[0] or ".")
+        return _called_from(os.environ.get("GITHUB_REPOSITORY", ""), PROJECT)
+    typed, scripts = Path(sys.argv[0] or "."), PROJECT / "scripts"
     return (shlex.quote(typed.parent.as_posix()), "") if typed.resolve().parent == scripts else ("scripts", "")
+
+
+@functools.cache
+def _called_from(repository: str, project: Path) -> tuple[str, str]:
+    """The same in a run of OWNER/NAME."""
+    here = Repo(project, "")
+    code, url, _ = here.attempt("remote", "get-url", "origin")
+    address = ADDRESS.search(url.strip()) if code == 0 else None
+    if address is None or address[1].lower() == repository.lower():
+        return "scripts", ""
+    _, commit, _ = here.attempt("rev-parse", "HEAD")
+    return f"{CLONE}/scripts", f"{CLONE}: a clone of {address[1]} at {commit.strip()[:12]}"
