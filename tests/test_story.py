@@ -143,6 +143,7 @@ def test_a_trial_on_a_laptop_says_what_the_pull_request_says(story: Story) -> No
     assert mine.text() == theirs.text()
 
 
+@pytest.mark.slow
 def test_the_same_predictions_are_the_same_and_use_no_look(story: Story) -> None:
     """A tree whose model predicts the same on every row is SAME, may be pinned, and wears nothing out."""
     judged = attempt(story, "comment", "features: [hint, clue]", "features: [hint, clue] # both")

@@ -14,6 +14,8 @@ from tests.proofs.faults.proxy import Answer, Fault, Proxy, Seen, proxy
 from tests.support.mlflow_server import empty_database, mlflow_server
 from tests.support.worlds import World
 
+pytestmark = pytest.mark.slow  # `make test` has test_faults, on the same kind of server
+
 
 @dataclass
 class Stage:
@@ -131,7 +133,6 @@ def test_a_stalled_promoter_does_not_undo_a_rollback(stage: Stage, five_and_six:
     scenario(stage, five, six, stalls, points[-3].number)
 
 
-@pytest.mark.slow
 def test_a_stalled_promoter_at_every_request(stage: Stage, five_and_six: tuple[str, str, list[Seen]]) -> None:
     """The same with a stall before and after every single request of the settling."""
     five, six, points = five_and_six
@@ -205,7 +206,6 @@ def chaos(stage: Stage, commits: list[str], seed: int) -> None:
         stage.restore(alias, tags)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(1, 10))
 def test_twenty_promoters(stage: Stage, twenty: list[str], seed: int) -> None:
     """Twenty promoters of different commits, held, stopped, killed and restarted at random points."""

@@ -26,6 +26,7 @@ def keys(schema: Any) -> set[str]:
     return set(schema.get("properties", {})) | set().union(*map(keys, schema.values()))
 
 
+@pytest.mark.slow
 def test_the_model_of_the_page_becomes_champion(tmp_path: Path) -> None:
     """The page's three files and its entry, copied as they stand: judged FIRST, merged, promoted."""
     folder = tmp_path / "churn"

@@ -43,6 +43,7 @@ def test_a_seed_is_set_and_nothing_else() -> None:
         with_seed(YAML.replace("seed: 3 # any\n", ""), 4, "model.yaml")
 
 
+@pytest.mark.slow
 def test_refits_are_trained_and_judged_like_the_trial(tmp_path: Path) -> None:
     """Each seed trains another model on the same days; the trial's own folder and verdict stay as they were."""
     project = TinyProject(tmp_path)

@@ -54,6 +54,7 @@ def merged(where: Path) -> Repo:
     return repo
 
 
+@pytest.mark.slow
 def test_committed_edit_is_tried_in_a_fresh_clone(project: TinyProject, checkout: Path) -> None:
     """All steps run, the verdict is the exit code, nothing is registered; what was read and written is said."""
     better(checkout)

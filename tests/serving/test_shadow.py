@@ -316,6 +316,7 @@ def test_a_log_that_cannot_be_written_costs_no_request(models, tmp_path):
         Logbook(tmp_path / "file" / "log", 1)
 
 
+@pytest.mark.slow
 def test_a_disk_that_is_full_or_read_only_for_a_while_costs_no_request(models, tmp_path):
     """The system refuses the writer's bytes, then its folder: told, counted, and written again once it does not."""
     models.promote("disk", models.register("disk", linear(models, 2.0)))

@@ -6,26 +6,14 @@ import pytest
 
 from tests.proofs.faults.verbs import FAILURES, KILLS, LABS, tried
 
-# The others take seconds, that which needs an MLflow server twenty
-QUICK = [verb if verb.startswith("pin.py") else pytest.param(verb, marks=pytest.mark.slow) for verb in LABS]
+pytestmark = pytest.mark.slow
 
 
-@pytest.mark.parametrize("verb", QUICK)
-def test_killed_around_what_it_writes(tmp_path: Path, verb: str) -> None:
-    """SIGKILL before and after each push and each writing request; the slow test and the table take every step."""
-    with LABS[verb](tmp_path) as lab:
-        assert any(step.is_write for step in lab.points)
-
-        assert [
-            line for kill in KILLS for step in tried(lab, kill, writes=True) for line in lab.try_fault(kill, step)
-        ] == []
-
-
-@pytest.mark.slow
 @pytest.mark.parametrize("verb", LABS)
 def test_every_fault_at_every_step(tmp_path: Path, verb: str) -> None:
     """The whole table: kills at every step that leaves the machine, a failing service at every request."""
     with LABS[verb](tmp_path) as lab:
+        assert any(step.is_write for step in lab.points)
         faults = (*KILLS, *(FAILURES if lab.front is not None else ()))
 
         assert [line for fault in faults for step in tried(lab, fault) for line in lab.try_fault(fault, step)] == []

@@ -353,7 +353,6 @@ def _judged(folder: Path, base: str, head: str, tree: str) -> Work:
 LABS = {"rollback.py --now": rollback_lab, "retrain.py open": open_lab, "pin.py --push": pin_lab}
 
 
-def tried(lab: VerbLab, fault: str, *, writes: bool = False) -> list[Step]:
-    """The steps at which a fault makes sense; writes: only those that change something elsewhere."""
-    steps = [step for step in lab.points if fault in KILLS or isinstance(step, Seen)]
-    return [step for step in steps if step.is_write] if writes else steps
+def tried(lab: VerbLab, fault: str) -> list[Step]:
+    """The steps at which a fault makes sense."""
+    return [step for step in lab.points if fault in KILLS or isinstance(step, Seen)]
