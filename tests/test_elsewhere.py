@@ -97,7 +97,7 @@ def test_it_is_judged_pinned_promoted_and_rolled_back(tmp_path: Path) -> None:
     trained_elsewhere(project, ["hint", "clue"], registered="Labs models")
     (folder / "model.yaml").write_text(move_run(text, "models:/Labs models/2", "model.yaml"))
     with pytest.raises(PromotionError, match=r"models/tiny/model\.yaml: version 2 of Labs models does not exist in"):
-        project.judge(project.open("not there"))
+        project.judge(project.open("not-there"))
     project.hosting.pull()
     (folder / "model.yaml").write_text(move_run(text, "models:/Labs models/1", "model.yaml"))
     better = project.judge(project.open("better"))

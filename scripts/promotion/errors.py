@@ -11,20 +11,23 @@ BAD_INPUT = 2  # one sentence says what is wrong
 BUG = 3  # a traceback: never to be taken for a verdict
 # ends a line, or hides text
 UNSEEN = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+LONGEST = 1500  # characters of a sentence, whatever it quotes
 
 
 class PromotionError(Exception):
     """One sentence that says what is wrong and what to do, with `file:line` where a file is at fault.
 
-    Whatever it quotes, it is one line, and moves no cursor. A file with several mistakes is one error: the first
-    mistake's `message`, `file` and `line`, the rest in `more`. log: what a process of its own printed, where one
-    failed.
+    Whatever it quotes, it is one line, moves no cursor, and is no longer than LONGEST: what is in the middle goes. A
+    file with several mistakes is one error: the first mistake's `message`, `file` and `line`, the rest in `more`. log:
+    what a process of its own printed, where one failed.
     """
 
     def __init__(
         self, message: str, *, file: str | Path | None = None, line: int | None = None, log: Path | None = None
     ) -> None:
         message = UNSEEN.sub(lambda found: " " if found[0].isspace() else "\ufffd", message)
+        if len(message) > LONGEST:
+            message = f"{message[: LONGEST // 3]} ... {message[-LONGEST // 2 :]}"
         super().__init__(message)
         self.message = message
         self.file = None if file is None else str(file)
