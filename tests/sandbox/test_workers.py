@@ -2,7 +2,9 @@
 
 import itertools
 from collections.abc import Iterator
+from concurrent.futures import CancelledError, Executor, Future
 from pathlib import Path
+from typing import Any
 
 import promotion.judgement.digest as digest
 import pytest
@@ -12,7 +14,7 @@ from promotion.judgement.table import Reading
 from promotion.sandbox import answering as module_of_answering
 from promotion.sandbox import workers as module
 from promotion.sandbox.answering import answer
-from promotion.sandbox.workers import Pool, workers
+from promotion.sandbox.workers import Place, Pool, workers
 
 from tests.proofs.benchmarks.bench_size import rules, write_parts
 from tests.support import working
@@ -101,6 +103,29 @@ def test_a_worker_that_lacks_a_library_is_told(two: Pool) -> None:
     """Which one, and what to install."""
     with pytest.raises(PromotionError, match=r"lacks a library .*a_library_that_nobody_has.*cluster\.txt"):
         list(two.map(working.lacking, [(1,)]))
+
+
+def test_an_item_that_its_place_forgot_is_not_waited_for_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a lost place had answered is taken; then comes one sentence. The work's own timeout is the work's."""
+    monkeypatch.setattr(module, "ASK_SECONDS", 0.01)
+
+    class Forgetful(Executor):
+        def submit(self, work: Any, *args: Any, **named: Any) -> Future[Any]:
+            future: Future[Any] = Future()
+            _, _, (item,) = args
+            if isinstance(item, Exception):
+                future.set_exception(item)
+            elif item == "answered":
+                future.set_result(item)
+            return future
+
+    gone = Place("the cluster tcp://there", (CancelledError,), here=lambda: False)
+    answers = Pool(Forgetful, 2, {}, gone, None).map(print, [("answered",), ("forgotten",)])
+    assert next(answers) == "answered"
+    with pytest.raises(PromotionError, match="the cluster tcp://there is gone"):
+        next(answers)
+    with pytest.raises(TimeoutError, match="of the work"):
+        next(Pool(Forgetful, 2, {}, gone, None).map(print, [(TimeoutError("of the work"),)]))
 
 
 def test_a_bad_row_is_told_as_without_workers(parts: Path, two: Pool, tmp_path: Path) -> None:

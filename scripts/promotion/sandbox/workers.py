@@ -29,6 +29,7 @@ PACKAGE = Path(__file__).resolve().parents[1]
 DECIDE = ("numpy", "pyarrow")  # whose versions could change a bit
 MOST_DEATHS = 3
 CONNECT_SECONDS = "10s"
+ASK_SECONDS = 1.0
 
 
 def versions() -> dict[str, str]:
@@ -56,10 +57,28 @@ def _same(wanted: dict[str, str], work: Callable[..., R], item: tuple[Any, ...])
 
 @dataclass(frozen=True)
 class Place:
-    """Where workers are, as messages name it, and what their executor raises when it has lost them."""
+    """Where workers are, as messages name it; what their executor raises when it has lost them; if it still has them.
+
+    Dask's client can forget an item that it is handed in the moment in which it loses its scheduler: that future waits
+    for ever, so `here` is asked from time to time.
+    """
 
     name: str
     lost: tuple[type[BaseException], ...] = ()
+    here: Callable[[], bool] = lambda: True
+
+
+def _result(future: Future[R], place: Place) -> R:
+    """What a future comes to; raise CancelledError where the place of its work is gone without a word."""
+    while True:
+        here = place.here()  # before the wait: what was answered before it went is an answer
+        try:
+            return future.result(ASK_SECONDS)
+        except TimeoutError:
+            if future.done():
+                raise  # the work's own
+            if not here:
+                raise CancelledError from None
 
 
 def _has_result(future: Future[Any]) -> bool:
@@ -86,7 +105,7 @@ class Pool:
                 for each in range(number, min(len(items), number + 2 * self._size)):
                     if each not in futures:
                         futures[each] = self._executor_now().submit(_same, self._wanted, work, items[each])
-                found = futures[number].result()
+                found = _result(futures[number], self._place)
             except BrokenProcessPool:
                 deaths += 1
                 if deaths >= MOST_DEATHS:
@@ -180,12 +199,17 @@ def _dask(address: str, scratch: Path | None) -> Iterator[Pool]:
         ) from None
     with client, tempfile.TemporaryDirectory() as folder:
         path, digest = _packed(Path(folder))
+        connection = client.scheduler_comm  # another one after this knows nothing of what was asked
         client.upload_file(str(path))  # to the workers of now, and to those that come later
         yield Pool(
             lambda: client.get_executor(pure=False),
             max(2, sum(client.ncores().values())),
             {**versions(), "scripts": digest},
-            Place(f"the cluster {address}", (CancelledError, OSError, KilledWorker)),
+            Place(
+                f"the cluster {address}",
+                (CancelledError, OSError, KilledWorker),
+                lambda: client.scheduler_comm is connection,
+            ),
             scratch,
         )
 
