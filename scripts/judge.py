@@ -37,17 +37,24 @@ def day(text: str) -> str:
 
 
 def judge(
-    scores: Place, policy: Policy, out: Path, empty: Sequence[str] = (), workers: Workers | None = None
+    scores: Place,
+    policy: Policy,
+    out: Path,
+    empty: Sequence[str] = (),
+    workers: Workers | None = None,
+    versions: tuple[int | None, int | None] = (None, None),
 ) -> Evaluation:
     """Judge the table; write evaluation.json, comment.md and report.html into `out`; print the report as text.
 
     empty: days that rightly have no rows. workers: who reads the files of a table that does not fit in memory.
+    versions: (champion, candidate), where they are known.
     """
     from promotion.rendering import Reported, comment_markdown, report_html, terminal_text
 
     name = PurePosixPath(str(scores)).name
     with progress(f"judging {name}", unit="rows") as step:
-        found = judge_table(scores, policy, empty=empty, reading=Reading(step.reached, workers))
+        reading = Reading(step.reached, workers)
+        found = judge_table(scores, policy, empty=empty, reading=reading, versions=versions)
     plan = ModelPlan(
         model=policy.model,
         action="judge",
@@ -98,6 +105,7 @@ def main(argv: list[str] | None = None) -> int:
     args = parser.parse_args(argv)
     policy = policy_of(args.policy, args.model)
     work, table = Work(args.work), args.table
+    versions: tuple[int | None, int | None] = (None, None)
     work.claim("judge.py", empty=False)
     folder = args.work / policy.model
     with work.held(), workers(args.workers, args.cluster, args.scratch) as pool:
@@ -105,8 +113,10 @@ def main(argv: list[str] | None = None) -> int:
             if not isinstance(table, Path):
                 raise PromotionError(f"--labels joins a log that lies in a folder of this machine, not {table}")
             table = folder / "labelled.parquet"
-            print(join_labels(args.table, args.labels, table))
-        found = judge(table, policy, folder, args.empty_days, pool)
+            joined = join_labels(args.table, args.labels, table)
+            versions = joined.versions
+            print(joined)
+        found = judge(table, policy, folder, args.empty_days, pool, versions)
     print(f"wrote evaluation.json, comment.md and report.html to {folder}")
     return OK if found.verdict in WINNING else VERDICT_NO
 

@@ -84,8 +84,9 @@ def up(url):
     return wait_for(lambda: (h := Client(url).health())["version"] == 1 and h["shadow"]["version"] == 2 and h, 60)
 
 
-def test_agreement_is_counted_and_the_champion_answers(models, tmp_path):
-    """The client gets the champion's answer; /health and /metrics say how often the shadow agrees."""
+def test_agreement_is_counted_and_the_champion_answers(models, tmp_path, caplog):
+    """The client gets the champion's answer; /health and /metrics count agreement, the log says who swapped."""
+    caplog.set_level("INFO", "serve")
     beside(models, "agree", linear(models, 2.0), linear(models, 2.0 + 1e-15))
     with running_server(make_server(models, ["agree"], tmp_path / "store", shadow="candidate")) as url:
         up(url)
@@ -100,6 +101,7 @@ def test_agreement_is_counted_and_the_champion_answers(models, tmp_path):
         models.registry.delete_alias("agree", "candidate")
         assert client.health()["status"] == "ok"
 
+    assert any(line.startswith("event=swap model=agree alias=candidate old=2 new=3 ") for line in caplog.messages)
     assert 'promotion_shadow_total{model="agree",outcome="differ"} 1.0' in text
 
 
@@ -202,7 +204,9 @@ def test_live_traffic_becomes_a_verdict(models, tmp_path, capsys):
 
     assert code == 0, said
     assert "499 rows with a label; left out: 1 without a label" in said.out and "1 asked again" in said.out
-    assert json.loads((tmp_path / "work" / "live" / "evaluation.json").read_text())["verdict"] == "PROMOTE"
+    found = json.loads((tmp_path / "work" / "live" / "evaluation.json").read_text())
+    assert (found["verdict"], found["champion"]["version"], found["candidate"]["version"]) == ("PROMOTE", 1, 2)
+    assert "against version 1" in (tmp_path / "work" / "live" / "comment.md").read_text()
 
 
 POLICY = """
@@ -240,7 +244,7 @@ def test_labels_may_be_keyed_by_what_was_sent(tmp_path):
     found = join_labels(write_log(tmp_path / "log"), labels, tmp_path / "out.parquet")
     table = pq.read_table(tmp_path / "out.parquet")
 
-    assert str(found) == "2 rows with a label"
+    assert str(found) == "2 rows with a label" and found.versions == (None, None)
     assert sorted(table.column_names) == ["candidate.decision", "column.day", "key.id", "label"]
 
 

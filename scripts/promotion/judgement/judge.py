@@ -109,19 +109,21 @@ def judge_table(
     replicates: int = REPLICATES,
     empty: Iterable[str] = (),
     reading: Reading = READING,
+    versions: tuple[int | None, int | None] = (None, None),
 ) -> Evaluation:
     """Judge a table of predictions that was made elsewhere, without registry or git: floors, then the challenge.
 
     path: a Parquet file or a folder of part-*.parquet, in the form of score.py or plain.py. looks: which
     look this is, where the caller counts them; the tails are spread over the policy's looks either way.
-    empty: days (ISO) that are declared to have no rows.
+    empty: days (ISO) that are declared to have no rows. versions: (champion, candidate), where the caller knows them.
     """
     check_policy(policy)
     work = Work(open_plain(path, policy, empty=empty, reading=reading), policy, replicates=replicates)
     uncounted = "Judged from a table: where it came from was not checked, and looks were not counted."
     case = Case(
         gate=floors_of(work),
-        champion=Side() if work.scores.has_champion else None,
+        candidate=Side(version=versions[1]),
+        champion=Side(version=versions[0]) if work.scores.has_champion else None,
         looks=looks,
         notes=(uncounted,) if looks is None else (),
     )

@@ -1,5 +1,6 @@
 """Labels joined to a log of serve.py: from live traffic to the table that judge.py reads."""
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,12 +13,17 @@ from promotion.errors import PromotionError
 
 @dataclass(frozen=True)
 class Joined:
-    """How many rows of a log have a label and all answers, and how many were left out, by reason."""
+    """How many rows of a log have a label and all answers, and how many were left out, by reason.
+
+    versions: (champion, candidate) whose answers they are; None for one that is not there, or of which the name of the
+    log's folder does not tell.
+    """
 
     rows: int
     unlabelled: int
     unanswered: int
     repeated: int
+    versions: tuple[int | None, int | None] = (None, None)
 
     def __str__(self) -> str:
         """One line for a person."""
@@ -64,7 +70,16 @@ def join_labels(log: Path, labels: Path, out: Path) -> Joined:
         raise PromotionError(f"none of the {table.num_rows:,} rows of {log} has a label here", file=labels)
     out.parent.mkdir(parents=True, exist_ok=True)
     pq.write_table(joined, out)
-    return Joined(joined.num_rows, table.num_rows - joined.num_rows, unanswered, repeated)
+    return Joined(joined.num_rows, table.num_rows - joined.num_rows, unanswered, repeated, _versions(log))
+
+
+def _versions(folder: Path) -> tuple[int | None, int | None]:
+    """(champion, candidate) as the server names a log's folder: `v3-v5`, or `v3` for a version that is judged alone."""
+    found = re.fullmatch(r"v([0-9]+)(?:-v([0-9]+))?", folder.resolve().name)
+    if found is None:
+        return None, None
+    first = int(found[1])
+    return (None, first) if found[2] is None else (first, int(found[2]))
 
 
 def _log(folder: Path) -> pa.Table:

@@ -157,14 +157,16 @@ def results(reported: Reported) -> tuple[RuleResult, ...]:
 
 def versions(reported: Reported) -> tuple[int | None, int | None]:
     """(the champion's version, the version that merging would pin), None where there is none."""
-    old = reported.plan.champion
-    evaluation, gate = reported.evaluation, reported.gate
+    evaluation, gate, base = reported.evaluation, reported.gate, reported.plan.champion
+    old = None if base is None else base.version
+    if reported.elsewhere and evaluation is not None and evaluation.champion is not None:
+        old = evaluation.champion.version
     new = evaluation.candidate.version if evaluation is not None else None
     pin = reported.plan.pin if reported.plan.action == "verify" else None
     new = new or (gate.version if gate is not None else None) or reported.plan.version
     new = pin.version if pin is not None else new
     new = None if reported.plan.gate_alone else new  # of a throwaway tracker
-    return None if old is None else old.version, new
+    return old, new
 
 
 def names(models: Sequence[str], most: int = 5) -> str:

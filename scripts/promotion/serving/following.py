@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from promotion.cli import now
 from promotion.errors import PromotionError
@@ -176,9 +177,9 @@ class Follower(threading.Thread):
         self._well("files")
         milliseconds = round((time.monotonic() - began) * 1000)
         old = before.version if before else None
-        event("swap", model=self.model, old=old, new=local.version, ms=milliseconds)
+        self._tell("swap", old=old, new=local.version, ms=milliseconds)
         for note in self.current.notes:
-            event("note", model=self.model, version=local.version, text=note)
+            self._tell("note", version=local.version, text=note)
         self.store.remember(self._registry_name(), self.alias, local)
 
     def _from_store(self) -> None:
@@ -191,7 +192,7 @@ class Follower(threading.Thread):
         except Exception as error:
             self._problem("version", f"version {local.version}, the local copy, cannot be served: {_sentence(error)}")
             return
-        event("local-copy", model=self.model, version=local.version, digest=local.digest)
+        self._tell("local-copy", version=local.version, digest=local.digest)
 
     def _fetch_again(self, local: Local) -> None:
         """The files of what serves have vanished: the model is in memory, but a restart would need them."""
@@ -217,16 +218,19 @@ class Follower(threading.Thread):
         except Exception:
             return False  # what the registry said last still stands
 
+    def _tell(self, what: str, **fields: Any) -> None:
+        event(what, model=self.model, alias=self.alias, **fields)
+
     def _problem(self, topic: str, text: str) -> None:
         self.last_error = f"{now()} {text}"
         if self._problems.get(topic) != text:
             self._problems = {**self._problems, topic: text}
-            event("problem", model=self.model, topic=topic, text=text)
+            self._tell("problem", topic=topic, text=text)
 
     def _well(self, topic: str) -> None:
         if topic in self._problems:
             self._problems = {key: value for key, value in self._problems.items() if key != topic}
-            event("well", model=self.model, topic=topic)
+            self._tell("well", topic=topic)
 
 
 def _sentence(error: BaseException) -> str:
