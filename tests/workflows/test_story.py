@@ -216,19 +216,6 @@ def test_one_loser_of_two_keeps_both_from_being_pinned(one_loses: State) -> None
     assert one_loses.run.jobs["promotion"] == "failure"
 
 
-def test_a_model_trains_on_the_runner_that_it_asks_for(one_loses: State, better: State, forked: State) -> None:
-    """Its two jobs get label and minutes, the other model's none; a fork asks in vain."""
-    asked = f"map[model:tiny runs_on:{RUNNER} timeout:30]"
-    page = (better.run.artifacts / "report" / "report.html").read_text()  # later runs write the comment again
-
-    assert (
-        f"train tiny-2 ] 🧪  Matrix: {asked}" in one_loses.run.log and "Matrix: map[model:other]" in one_loses.run.log
-    )
-    assert f"answer tiny-2 ] 🧪  Matrix: {asked}" in one_loses.run.log
-    assert f"on {RUNNER}." in page and asked not in forked.run.log
-    assert "asks for a runner or a time of its own" in (forked.run.artifacts / "report" / "report.html").read_text()
-
-
 def test_a_rejected_candidate_has_a_run_and_no_version(one_loses: State) -> None:
     """Below a floor the candidate stays in the experiment tracker and never reaches the registry."""
     runs = one_loses.stage.registry.runs("other")
@@ -337,6 +324,19 @@ def test_a_fork_is_green_by_the_gate_and_cannot_be_merged_unpinned(forked: State
     assert forked.run.jobs["judge"] == "success"
     assert forked.run.jobs["promotion"] == "failure"
     assert "comes from a fork" in page
+
+
+def test_a_model_trains_on_the_runner_that_it_asks_for(one_loses: State, better: State, forked: State) -> None:
+    """Its two jobs get label and minutes, the other model's none; a fork asks in vain."""
+    asked = f"map[model:tiny runs_on:{RUNNER} timeout:30]"
+    page = (better.run.artifacts / "report" / "report.html").read_text()  # later runs write the comment again
+
+    assert (
+        f"train tiny-2 ] 🧪  Matrix: {asked}" in one_loses.run.log and "Matrix: map[model:other]" in one_loses.run.log
+    )
+    assert f"answer tiny-2 ] 🧪  Matrix: {asked}" in one_loses.run.log
+    assert f"on {RUNNER}." in page and asked not in forked.run.log
+    assert "asks for a runner or a time of its own" in (forked.run.artifacts / "report" / "report.html").read_text()
 
 
 def test_a_revert_is_verified_and_says_what_merging_does(reverted: State) -> None:
