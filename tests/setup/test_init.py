@@ -158,7 +158,8 @@ def test_no_repository(tmp_path: Path, capsys) -> None:
         ({"when": "x"}, "has no column of dates"),
         ({"label": [0, 1] * 600, "other": pd.Timestamp("2026-01-01")}, "several columns of dates"),
         ({"label": [None, 1] * 600}, "is missing in 600 rows"),
-        ({"label": [0, 1] * 600, "a b": 1}, "the column `a b` cannot be used by that name"),
+        ({"label": [0, 1] * 600, "a b": 1, "é": 2}, "`a b`, `é`: no name for a column here"),
+        ({"label": [[0], [1]] * 600}, "the label `label` is a list or a structure"),
         ({"label": [0, 1] * 600, "when": pd.Timestamp("2026-01-01")}, "spans 1 days"),
     ],
 )
@@ -179,6 +180,31 @@ def test_a_table_is_read_as_a_person_would(tmp_path: Path) -> None:
     assert (found.numbers, found.words, found.left) == (("amount",), ("plan",), ("note",))
     assert windows.train + windows.validation + windows.delay + windows.test == found.days
     assert str(windows.as_of) == "2026-02-22"
+
+
+def test_a_column_that_no_model_can_use_is_left(tmp_path: Path) -> None:
+    """Nothing in it, an infinite number, lists and structures; a number that is missing here and there is a feature."""
+    odd = {
+        "gap": [None, 1.5] * 600,
+        "empty": None,
+        "nan": np.nan,
+        "endless": [1.0, np.inf] * 600,
+        "tags": [["a", "b"]] * 1200,
+        "place": [{"x": 1}] * 1200,
+    }
+    found, _ = read_table(table(tmp_path / "t.parquet", **odd), "classification", label="left", day=None, delay_days=7)
+
+    assert (found.label, found.numbers, found.words) == ("left", ("amount", "gap"), ("plan",))
+    assert found.left == ("note", "empty", "nan", "endless", "tags", "place")
+
+
+def test_an_index_is_no_column(repository: Path, tmp_path: Path, capsys) -> None:
+    """A table that was written with its day as the index says so."""
+    path = table(tmp_path / "t.parquet")
+    pd.read_parquet(path).set_index("when").to_parquet(path)
+
+    assert run(repository, "--task", "classification", "--from", str(path)) == 2
+    assert "has `when` as its index; write it with reset_index().to_parquet" in capsys.readouterr().err
 
 
 def test_a_caller_that_dependabot_moved_stays(repository: Path, capsys) -> None:

@@ -67,7 +67,7 @@ def read_table(path: Path, task: Task, *, label: str | None, day: str | None, de
     values, positive = _target(frame[name], path, task)
     key = _key(frame, {days.name, name})
     rest = [column for column in frame if column not in (days.name, name, key)]
-    numbers = tuple(c for c in rest if frame[c].dtype.kind in "iufb")
+    numbers = tuple(c for c in rest if frame[c].dtype.kind in "iufb" and _finite(frame[c]))
     words = tuple(c for c in rest if c not in numbers and _is_words(frame[c]))
     if not numbers and not words:
         raise PromotionError("has no column besides day, label and key that a model could use", file=path)
@@ -117,11 +117,12 @@ def _frame(path: Path) -> Any:
         ) from None
     if frame.empty:
         raise PromotionError("has no rows", file=path)
+    index = [name for name in frame.index.names if name is not None]
+    if index:
+        raise PromotionError(f"has {_list(index)} as its index; write it with reset_index().to_parquet", file=path)
     odd = [str(c) for c in frame if not isinstance(c, str) or not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]{0,63}", c)]
     if odd:
-        raise PromotionError(
-            f"the column `{odd[0]}` cannot be used by that name; rename it to letters, digits and `_`", file=path
-        )
+        raise PromotionError(f"{_list(odd)}: no name for a column here; rename to letters, digits and `_`", file=path)
     return frame.reset_index(drop=True)
 
 
@@ -160,7 +161,7 @@ def _label(frame: Any, path: Path, task: Task, day: str) -> str:
     named = [column for column in frame if column.lower() in LABELS]
     if len(named) == 1:
         return named[0]
-    two = [column for column in frame if column != day and frame[column].nunique(dropna=False) == 2]
+    two = [column for column in frame if column != day and _kinds(frame[column]) == 2]
     if task == "classification" and len(two) == 1:
         return two[0]
     raise PromotionError(
@@ -176,6 +177,8 @@ def _target(values: Any, path: Path, task: Task) -> tuple[Any, str | None]:
         if values.dtype.kind not in "iuf":
             raise PromotionError(f"the label `{values.name}` is not a number; use --task classification", file=path)
         return values.astype(float), None
+    if _kinds(values) is None:
+        raise PromotionError(f"the label `{values.name}` is a list or a structure, not one value a row", file=path)
     kinds = sorted(values.unique().tolist(), key=str)
     if len(kinds) != 2:
         raise PromotionError(
@@ -192,14 +195,29 @@ def _target(values: Any, path: Path, task: Task) -> tuple[Any, str | None]:
 def _key(frame: Any, taken: set[str]) -> str | None:
     """A column that names a row once and for all: whole numbers or text without a repeat, best one called so."""
     free = [c for c in frame if (c not in taken and frame[c].dtype.kind in "iuOSU") or str(frame[c].dtype) == "string"]
-    unique = [c for c in free if c not in taken and frame[c].notna().all() and frame[c].is_unique]
+    unique = [c for c in free if c not in taken and frame[c].notna().all() and _kinds(frame[c]) == len(frame)]
     named = [c for c in unique if re.search(r"(^|_)(id|key|uuid)$", c.lower())]
     whole = [c for c in unique if frame[c].dtype.kind in "iu"]  # never twice the same: no measurement
     return named[0] if named else whole[0] if len(whole) == 1 else None
 
 
+def _kinds(values: Any) -> int | None:
+    """How many different values a column has, missing as one; None where two cannot be compared, as of lists."""
+    try:
+        return int(values.nunique(dropna=False))
+    except TypeError:
+        return None
+
+
+def _finite(values: Any) -> bool:
+    """Numbers that a model can learn from: one at least, and none infinite."""
+    known = values.dropna().astype(float)
+    return len(known) > 0 and abs(known).max() < float("inf")
+
+
 def _is_words(values: Any) -> bool:
-    return str(values.dtype) in ("object", "string", "str", "category") and values.nunique() <= MOST_WORDS
+    text = str(values.dtype) in ("object", "string", "str", "category")
+    return text and bool(values.notna().any()) and (_kinds(values) or MOST_WORDS + 1) <= MOST_WORDS
 
 
 def _list(names: Any) -> str:
