@@ -8,9 +8,10 @@ from promotion.records.files import digest_files
 from promotion.serving import worker
 from promotion.serving.loading import fetch
 from promotion.serving.store import Store
+from sklearn.linear_model import LogisticRegression
 
 from tests.support.attacks import attack
-from tests.support.serving_world import Models, confirm, constant
+from tests.support.serving_world import ROWS, Models, confirm, constant
 
 CANDIDATE = "who holds the candidate credentials"
 
@@ -102,6 +103,19 @@ def test_another_alias_serves_what_was_registered_with_a_digest(world):
     third = models.registry.register("m", run, {})
     with pytest.raises(PromotionError, match="was registered without a digest"):
         fetch(models.registry, third, store, "candidate")
+
+
+def test_a_version_has_answered_a_request_before_it_takes_over(world, monkeypatch):
+    """What a first request has to make is made at load: the saved example is answered as requests are, two at once."""
+    models, answered = world[0], []
+    monkeypatch.setattr(
+        worker.Scorer, "answers", lambda self, asked, real=worker.Scorer.answers: answered.append(real(self, asked))
+    )
+    fitted = LogisticRegression().fit(ROWS, ROWS.a > 0)
+    models.register("ready", models.save(fitted, example=ROWS.head(70)))
+    models.loaded("ready", 1)
+
+    assert [[answer.status for answer in batch] for batch in answered] == [[200, 200]]
 
 
 def test_a_server_that_lacks_a_library_says_which_line_to_install(tmp_path):
