@@ -7,6 +7,7 @@ from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
+from promotion.config.requirements import base_lock, former_lock
 
 PROJECT = Path(__file__).resolve().parent.parent
 REQUIREMENTS = PROJECT / "requirements"
@@ -14,8 +15,8 @@ NAMES = sorted(path.stem for path in REQUIREMENTS.glob("*.in"))
 DISTRIBUTIONS = packages_distributions()
 # Declared, though no file imports them by name.
 NOT_IMPORTED = {
-    "promote": {"mlflow-skinny"},  # the `mlflow` that train.in has whole
-    "dev": {"pytest-xdist", "ruff", "mypy", "types-pyyaml", "types-requests", "types-tqdm"},
+    "train": {"alembic", "pip", "sqlalchemy"},  # MLflow imports them, where it keeps its records in a file, or saves
+    "dev": {"mlflow", "pytest-xdist", "ruff", "mypy", "types-pyyaml", "types-requests", "types-tqdm"},
 }
 
 
@@ -37,19 +38,20 @@ def imported(*folders: str) -> set[str]:
             elif isinstance(node, ast.ImportFrom) and not node.level:
                 found.add((node.module or "").split(".")[0])
     third = found - set(sys.stdlib_module_names) - own
-    return {DISTRIBUTIONS.get(name, [name])[0].lower().replace("_", "-") for name in third}
+    named = {DISTRIBUTIONS.get(name, [name])[0].lower().replace("_", "-") for name in third}
+    return {"mlflow-skinny" if name.startswith("mlflow") else name for name in named}  # three bring `mlflow`
 
 
 def test_what_verbs_and_models_import_is_declared_and_nothing_else() -> None:
     """train.in, serve.in, cluster.in have what scripts/ and models/ import, and nothing else."""
-    there = {"mlflow" if name.startswith("mlflow") else name for name in imported("scripts", "models")}
+    there = set().union(*map(declared, ("train", "serve", "cluster")))
 
-    assert set().union(*map(declared, ("train", "serve", "cluster"))) == there
+    assert there - NOT_IMPORTED["train"] == imported("scripts", "models")
 
 
 def test_what_promote_installs_is_a_part_of_what_trains() -> None:
-    """promote.in has nothing that train.in has not, apart from MLflow's small form."""
-    assert declared("promote") - NOT_IMPORTED["promote"] <= declared("train")
+    """promote.in has nothing that train.in has not."""
+    assert declared("promote") < declared("train")
 
 
 def test_what_judges_is_pinned_as_what_trains() -> None:
@@ -64,9 +66,17 @@ def test_what_judges_is_pinned_as_what_trains() -> None:
     assert {name: pins[0][name] for name in both} == {name: pins[1][name] for name in both}
 
 
+def test_what_a_champion_may_lean_on_is_no_longer_in_the_lock() -> None:
+    """former.txt has what train.txt had, each with its hashes, and nothing that train.txt has."""
+    former = {pin.name for pin in former_lock()}
+
+    assert {"matplotlib", "contourpy", "pillow"} <= former
+    assert former.isdisjoint(base_lock())
+
+
 def test_what_tests_import_is_declared() -> None:
     """dev.in has what tests/ import beyond train.in, and what the other targets add for themselves."""
-    there = {"mlflow" if name.startswith("mlflow") else name for name in imported("tests")}
+    there = imported("tests")
     own = declared("dev") - NOT_IMPORTED["dev"]
 
     others = ("train", "serve", "servers", "browser", "bench")

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from promotion.config.requirements import parse_requirements
 from promotion.errors import PromotionError
 from promotion.sandbox import packages as module
 from promotion.sandbox.packages import packages_of
@@ -107,6 +108,20 @@ def test_another_version_than_the_bases(wheels: Path, tmp_path: Path) -> None:
     with pytest.raises(PromotionError, match=r"^models/churn/requirements.txt:1: numpy 0.1 is asked for"):
         packages_of(source, SHOWN)
     assert packages_of(source, SHOWN, base_wins=True) is None
+
+
+def test_what_the_base_had_then(wheels: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An old champion gets what its packages ask for and the base no longer has, and no more; a candidate names it."""
+    seasons = make_wheel(wheels, "seasons", "1.0", "from plots import SCALE\n", requires="Plots (>=1)")
+    plots = make_wheel(wheels, "plots", "1.0", "from fonts import SCALE\n", requires="fonts; python_version > '3'")
+    rest = make_wheel(wheels, "fonts", "1.0", "SCALE = 4.0\n") + make_wheel(wheels, "flask", "1.0", "")
+    monkeypatch.setattr(module, "former_lock", lambda: parse_requirements(rest + plots, "former.txt"))
+    source = folder_with(tmp_path / "one", seasons)
+
+    champion, candidate = (Path(packages_of(source, SHOWN, base_wins=past) or "") for past in (True, False))
+
+    assert {path.name for path in champion.glob("*.py")} == {"seasons.py", "plots.py", "fonts.py"}
+    assert {path.name for path in candidate.glob("*.py")} == {"seasons.py"}
 
 
 def test_a_version_that_this_python_has_itself(wheels: Path, tmp_path: Path) -> None:

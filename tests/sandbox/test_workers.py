@@ -182,5 +182,5 @@ def test_a_model_answers_alike_by_one_process_and_by_workers(tmp_path: Path, two
     assert found[0] == found[1] and found[0]["rows"] == len(X)
     bytes_of = [{path.name: path.read_bytes() for path in (tmp_path / out).iterdir()} for out in ("alone", "shared")]
     assert bytes_of[0] == bytes_of[1] and len(bytes_of[0]) == 2
-    with pytest.raises(PromotionError, match=r"a worker has mlflow 3\S* instead of 0\.1; install"):
-        list(two.map(module_of_answering._part, [(job, {"mlflow": "0.1"}, tmp_path / "x.log", model)]))
+    with pytest.raises(PromotionError, match=r"a worker has mlflow-skinny 3\S* instead of 0\.1; install"):
+        list(two.map(module_of_answering._part, [(job, {"mlflow-skinny": "0.1"}, tmp_path / "x.log", model)]))

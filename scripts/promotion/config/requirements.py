@@ -15,6 +15,7 @@ from promotion.text.escape import clean
 
 FILE = "requirements.txt"
 BASE = Path(__file__).resolve().parents[3] / "requirements" / "train.txt"
+FORMER = BASE.with_name("former.txt")
 NAME = r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,98}[A-Za-z0-9])?"
 MARKER = r"(?: ?;(?:(?!--)[A-Za-z0-9_.,'\"<>=!~() -])*?)?"
 HASHES = r"(?: --hash=sha256:[0-9a-f]{64})*"
@@ -100,7 +101,14 @@ def base_lock() -> dict[str, frozenset[str]]:
     for match in re.finditer(rf"^({NAME})==([^\s;\\]+)", BASE.read_text(encoding="utf-8"), re.M):
         name = normal(match[1])
         found[name] = found.get(name, frozenset()) | {match[2]}
-    return found
+    for name in ("mlflow", "mlflow-tracing"):  # the same modules by other names
+        found.setdefault(name, found.get("mlflow-skinny", frozenset()))
+    return {name: versions for name, versions in found.items() if versions}
+
+
+def former_lock() -> tuple[Pinned, ...]:
+    """What the base's lock once had and no longer has."""
+    return parse_requirements(read_text(FORMER, missing=""), str(FORMER))
 
 
 def beyond(pins: Iterable[Pinned]) -> tuple[Pinned, ...]:

@@ -13,9 +13,19 @@ import subprocess
 import sys
 import sysconfig
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 
-from promotion.config.requirements import FILE, Pinned, beyond, conflicts, read_requirements
+from promotion.config.requirements import (
+    FILE,
+    NAME,
+    Pinned,
+    beyond,
+    conflicts,
+    former_lock,
+    normal,
+    read_requirements,
+)
 from promotion.errors import PromotionError
 from promotion.text.escape import clean, without_secrets
 
@@ -25,8 +35,9 @@ UV_LOCK = "requirements/uv.txt"
 def packages_of(source: Path, shown: Path, *, base_wins: bool = False) -> str | None:
     """Return the folder of the packages that a model's tree asks for, installed where it is missing; None for none.
 
-    source: the tree's files; shown: the folder that errors name. base_wins: a package that the base's lock has in
-    another version is no error, for a champion whose lock is older than the base's.
+    source: the tree's files; shown: the folder that errors name. base_wins: for a champion whose lock is older than the
+    base's. A package that the base has in another version is no error; what the base had then and its packages ask for
+    is installed with them.
     """
     pins = read_requirements(source, shown)
     if not base_wins and (wrong := conflicts(pins)):
@@ -35,11 +46,11 @@ def packages_of(source: Path, shown: Path, *, base_wins: bool = False) -> str | 
     if not own:
         return None
     _not_hidden(own, shown)
-    text = "".join(f"{pin.text}\n" for pin in own)
-    seal = hashlib.sha256("\0".join((text, sys.version, sysconfig.get_platform())).encode()).hexdigest()
-    folder = _root() / seal
+    text, former = _lines(own), former_lock() if base_wins else ()
+    parts = (text, sys.version, sysconfig.get_platform(), *([_lines(former)] if former else []))
+    folder = _root() / hashlib.sha256("\0".join(parts).encode()).hexdigest()
     if not folder.is_dir():
-        _install(text, folder, shown)
+        _install(text, former, folder, shown)
     return str(folder)
 
 
@@ -66,21 +77,38 @@ def _not_hidden(pins: tuple[Pinned, ...], shown: Path) -> None:
             )
 
 
-def _install(text: str, folder: Path, shown: Path) -> None:
+def _lines(pins: Iterable[Pinned]) -> str:
+    return "".join(f"{pin.text}\n" for pin in pins)
+
+
+def _install(text: str, former: tuple[Pinned, ...], folder: Path, shown: Path) -> None:
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
         lock, made = Path(scratch) / FILE, Path(scratch) / "made"
-        lock.write_text(text, encoding="utf-8")
         print(f"installing {shown / FILE} ...", flush=True)
         options = ["--target", str(made), "--no-deps", "--require-hashes", "--only-binary", ":all:"]
-        done = run_uv("pip", "install", "--quiet", "--python", sys.executable, *options, "-r", str(lock))
-        if done.returncode != 0:
-            raise PromotionError(f"it cannot be installed ({said(done.stderr)})", file=shown / FILE)
+        while text:
+            lock.write_text(text, encoding="utf-8")
+            done = run_uv("pip", "install", "--quiet", "--python", sys.executable, *options, "-r", str(lock))
+            if done.returncode != 0:
+                raise PromotionError(f"it cannot be installed ({said(done.stderr)})", file=shown / FILE)
+            asked = _asked(made)
+            text, former = (
+                _lines(pin for pin in former if pin.name in asked),
+                tuple(pin for pin in former if pin.name not in asked),
+            )
         try:
             made.rename(folder)
         except OSError:
             if not folder.is_dir():  # else another process was faster
                 raise
+
+
+def _asked(folder: Path) -> set[str]:
+    """The packages that those in a folder say they require."""
+    lines = (line for dist in importlib.metadata.distributions(path=[str(folder)]) for line in dist.requires or ())
+    found = (re.match(NAME, line) for line in lines if "extra ==" not in line)
+    return {normal(match[0]) for match in found if match}
 
 
 def run_uv(*arguments: str, text: str | None = None) -> "subprocess.CompletedProcess[str]":

@@ -77,7 +77,8 @@ def _input(model: Any, sample: Any) -> Any:
 
 def _requirements(library: str, packages: str | None) -> list[str]:
     """What a server needs, as NAME==VERSION."""
-    found = {name: importlib.metadata.version(name) for name in _packages(library)}
+    by = {"mlflow": "mlflow-skinny"}  # a server may want all of it; what is here in any case is this part
+    found = {name: importlib.metadata.version(by.get(name, name)) for name in _packages(library)}
     own = () if packages is None else importlib.metadata.distributions(path=[packages])
     found |= {dist.metadata["Name"]: dist.version for dist in own}
     return [f"{name}=={version}" for name, version in found.items()]

@@ -135,7 +135,8 @@ def lacking(folder: Path) -> list[str]:
     """The packages, as NAME==VERSION, that a model's own list names and that are not installed here in any version."""
     listed = folder / "requirements.txt"
     lines = listed.read_text(encoding="utf-8").split() if listed.is_file() else []
-    return [line for line in lines if not _installed(line.partition("==")[0].partition("[")[0])]
+    names = {line: line.partition("==")[0].partition("[")[0] for line in lines}
+    return [line for line, name in names.items() if name != "mlflow" and not _installed(name)]  # of it a part is enough
 
 
 def _installed(name: str) -> bool:
