@@ -137,6 +137,8 @@ def test_a_broken_model_yaml(project: TinyProject, run: Run, old: str, new: str,
         ("    table = pd.concat(tables, ignore_index=True)", "    table = tables[0].head(0)", "zero rows"),
         ('table["y"].to_numpy()', 'table["y"].to_numpy()[1:]', "different lengths"),
         ('"day", "amount"', '"amount"', "lacks the column `day`"),
+        ('keys=table[["row_id"]]', "keys=None", "data.py: Rows.keys must be a data frame"),
+        ('table["y"].to_numpy()', 'table[["y"]]', "data.py: Rows.y has the shape"),
     ],
 )
 def test_data_that_cannot_be_learned_from(project: TinyProject, run: Run, old: str, new: str, says: str) -> None:
@@ -172,17 +174,25 @@ def test_a_test_day_that_rightly_has_no_rows(project: TinyProject, run: Run) -> 
     assert ScoresInfo.read(Work(project.clone / ".work").model(MODEL).scores_record).empty_days == ("2026-03-03",)
 
 
-def test_a_train_py_that_raises(project: TinyProject, run: Run) -> None:
-    """Its own traceback comes first, then one sentence with where the log is."""
-    project.edit("train.py", "    return Fixed", "    raise KeyError('no such column')\n    return Fixed")
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ("raise KeyError('no such column')", "the train step raised KeyError: 'no such column'; "),
+        ("raise ValueError('one\\nand another')", "the train step raised ValueError: one and another; "),
+        ("raise SystemExit('enough')", "the train step raised SystemExit: enough; "),
+        ("__import__('os')._exit(0)", "the train step ended without an answer, as after os._exit(0); "),
+    ],
+)
+def test_a_train_py_that_raises(project: TinyProject, run: Run, line: str, says: str) -> None:
+    """Its own traceback comes first, then one sentence with what it raised, the line, and where the log is."""
+    project.edit("train.py", "    return Fixed", f"    {line}\n    return Fixed")
     project.open("raises")
     assert run(prepare.main)[0] == 0
 
     code, err = run(train.main)
 
-    assert "Traceback" in err
-    assert "no such column" in err
-    one_sentence((code, err), "models/tiny/train.py", "train.log")
+    assert ("Traceback" in err) == ("raise" in line)
+    one_sentence((code, err), "models/tiny/train.py:" if "raise" in line else "models/tiny: ", says, "train.log")
 
 
 def test_a_registry_that_is_down(project: TinyProject, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

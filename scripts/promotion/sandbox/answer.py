@@ -358,9 +358,9 @@ def main(argv: list[str]) -> int:
     except Complaint as complaint:
         traceback.print_exc()
         result = {"complaint": str(complaint)}
-    except Exception:
+    except (Exception, SystemExit) as error:
         traceback.print_exc()
-        return 1
+        result = {"raised": traceback.format_exception_only(error)[-1].strip()}
     Path(argv[1]).write_text(json.dumps(result), encoding="utf-8")
     return 0
 

@@ -59,16 +59,18 @@ def load_rows(window: Any, name: str) -> Any:
                 f'Rows.{part} is a Series; it must be a data frame, also of one column: table[["{found.name}"]] with '
                 "two brackets"
             )
-    n = len(rows.X)
-    if not len(rows.y) == len(rows.keys) == len(rows.columns) == n:
-        raise Complaint(f"the {name} window ({window}) has X, y, keys and columns of different lengths")
     for part in ("X", "keys", "columns"):
         frame = getattr(rows, part)
         if not isinstance(frame, pd.DataFrame) or not all(isinstance(column, str) for column in frame.columns):
             raise Complaint(f"Rows.{part} must be a data frame whose columns are named by text")
         if not frame.columns.is_unique:
             raise Complaint(f"Rows.{part} has two columns of one name")
-    labels = pd.Series(np.asarray(rows.y))
+    y = np.asarray(rows.y)
+    if y.ndim != 1:
+        raise Complaint(f"Rows.y has the shape {y.shape}; it must be one label a row: table[COLUMN].to_numpy()")
+    if not len(y) == len(rows.keys) == len(rows.columns) == len(rows.X):
+        raise Complaint(f"the {name} window ({window}) has X, y, keys and columns of different lengths")
+    labels = pd.Series(y)
     text = labels[labels.map(lambda label: isinstance(label, str))]
     if len(text):
         raise Complaint(
@@ -264,7 +266,7 @@ def _metric(name: str) -> Any:
     return function
 
 
-def raised_in(error: Exception, source: Path) -> tuple[str, int | None] | None:
+def raised_in(error: BaseException, source: Path) -> tuple[str, int | None] | None:
     """Return (file, line) of the innermost call that lies in the model folder; None where none does."""
     frames = [(Path(frame.filename), frame.lineno) for frame in traceback.extract_tb(error.__traceback__)]
     if isinstance(error, SyntaxError) and error.filename:
@@ -273,7 +275,7 @@ def raised_in(error: Exception, source: Path) -> tuple[str, int | None] | None:
     return inside[-1] if inside else None
 
 
-def missing(error: Exception, source: Path, name: str) -> Complaint | None:
+def missing(error: BaseException, source: Path, name: str) -> Complaint | None:
     """The sentence for a library that model code imports and that is not there; None for any other error.
 
     name: of the model.
@@ -292,6 +294,11 @@ def missing(error: Exception, source: Path, name: str) -> Complaint | None:
     )
 
 
+def raised(error: BaseException, source: Path) -> dict[str, Any]:
+    """An error as a result: what it says, and where in the model folder it comes from."""
+    return {"raised": traceback.format_exception_only(error)[-1].strip(), "raised_in": raised_in(error, source)}
+
+
 def told(complaint: Complaint) -> dict[str, Any]:
     """A complaint as a result."""
     return {"complaint": str(complaint), "file": complaint.file, "line": complaint.line}
@@ -308,11 +315,11 @@ def main(argv: list[str]) -> int:
         result = STEPS[job["step"]](job)
     except Complaint as complaint:
         result = told(complaint)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         traceback.print_exc()
         source = Path(job["source"])
         lacking = missing(error, source, job["name"])
-        result = told(lacking) if lacking is not None else {"raised_in": raised_in(error, source)}
+        result = told(lacking) if lacking is not None else raised(error, source)
     Path(argv[1]).write_text(json.dumps(result), encoding="utf-8")
     return 0
 

@@ -136,7 +136,7 @@ def _run(program: str, step: str, job: dict[str, Any], *, log: Path, blame: Path
         }
         returncode = FORGE.run(order)
         result = _answer(answer) if returncode == 0 else None  # a step that was killed may have left one
-    if result is not None and not {"complaint", "raised_in"} & set(result):
+    if result is not None and not {"complaint", "raised"} & set(result):
         return result
     if result is not None and "complaint" in result:
         file = blame / str(result["file"]) if "file" in result else blame
@@ -146,11 +146,18 @@ def _run(program: str, step: str, job: dict[str, Any], *, log: Path, blame: Path
         )
     tail = log.read_text(encoding="utf-8", errors="replace").splitlines()[-TAIL_LINES:]
     print("\n".join(tail), file=sys.stderr)
-    last = next((line for line in reversed(tail) if line.strip()), "nothing was printed")
-    died = f"died by signal {-returncode}" if returncode < 0 else f"raised {last.strip()[:200]}"
     place, line = (result or {}).get("raised_in") or (None, None)
+    if returncode < 0:
+        how = f"died by signal {-returncode}"
+    elif result is not None:
+        how = f"raised {str(result['raised'])[:500]}"
+    elif returncode:
+        last = next((line for line in reversed(tail) if line.strip()), "nothing was printed")
+        how = f"ended with exit code {returncode} ({last.strip()[:200]})"
+    else:
+        how = "ended without an answer, as after os._exit(0)"
     raise PromotionError(
-        f"the {step} step {died}; its own output is above, the whole log is {log}",
+        f"the {step} step {how}; its own output is above, the whole log is {log}",
         file=blame if place is None else blame / str(place),
         line=line if isinstance(line, int) else None,
         log=log,
