@@ -90,6 +90,7 @@ def test_what_was_written_over_http_is_there(filled: tuple[Registry, Registry, P
     assert ours.models() == theirs.models() and list(ours.models()) == ["m"]
     assert ours.model("m") == theirs.model("m") == ours.models()["m"]
     assert ours.model("m").aliases == {CHAMPION: 1}  # type: ignore[union-attr]
+    assert ours.models()["m"].latest == {1: version}
     assert ours.runs("m", key=TAGS["key"]) == theirs.runs("m") != []
     assert ours.runs("m", key="another") == []
     assert ours.version_of_run("m", str(version.run_id)) == version

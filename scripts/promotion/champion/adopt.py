@@ -19,7 +19,7 @@ from promotion.config.strict import read_text
 from promotion.errors import PromotionError
 from promotion.git.repo import Repo
 from promotion.registry.at_once import at_once
-from promotion.registry.client import CHAMPION, RegisteredModel, Registry
+from promotion.registry.client import CHAMPION, RegisteredModel, Registry, Version
 from promotion.registry.ledger import has_ledger
 from promotion.text.progress import progress
 
@@ -64,12 +64,16 @@ challenge: # candidate against champion, on the same rows
 
 @dataclass(frozen=True)
 class Adoptable:
-    """A model whose champion is not ours yet. entry: promotion.yaml names it; why_not: one sentence, or None."""
+    """A model whose champion is not ours yet. entry: promotion.yaml names it; why_not: one sentence, or None.
+
+    found: the champion's version, where it came along with the model.
+    """
 
     model: str
     version: int
     entry: bool
     why_not: str | None = None
+    found: Version | None = None
 
     def __str__(self) -> str:
         if self.why_not is not None:
@@ -91,7 +95,7 @@ def adoptable(promotion: Promotion, registered: dict[str, RegisteredModel]) -> l
             why_not = "the ledger says that this project set it before; use `promote.py history` and rollback.py"
         elif not re.fullmatch(MODEL_NAME, name):
             why_not = "its name cannot be a folder's name (letters, digits, `.`, `_`, `-`), so it cannot be adopted"
-        found.append(Adoptable(name, champion, entry is not None, why_not))
+        found.append(Adoptable(name, champion, entry is not None, why_not, model.latest.get(champion)))
     return found
 
 
@@ -112,7 +116,7 @@ def chosen(found: Sequence[Adoptable], names: Sequence[str]) -> list[Adoptable]:
 
 def adopted_pin(item: Adoptable, registry: Registry, repo: Repo) -> PinRecord:
     """Return the pin of a champion: its version, the digest of its files now, its tree only where it is proven."""
-    version = registry.version(item.model, item.version)
+    version = item.found or registry.version(item.model, item.version)
     if version is None or not version.ready:
         raise PromotionError(f"{item.model}: version {item.version} is not READY, so its files cannot be read")
     with tempfile.TemporaryDirectory() as folder:

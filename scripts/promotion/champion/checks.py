@@ -62,7 +62,7 @@ def check_model(diff: Difference, main: Main, registry: Registry, allowed: Permi
     if pin is None:
         return checks
     try:
-        version = registry.version(diff.model, pin.version)
+        version = diff.current.latest.get(pin.version) or registry.version(diff.model, pin.version)
     except PromotionError as error:
         return [*checks, Check("version", str(error))]
     checks.append(_ask("version", lambda: _version(diff, pin, version, registry)))

@@ -13,7 +13,7 @@ from promotion.errors import PromotionError
 from promotion.git.commits import read_tip
 from promotion.git.promotion_at import promotion_at
 from promotion.git.repo import Repo
-from promotion.registry.client import CHAMPION, RegisteredModel
+from promotion.registry.client import CHAMPION, RegisteredModel, Version
 from promotion.registry.ledger import LedgerEntry, has_ledger, read_ledger
 
 Step = Literal["none", "move", "record", "drop"]
@@ -93,13 +93,17 @@ class Desired:
 
 @dataclass(frozen=True)
 class Current:
-    """What the registry says about one model. exists: it is registered. trouble: why its ledger cannot be read."""
+    """What the registry says about one model. exists: it is registered. trouble: why its ledger cannot be read.
+
+    latest: its newest versions, as far as they came along.
+    """
 
     champion: int | None
     ledger: tuple[LedgerEntry, ...]
     tags: dict[str, str]
     exists: bool = True
     trouble: str | None = None
+    latest: dict[int, Version] = field(default_factory=dict)
 
     @property
     def newest(self) -> LedgerEntry | None:
@@ -143,9 +147,10 @@ def current_state(registered: RegisteredModel | None) -> Current:
         return Current(None, (), {}, exists=False)
     champion = registered.aliases.get(CHAMPION)
     try:
-        return Current(champion, tuple(read_ledger(registered.tags)), registered.tags)
+        ledger, trouble = tuple(read_ledger(registered.tags)), None
     except PromotionError as error:
-        return Current(champion, (), registered.tags, trouble=str(error))
+        ledger, trouble = (), str(error)
+    return Current(champion, ledger, registered.tags, trouble=trouble, latest=registered.latest)
 
 
 def differences(main: Main, registered: dict[str, RegisteredModel]) -> list[Difference]:

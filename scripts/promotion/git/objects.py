@@ -19,6 +19,7 @@ from promotion.text.escape import clean
 FULL = re.compile(OBJECT_ID)
 FOLDER = "40000"
 MOST_TREE = 8 * 1024**2  # bytes of one tree object, which holds 30 to 300 an entry
+KEPT = 16  # trees whose names are remembered: a thousand models lie in one
 DAMAGED = "a git tree cannot be read; the clone is damaged: clone again"
 
 
@@ -47,6 +48,7 @@ class Objects:
     def __init__(self, command: list[str], environment: dict[str, str]) -> None:
         self.command, self.environment = command, environment
         self._lock = threading.Lock()  # checks of many models at a time ask one process
+        self._names: dict[str, dict[bytes, Entry | None]] = {}
         self._process: subprocess.Popen[bytes] | None = None
         self._owner = 0
 
@@ -94,10 +96,17 @@ class Objects:
         return self._named(tree, last)
 
     def _named(self, tree: str, name: bytes) -> Entry | None:
-        found = [entry for entry in self.tree(tree) if entry.name == name]
-        if len(found) > 1:
+        names = self._names.get(tree)
+        if names is None:
+            names = {}
+            for entry in self.tree(tree):
+                names[entry.name] = None if entry.name in names else entry
+            if len(self._names) >= KEPT:
+                self._names.clear()
+            self._names[tree] = names
+        if name in names and names[name] is None:  # twice
             raise PromotionError(DAMAGED)
-        return found[0] if found else None
+        return names.get(name)
 
     def _ask(self, name: str, most: int | None) -> tuple[str, bytes] | None:
         process = self._running()

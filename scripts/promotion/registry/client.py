@@ -5,7 +5,7 @@ import logging
 import os
 import sys
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -60,11 +60,15 @@ class Run:
 
 @dataclass(frozen=True)
 class RegisteredModel:
-    """A registered model's aliases (name -> version) and all of its tags."""
+    """A registered model's aliases (name -> version) and all of its tags.
+
+    latest: those of its newest versions that came along with their tags, by number; to ask for them again is in vain.
+    """
 
     name: str
     aliases: dict[str, int]
     tags: dict[str, str]
+    latest: dict[int, Version] = field(default_factory=dict)
 
 
 def tracking_uri() -> str:
@@ -152,17 +156,13 @@ class Registry:
         found: dict[str, RegisteredModel] = {}
         with self._talking("list the registered models"):
             for item in _pages(self.client.search_registered_models, max_results=1000):
-                aliases = {name: int(version) for name, version in dict(item.aliases).items()}
-                found[item.name] = RegisteredModel(item.name, aliases, dict(item.tags))
+                found[item.name] = _model(item)
         return found
 
     def model(self, name: str) -> RegisteredModel | None:
         """Return one registered model, or None."""
         item = self._found(f"read the registered model {name}", self.client.get_registered_model, name)
-        if item is None:
-            return None
-        aliases = {alias: int(version) for alias, version in dict(item.aliases).items()}
-        return RegisteredModel(item.name, aliases, dict(item.tags))
+        return None if item is None else _model(item)
 
     def registered(self, name: str) -> RegisteredModel:
         """Return one registered model; where there is none, PromotionError says where it looked."""
@@ -380,6 +380,12 @@ def _pages(search: Any, *args: Any, **more: Any) -> Iterator[Any]:
 
 def _ours(tags: Any) -> dict[str, str]:
     return {key.removeprefix(PREFIX): value for key, value in dict(tags).items() if key.startswith(PREFIX)}
+
+
+def _model(item: Any) -> RegisteredModel:
+    aliases = {alias: int(version) for alias, version in dict(item.aliases).items()}
+    newest = map(_version, item.latest_versions or ())
+    return RegisteredModel(item.name, aliases, dict(item.tags), {one.version: one for one in newest if one.tags})
 
 
 def _version(item: Any) -> Version:

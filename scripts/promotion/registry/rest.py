@@ -379,7 +379,8 @@ def _pairs(tags: dict[str, str]) -> list[dict[str, str]]:
 
 def _model(item: dict[str, Any]) -> SimpleNamespace:
     aliases = {alias["alias"]: alias["version"] for alias in item.get("aliases") or []}
-    return SimpleNamespace(name=item["name"], aliases=aliases, tags=_tags(item))
+    newest = [_version(version) for version in item.get("latest_versions") or []]
+    return SimpleNamespace(name=item["name"], aliases=aliases, tags=_tags(item), latest_versions=newest)
 
 
 def _version(item: dict[str, Any]) -> SimpleNamespace:

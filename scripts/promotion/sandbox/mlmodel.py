@@ -17,7 +17,7 @@ from promotion.frozen import strict_json
 
 FILE = "MLmodel"
 MOST_BYTES = 1 << 20
-MOST_EVENTS = 20_000
+MOST_NODES = 20_000
 DEEPEST = 12
 CODE = "code"  # where MLflow keeps a model's own modules
 PICKLES = ("pickle", "cloudpickle")
@@ -90,31 +90,33 @@ def bounded_yaml(text: str) -> Any:
     """
     if "\x00" in text or text.startswith("\ufeff"):
         raise ValueError("a NUL byte or a byte order mark")
-    depth = 0
-    for number, event in enumerate(yaml.parse(text, Loader=yaml.SafeLoader)):
-        if number > MOST_EVENTS:
-            raise ValueError(f"more than {MOST_EVENTS} values")
-        if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None) or getattr(event, "tag", None):
+    return yaml.load(text, Loader=_Bounded)
+
+
+class _Bounded(yaml.SafeLoader):
+    """The parser that MLflow reads an MLmodel with, which gives up where a text is more than it seems."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self._count = self._depth = 0
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        event = self.peek_event()
+        self._count += 1
+        if self._count > MOST_NODES:
+            raise ValueError(f"more than {MOST_NODES} values")
+        if isinstance(event, yaml.AliasEvent) or event.anchor or event.tag:
             raise ValueError("an alias, an anchor or a tag")
-        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
-        if depth > DEEPEST:
+        if isinstance(event, yaml.CollectionStartEvent) and self._depth == DEEPEST:
             raise ValueError(f"deeper than {DEEPEST} levels")
-    root = yaml.compose(text, Loader=yaml.SafeLoader)
-    if root is not None:
-        _once(root)
-    return yaml.safe_load(text)
-
-
-def _once(node: yaml.Node) -> None:
-    if isinstance(node, yaml.MappingNode):
-        keys = [key.value if isinstance(key, yaml.ScalarNode) else None for key, _ in node.value]
-        if None in keys or len(set(keys)) != len(keys) or "<<" in keys:
-            raise ValueError("a key that is no text, a duplicate, or a merge")
-        for _, value in node.value:
-            _once(value)
-    elif isinstance(node, yaml.SequenceNode):
-        for value in node.value:
-            _once(value)
+        self._depth += 1
+        node = super().compose_node(parent, index)
+        self._depth -= 1
+        if isinstance(node, yaml.MappingNode):
+            keys = [key.value if isinstance(key, yaml.ScalarNode) else None for key, _ in node.value]
+            if None in keys or len(set(keys)) != len(keys) or "<<" in keys:
+                raise ValueError("a key that is no text, a duplicate, or a merge")
+        return node
 
 
 def _short(error: Exception) -> str:
