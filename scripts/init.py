@@ -14,7 +14,7 @@ from promotion.errors import OK, PromotionError
 from promotion.git.whose import PROJECT
 from promotion.setup.callers import Ours, ours
 from promotion.setup.files import DEPENDABOT, Newcomer, plan_files, write_files
-from promotion.setup.table import Spans, Table, read_table
+from promotion.setup.table import COPIED_BYTES, MOST_GAPS, Spans, Table, read_table
 from promotion.setup.where import newcomer
 
 LEFT = "there already, not touched"
@@ -39,6 +39,16 @@ def remaining(to: Newcomer, table: Table | None) -> list[str]:
     yours = [f"say in {entry} how long labels take (delay_days), and what is worth how much (dollars, gate)"]
     if table is None:
         yours.append(f"load your rows in {to.path(f'models/{to.name}/data.py')}")
+    elif table.path.stat().st_size > COPIED_BYTES:
+        yours.append(
+            f"{to.path(f'models/{to.name}/data.py')} reads {table.path}: put it where a runner can read it too"
+        )
+    if table is not None and len(table.gaps) > MOST_GAPS:
+        yours.append(
+            f"{len(table.gaps)} days have no row: say by `empty(day)` in data.py which of them rightly have none"
+        )
+    if to.owner is None:
+        yours.append("there is no `origin` on a server, so CODEOWNERS got no lines: run this again once there is")
     scripts = shlex.quote(str(PROJECT / "scripts"))
     steps = [
         "; ".join(yours),
@@ -70,7 +80,9 @@ def main(argv: list[str] | None = None) -> int:
     )
     args = parser.parse_args(argv)
     if not re.fullmatch(MODEL_NAME, args.name):
-        raise PromotionError(f"`{args.name}` is not a model name: letters, digits, `.`, `_` and `-` only")
+        raise PromotionError(
+            f"`{args.name}` is not a model name: at most 100 letters, digits, `.`, `_` and `-`, a letter or digit first"
+        )
     to = newcomer(args.into, args.name, args.task)
     what = ours(args.uses, says_itself=to.server not in (None, GITHUB))
     table, windows = None, Spans(90, 14, 7, 14, datetime.date.today() - datetime.timedelta(days=21))

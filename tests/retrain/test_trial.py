@@ -133,6 +133,15 @@ def test_new_model_comes_with_its_entry(checkout: Path) -> None:
     assert repo.file_at(commit, "promotion.yaml") == "# mine\n"
 
 
+def test_a_new_model_that_git_ignores_is_told_by_the_line(checkout: Path) -> None:
+    """`models/` is ignored in many repositories: a pull request would not have the folder either."""
+    git(checkout, "rm", "-rq", "--cached", FOLDER)
+    (checkout / ".gitignore").write_text("*.log\nmodels/\n")
+
+    with pytest.raises(PromotionError, match=rf"^\.gitignore:2: `models/` keeps {FOLDER} out of git"):
+        as_merged(Repo(checkout), Repo(checkout).resolve("HEAD"), MODEL, base_name="HEAD")
+
+
 def test_folder_older_than_mains_is_not_tried(checkout: Path) -> None:
     """A checkout that misses main's change of the folder would undo it, so the sentence says to merge first."""
     git(checkout, "reset", "--quiet", "--hard", "HEAD~1")

@@ -67,6 +67,12 @@ def job(folder: Path) -> dict[str, Any]:
             "window.days + 3)",
             r"train window \(.*\) and gave rows of other days, such as 2026-02-21",
         ),
+        (
+            "data.py",
+            'columns=table[["day"',
+            'columns=table.assign(day=table["day"].dt.tz_localize("Europe/Berlin"))[["day"',
+            r"has the time zone Europe/Berlin, .*dt\.tz_localize\(None\)",
+        ),
         ("data.py", 'table["y"].to_numpy()', 'table["y"].to_numpy() + 1', r"classes are 1, 2; .*\(y == VALUE\)"),
         (
             "train.py",
@@ -132,3 +138,24 @@ def test_an_exception_in_a_package_of_the_folder_is_named_by_its_path(folder: Pa
 
     assert child.raised_in(found.value, folder) == ("parts/inner.py", 2)
     assert child.raised_in(RuntimeError("nowhere"), folder) is None
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ("from .helper import f", "`from .helper import f` is `from helper import f` here"),
+        ("import models.churn.helper", "imported by its own name alone"),
+        ("open('models/churn/table.csv')", 'Path(__file__).with_name("table.csv")'),
+        ("open(__file__ + '.csv')", "there is no file models/churn/data.py.csv; is it ignored by git"),
+    ],
+)
+def test_what_works_in_the_repository_and_not_where_it_is_judged(tmp_path: Path, line: str, says: str) -> None:
+    """A package of the folder, a path from the repository's top, a file that git does not have."""
+    file = str(tmp_path / "data.py")
+    with pytest.raises(OSError if "open" in line else ImportError) as found:
+        exec(compile(f"\n{line}", file, "exec"), {"__file__": file, "__name__": "data", "__package__": ""})
+
+    complaint = child.missing(found.value, tmp_path, "churn")
+
+    assert complaint is not None and says in str(complaint)
+    assert (complaint.file, complaint.line) == ("data.py", 2)

@@ -3,10 +3,13 @@
 import re
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import init
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import yaml
 from promotion.config.promotion_yaml import load
@@ -155,6 +158,9 @@ def test_no_repository(tmp_path: Path, capsys) -> None:
     [
         ({"target": 1.0, "y": 2.0}, "say which column is the label with --label: one of `target`, `y`"),
         ({"label": "a"}, "has 1 values"),
+        ({"label": [0.5, *range(1199)]}, "a classification here has two (another column: --label;"),
+        ({"left": "no", "plan": "small"}, "no column with two values and none missing"),
+        ({"left": [None, "no"] * 600, "plan": ["a", None] * 600}, "no column with two values and none missing"),
         ({"when": "x"}, "has no column of dates"),
         ({"label": [0, 1] * 600, "other": pd.Timestamp("2026-01-01")}, "several columns of dates"),
         ({"label": [None, 1] * 600}, "is missing in 600 rows"),
@@ -170,6 +176,60 @@ def test_what_a_table_cannot_say_is_asked(repository: Path, tmp_path: Path, colu
     assert run(repository, "--task", "classification", "--from", str(path)) == 2
     assert sentence in capsys.readouterr().err
     assert not (repository / "models").exists()
+
+
+@pytest.mark.parametrize(
+    ("label", "sentence"),
+    [
+        ([1.0, np.inf] * 600, "has infinite values; there is nothing to learn"),
+        ([5] * 1200, "has one value in every row"),
+        (["1.5"] * 1200, "holds no numbers (str); convert it with astype(float), or use --task classification"),
+    ],
+)
+def test_a_number_to_predict_is_one(tmp_path: Path, label: list[object], sentence: str) -> None:
+    """What a regression cannot learn is said before a floor of `< nan` is written."""
+    with pytest.raises(PromotionError, match=re.escape(sentence)):
+        read_table(table(tmp_path / "t.parquet", label=label), "regression", label=None, day=None, delay_days=7)
+
+
+def test_a_file_that_is_no_such_table_is_told_by_what_it_is(repository: Path, tmp_path: Path, capsys) -> None:
+    """CSV, a folder, a column of a name twice, a column that --day names and is none of dates."""
+    (tmp_path / "t.csv").write_text("a,b\n1,2\n")
+    arrays = pa.table([[1], [2]], names=["a", "a"])
+    pq.write_table(arrays, tmp_path / "twice.parquet")
+    plain = table(tmp_path / "t.parquet")
+    for path, more, sentence in (
+        (tmp_path / "t.csv", (), "it is another format); write it with pandas, as by read_csv("),
+        (tmp_path, (), "it is a folder; --from takes one Parquet file"),
+        (tmp_path / "twice.parquet", (), "has `a` more than once"),
+        (plain, ("--day", "note"), "`note` is no column of dates such as 2026-03-01"),
+    ):
+        assert run(repository, "--task", "classification", "--from", str(path), *more) == 2
+        assert sentence in capsys.readouterr().err
+
+
+def test_days_without_a_row_are_in_the_data_py(repository: Path, tmp_path: Path) -> None:
+    """Working days less a holiday: the data.py says which days are rightly empty, so that it runs at once."""
+    days = [day for day in pd.bdate_range("2026-01-01", "2026-03-31") if str(day.date()) != "2026-03-18"]
+    path = table(tmp_path / "t.parquet", when=[days[i % len(days)] for i in range(1200)])
+
+    assert run(repository, "--task", "classification", "--label", "left", "--from", str(path)) == 0
+
+    code = (repository / "models" / "churn" / "data.py").read_text()
+    said: dict[str, Any] = {}
+    exec(code.replace("__file__", repr(str(path))), said)
+    empty = [day.date() for day in pd.date_range("2026-03-12", "2026-03-23") if said["empty"](day.date())]
+    assert [str(day) for day in empty] == ["2026-03-14", "2026-03-15", "2026-03-18", "2026-03-21", "2026-03-22"]
+
+
+def test_what_git_ignores_is_refused_by_its_line(repository: Path, capsys) -> None:
+    """`models/` is ignored in many repositories: what init writes would never reach a pull request."""
+    (repository / ".gitignore").write_text("*.log\nmodels/\n")
+    git(repository, "commit", "-qam", "ignore")
+
+    assert run(repository, "--task", "regression") == 2
+    assert ".gitignore:2: `models/` keeps models/churn/model.yaml out of git" in capsys.readouterr().err
+    assert not (repository / "promotion.yaml").exists()
 
 
 def test_a_table_is_read_as_a_person_would(tmp_path: Path) -> None:

@@ -350,9 +350,23 @@ class Repo:
         with tempfile.TemporaryDirectory() as scratch:
             env = {"GIT_INDEX_FILE": str(Path(scratch) / "index")}
             self.git("read-tree", "HEAD", env=env)
-            self.top.git("add", "--all", "--", self.at(path), env=env)
+            if self.top.attempt("add", "--all", "--", self.at(path), env=env)[0] != 0:
+                self.top.refuse_ignored([self.at(path)])
+                self.top.git("add", "--all", "--", self.at(path), env=env)
             root = self.git("write-tree", env=env).strip()
         return self.object_at(root, path)
+
+    def refuse_ignored(self, paths: list[str]) -> None:
+        """Raise PromotionError, with the line at fault, where git would not take in one of these paths."""
+        env = {"GIT_LITERAL_PATHSPECS": "0"}  # which check-ignore refuses
+        _, said, _ = self.attempt("check-ignore", "--verbose", "--", *paths, env=env)
+        found = re.search(r"^(.*?):(\d+):([^!\n].*)\t(.*)$", said, re.MULTILINE)
+        if found:
+            raise PromotionError(
+                f"`{found[3]}` keeps {found[4]} out of git; take the line out, or add lines with `!` that take it in",
+                file=Path(found[1]),
+                line=int(found[2]),
+            )
 
 
 def pull_request(commit: Commit) -> int | None:

@@ -85,6 +85,12 @@ def load_rows(window: Any, name: str) -> Any:
         raise Complaint(f"the {name} window ({window}) has duplicate keys, the first is {first}")
     if "day" not in rows.columns:
         raise Complaint("Rows.columns lacks the column `day`")
+    zone = getattr(rows.columns["day"].dtype, "tz", None)
+    if zone is not None:
+        raise Complaint(
+            f"`day` in Rows.columns has the time zone {zone}, and would be another day elsewhere; write the day alone: "
+            'table["day"].dt.tz_localize(None).dt.normalize()'
+        )
     stray = other_day(rows.columns["day"], window)
     if stray is not None:
         raise Complaint(
@@ -276,20 +282,46 @@ def raised_in(error: BaseException, source: Path) -> tuple[str, int | None] | No
 
 
 def missing(error: BaseException, source: Path, name: str) -> Complaint | None:
-    """The sentence for a library that model code imports and that is not there; None for any other error.
+    """The sentence for a library or a file that model code asks for and that is not there; None for any other error.
 
     name: of the model.
     """
     place = raised_in(error, source)
-    if not isinstance(error, ModuleNotFoundError) or not error.name or place is None:
+    if place is None:
+        return None
+    if isinstance(error, FileNotFoundError):
+        return no_file(error, source, name, place)
+    if isinstance(error, ImportError) and "relative import" in str(error):
+        return Complaint("a model folder is no package: `from .helper import f` is `from helper import f` here", *place)
+    if not isinstance(error, ModuleNotFoundError) or not error.name:
         return None
     top = error.name.partition(".")[0]
+    if top == "models":
+        return Complaint("a module of the model folder is imported by its own name alone: `import helper`", *place)
     if importlib.util.find_spec(top) is not None:  # it is there, and lacks a part
         return None
     return Complaint(
         f"there is no module `{top}` here: if a library brings it, `python scripts/retrain.py lock {name} {top}` "
         f"writes that library into models/{name}/requirements.txt (its name on PyPI may be another); else it is a file "
         "that the model's folder lacks",
+        *place,
+    )
+
+
+def no_file(error: FileNotFoundError, source: Path, name: str, place: tuple[str, int | None]) -> Complaint | None:
+    """The sentence for a file that the model folder lacks, or that was looked for in the current folder."""
+    asked = str(error.filename or (error.args or ("",))[0])
+    path = Path(asked)
+    if "\n" in asked or "://" in asked or not asked:
+        return None
+    if path.is_relative_to(source):
+        here = path.relative_to(source).as_posix()
+        return Complaint(f"there is no file models/{name}/{here}; is it ignored by git, or another name meant?", *place)
+    if path.is_absolute():
+        return None
+    return Complaint(
+        f"there is no file `{asked[:200]}` in the current folder, which is none of the model's: a file beside this one "
+        f'is Path(__file__).with_name("{path.name}")',
         *place,
     )
 

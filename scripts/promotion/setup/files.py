@@ -16,7 +16,7 @@ from promotion.config.strict import read_text
 from promotion.errors import PromotionError
 from promotion.git.repo import Repo
 from promotion.setup.callers import Ours, callers, texts
-from promotion.setup.table import COPIED_BYTES, Spans, Table, Task
+from promotion.setup.table import COPIED_BYTES, MOST_GAPS, Spans, Table, Task
 
 TEMPLATES = Path(__file__).parent / "templates"
 IGNORED = (".work/", ".work-try/", ".demo/", ".data/", "mlflow.db", "mlartifacts/")  # made wherever a command is run
@@ -103,6 +103,8 @@ def _values(to: Newcomer, table: Table | None, windows: Spans) -> dict[str, Any]
     return {
         **{"name": to.name, "task": to.task, "root": to.root, "branch": to.branch},
         **{"table": table, "spans": windows, "copied": copied, "floor": floor},
+        "off": table.off if table else (),
+        "gaps": table.gaps if table and len(table.gaps) <= MOST_GAPS else (),
         "where": None if table is None else table.path.resolve().as_posix(),
     }
 
@@ -215,6 +217,7 @@ def _lines(to: Newcomer, path: str, wanted: Sequence[str]) -> Change:
 
 def _clean(to: Newcomer, changes: Sequence[Change]) -> None:
     """Refuse what could not be written whole, lies behind a link, or adds lines to a file with uncommitted changes."""
+    Repo(to.top, "").refuse_ignored([change.path for change in changes if change.state == "new"])
     for change in changes:
         if change.content is None:
             continue

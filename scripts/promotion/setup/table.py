@@ -14,6 +14,7 @@ LABELS = ("label", "target", "y", "outcome", "class")  # names that a label usua
 YES = ("1", "true", "yes", "y", "t")
 MOST_WORDS = 50  # values of a text column that is worth one column each
 MOST_DAYS = 3660
+MOST_GAPS = 30  # days without a row that a data.py lists
 COPIED_BYTES = 5_000_000  # a larger table stays where it is
 
 
@@ -22,7 +23,8 @@ class Table:
     """A table as a model's data. day, label: columns; key: a column that names a row, None where none does.
 
     positive: the label's value that counts as 1, None where it is a number already. numbers, words: columns of
-    features; left: columns that are no feature. base: the label's mean (a share for a classifier), spread: its
+    features; left: columns that are no feature. off: days of the week (Monday is 0) that never have a row; gaps: other
+    days without one. base: the label's mean (a share for a classifier), spread: its
     standard deviation.
     """
 
@@ -34,6 +36,8 @@ class Table:
     numbers: tuple[str, ...]
     words: tuple[str, ...]
     left: tuple[str, ...]
+    off: tuple[int, ...]
+    gaps: tuple[date, ...]
     first: date
     last: date
     rows: int
@@ -59,6 +63,8 @@ class Spans:
 
 def read_table(path: Path, task: Task, *, label: str | None, day: str | None, delay_days: int) -> tuple[Table, Spans]:
     """Read a Parquet file's columns and propose windows; PromotionError says how to name what cannot be found out."""
+    import pandas as pd
+
     frame = _frame(path)
     days = _days(frame, path, day)
     name = label or _label(frame, path, task, days.name)
@@ -71,6 +77,8 @@ def read_table(path: Path, task: Task, *, label: str | None, day: str | None, de
     words = tuple(c for c in rest if c not in numbers and _is_words(frame[c]))
     if not numbers and not words:
         raise PromotionError("has no column besides day, label and key that a model could use", file=path)
+    gaps = [each.date() for each in pd.date_range(days.min(), days.max()).difference(days.unique())]
+    off = tuple(sorted({gap.weekday() for gap in gaps} - {each.weekday() for each in days.unique()}))
     table = Table(
         path=path,
         day=str(days.name),
@@ -80,6 +88,8 @@ def read_table(path: Path, task: Task, *, label: str | None, day: str | None, de
         numbers=numbers,
         words=words,
         left=tuple(c for c in rest if c not in numbers + words),
+        off=off,
+        gaps=tuple(gap for gap in gaps if gap.weekday() not in off),
         first=days.min().date(),
         last=days.max().date(),
         rows=len(frame),
@@ -105,15 +115,22 @@ def spans(table: Table, delay_days: int) -> Spans:
 def _frame(path: Path) -> Any:
     import pandas as pd
     import pyarrow as pa
+    import pyarrow.parquet as pq
 
     if not path.is_file():
-        raise PromotionError("no such file; --from takes a Parquet file with a row a row to judge", file=path)
+        why = "it is a folder" if path.is_dir() else "no such file"
+        raise PromotionError(f"{why}; --from takes one Parquet file with a row a row to judge", file=path)
     try:
+        names = pq.read_schema(path).names
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise PromotionError(f"has {_list(twice)} more than once; rename or drop one of each", file=path)
         frame = pd.read_parquet(path)
     except (pa.ArrowException, OSError, ValueError) as error:
-        why = str(error).splitlines()[0][:120]
+        with path.open("rb") as file:
+            why = str(error).splitlines()[0][:120] if file.read(4) == b"PAR1" else "it is another format"
         raise PromotionError(
-            f"cannot be read as Parquet ({why}); write it with pandas' to_parquet", file=path
+            f"cannot be read as Parquet ({why}); write it with pandas, as by read_csv(…).to_parquet(…)", file=path
         ) from None
     if frame.empty:
         raise PromotionError("has no rows", file=path)
@@ -145,9 +162,16 @@ def _days(frame: Any, path: Path, asked: str | None) -> Any:
             found.append(stamps.dt.normalize())
     if len(found) > 1 and any(str(each.name) == "day" for each in found):
         found = [each for each in found if str(each.name) == "day"]
+    if not found and asked:
+        raise PromotionError(
+            f"`{asked}` is no column of dates such as 2026-03-01 without gaps; convert it with pandas.to_datetime",
+            file=path,
+        )
     if not found:
         raise PromotionError(
-            "has no column of dates without gaps; a model is judged on whole days, so add one (say `day`)", file=path
+            "has no column of dates such as 2026-03-01 without gaps; a model is judged on whole days, so add one (say "
+            "`day`), or convert one with pandas.to_datetime",
+            file=path,
         )
     if len(found) > 1:
         raise PromotionError(
@@ -161,9 +185,15 @@ def _label(frame: Any, path: Path, task: Task, day: str) -> str:
     named = [column for column in frame if column.lower() in LABELS]
     if len(named) == 1:
         return named[0]
-    two = [column for column in frame if column != day and _kinds(frame[column]) == 2]
+    two = [c for c in frame if c != day and frame[c].notna().all() and _kinds(frame[c]) == 2]
     if task == "classification" and len(two) == 1:
         return two[0]
+    if task == "classification" and not named and not two:
+        raise PromotionError(
+            "has no column with two values and none missing, as a label has; if every row has one outcome, add the "
+            "others, else name it with --label",
+            file=path,
+        )
     raise PromotionError(
         f"say which column is the label with --label: one of {_list(named or two or frame)}", file=path
     )
@@ -175,14 +205,22 @@ def _target(values: Any, path: Path, task: Task) -> tuple[Any, str | None]:
         raise PromotionError(f"the label `{values.name}` is missing in {int(values.isna().sum())} rows", file=path)
     if task == "regression":
         if values.dtype.kind not in "iuf":
-            raise PromotionError(f"the label `{values.name}` is not a number; use --task classification", file=path)
+            raise PromotionError(
+                f"the label `{values.name}` holds no numbers ({values.dtype}); convert it with astype(float), or use "
+                "--task classification",
+                file=path,
+            )
+        if not _finite(values) or _kinds(values) == 1:
+            why = "one value in every row" if _finite(values) else "infinite values"
+            raise PromotionError(f"the label `{values.name}` has {why}; there is nothing to learn", file=path)
         return values.astype(float), None
     if _kinds(values) is None:
         raise PromotionError(f"the label `{values.name}` is a list or a structure, not one value a row", file=path)
     kinds = sorted(values.unique().tolist(), key=str)
     if len(kinds) != 2:
         raise PromotionError(
-            f"the label `{values.name}` has {len(kinds)} values; a classification here has two (or --task regression)",
+            f"the label `{values.name}` has {len(kinds)} values; a classification here has two (another column: "
+            "--label; or --task regression)",
             file=path,
         )
     if set(kinds) == {0, 1}:
