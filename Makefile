@@ -16,7 +16,8 @@ $(VENV)/.%-stamp: requirements/%.txt requirements/uv.txt
 	@$(INSTALL) $(VENV) $*
 	@touch $@
 
-# The first command installs what it needs and no more, and what it imports is compiled by then; tests import much more.
+# The first command installs what it needs, and compiles what it imports, once, whatever the shell says; tests import more.
+unexport PYTHONDONTWRITEBYTECODE
 $(VENV)/.dev-stamp: export UV_COMPILE_BYTECODE = 1
 
 $(VENV)/.servers-stamp $(VENV)/.formats-stamp $(VENV)/.browser-stamp $(VENV)/.bench-stamp: $(VENV)/.dev-stamp

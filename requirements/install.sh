@@ -18,11 +18,15 @@ if ! "$python" -c 'import pip' 2> /dev/null; then
   "$base" -c 'import pip, sys; sys.exit(int(pip.__version__.split(".")[0]) < 23)' 2> /dev/null ||
     { "$base" -m venv "$venv"; has=$python; }
 fi
+# beside what takes longer; a mirror's address may hold a password
+trap 'rm -f "$venv/.pip"' EXIT
+(umask 077; exec "$has" -m pip config list > "$venv/.pip") &
 "$has" -m pip --python "$python" install --quiet --disable-pip-version-check --no-compile \
   --require-hashes --only-binary :all: -r "$here/uv.txt"
 
 # uv does not read pip's configuration: a mirror that pip is told to use is used by both.
-mirror=$("$has" -m pip config list | sed -n "s/^[a-z:]*[.]index-url='\(.*\)'$/\1/p" | tail -n 1)
+wait $! || true
+mirror=$(sed -n "s/^[a-z:]*[.]index-url='\(.*\)'$/\1/p" "$venv/.pip" | tail -n 1)
 [ -z "$mirror" ] || export UV_DEFAULT_INDEX="${UV_DEFAULT_INDEX:-$mirror}"
 export UV_SYSTEM_CERTS="${UV_SYSTEM_CERTS:-true}" # as pip does
 
