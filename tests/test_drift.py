@@ -87,7 +87,7 @@ def test_rollback_is_not_drift(rolled_back, capsys, monkeypatch) -> None:
 @pytest.fixture
 def hosted(prepared, host, monkeypatch):
     """Version 2 is champion; drift.yml's token."""
-    found = host(prepared("second champion", champions("one", "two")))
+    found = host(prepared("second champion", champions("one", "two"), hosted=True))
     monkeypatch.setenv("GITHUB_TOKEN", "t-actions")
     return found
 

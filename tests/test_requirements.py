@@ -16,7 +16,7 @@ DISTRIBUTIONS = packages_distributions()
 # Declared, though no file imports them by name.
 NOT_IMPORTED = {
     "train": {"alembic", "pip", "sqlalchemy"},  # MLflow imports them, where it keeps its records in a file, or saves
-    "dev": {"mlflow", "pytest-xdist", "ruff", "mypy", "types-pyyaml", "types-requests", "types-tqdm"},
+    "dev": {"mlflow", "ruff", "mypy", "types-pyyaml", "types-requests", "types-tqdm"},
 }
 
 

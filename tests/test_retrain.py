@@ -33,7 +33,7 @@ def with_spec(world: World) -> None:
 @pytest.fixture
 def hosted(prepared, host):
     """A model with a model.yaml of June and version 1 as champion, hosted."""
-    return host(prepared("with a spec", with_spec))
+    return host(prepared("with a spec", with_spec, hosted=True))
 
 
 def run(hosted, *args: str) -> int:

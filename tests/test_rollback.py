@@ -16,7 +16,7 @@ from tests.support.mlflow_server import empty_database
 @pytest.fixture
 def hosted(prepared, host):
     """Versions 1, 2 and 3 were champion one after the other; hosted."""
-    return host(prepared("third champion", champions("one", "two", "three")))
+    return host(prepared("third champion", champions("one", "two", "three"), hosted=True))
 
 
 def run(hosted, *args: str) -> int:

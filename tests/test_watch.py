@@ -47,7 +47,7 @@ def build(world: World) -> None:
 @pytest.fixture
 def hosted(prepared, host, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> HostedWorld:
     """Two champions, one after the other, and watch.yml's token."""
-    found: HostedWorld = host(prepared("watched", build))
+    found: HostedWorld = host(prepared("watched", build, hosted=True))
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("GITHUB_TOKEN", found.github.hub.token())
     return found

@@ -78,7 +78,7 @@ def test_only_what_lies_between_two_times(unhosted: None, second_champion: World
 @pytest.fixture
 def hosted(prepared, host) -> HostedWorld:
     """Two champions, and GitHub knows the pull request of the second."""
-    found: HostedWorld = host(prepared("second champion", champions("one", "two")))
+    found: HostedWorld = host(prepared("second champion", champions("one", "two"), hosted=True))
     number = found.world.height()
     found.github.hub.state["next_number"] = number
     reviews = [("carol", "CHANGES_REQUESTED"), ("erin", "APPROVED"), ("carol", "APPROVED"), ("carol", "COMMENTED")]

@@ -15,7 +15,7 @@ from tests.support.copies import champions
 @pytest.fixture
 def hosted(prepared, host):
     """Version 2 is champion; version 3 is a candidate whose challenge was inconclusive, on an open branch."""
-    world = prepared("second champion", champions("one", "two"))
+    world = prepared("second champion", champions("one", "two"), hosted=True)
     pin = world.candidate("three", verdict="INCONCLUSIVE", tags={"verdict": "INCONCLUSIVE"})
     world.registry.tag_version(world.model, pin.version, {"evidence": str(pin.evidence)})
     world.git("checkout", "--quiet", "-b", "candidate")

@@ -15,7 +15,7 @@ from tests.support.copies import champions
 @pytest.fixture
 def repo(prepared, host) -> Repo:
     """A person's clone of a hosted repository."""
-    return Repo(host(prepared("second champion", champions("one", "two"))).clone)
+    return Repo(host(prepared("second champion", champions("one", "two"), hosted=True)).clone)
 
 
 def test_commit_changes_what_it_says_and_nothing_else(repo: Repo) -> None:

@@ -39,6 +39,8 @@ def monorepo(tmp_path: Path) -> Path:
     where = tmp_path / "mono"
     where.mkdir()
     git(where, "init", "-q", "-b", "main")
+    git(where, "config", "user.name", "Dana")
+    git(where, "config", "user.email", "dana@example.com")
     commit(where, "app", app__code="1")
     commit(where, "churn", services__churn__promotion_yaml=policy_text("churn"), services__churn__models__churn__a="1")
     commit(where, "app again", app__code="2", models__not_ours__a="1")

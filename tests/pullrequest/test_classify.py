@@ -14,6 +14,7 @@ from promotion.registry.client import Registry
 from promotion.registry.ledger import LedgerEntry
 
 from tests.support.mlflow_server import empty_database
+from tests.support.places import Places
 
 MODEL = "tiny"
 POLICY = """\
@@ -123,9 +124,9 @@ def hosted(tmp_path: Path) -> Hosted:
 
 
 @pytest.fixture
-def registry(tmp_path: Path) -> Registry:
+def registry(places: Places) -> Registry:
     """An empty SQLite MLflow."""
-    return Registry(empty_database(tmp_path))
+    return Registry(empty_database(places.next()))
 
 
 def was_champion(registry: Registry, pin: PinRecord, hosted: Hosted) -> None:

@@ -1,6 +1,7 @@
 """Write every form of the comment to golden/, beside this: `python tests/rendering/golden.py`, then read the diff."""
 
 import argparse
+import functools
 import sys
 from pathlib import Path
 
@@ -17,6 +18,7 @@ RUN = "https://github.com/octo/fraud/actions/runs/1"
 LINKS = Links(run=RUN, report=f"{RUN}/artifacts/2", pull="https://github.com/octo/fraud/pull/7")
 
 
+@functools.cache
 def comments() -> dict[str, str]:
     """Every form of the comment by its name."""
     found = {name: comment_markdown(models, plan=samples.PLAN, links=LINKS) for name, models in samples.every().items()}

@@ -13,7 +13,7 @@ from tests.support import samples
 from tests.support.github_page import rendered
 from tests.support.hostile import HOSTILE, TRICKS, hostile_model
 
-COMMENTS = golden.comments()
+NAMES = sorted(path.stem for path in golden.FOLDER.glob("*.md"))
 TAGS = {
     *("h2", "p", "ul", "li", "strong", "em", "code", "pre", "a", "sub", "span", "div", "svg", "path"),
     *("table", "thead", "tbody", "tr", "th", "td", "details", "summary"),
@@ -76,25 +76,27 @@ class Structure(HTMLParser):
             self.prose += data
 
 
-@pytest.mark.parametrize("name", COMMENTS)
+@pytest.mark.parametrize("name", NAMES)
 def test_each_form_is_what_its_file_says(name: str) -> None:
     """A change of the comment shows in the diff of its file."""
     file = golden.FOLDER / f"{name}.md"
 
     assert file.is_file(), "run `python tests/rendering/golden.py`"
-    assert file.read_text(encoding="utf-8") == COMMENTS[name], "run `python tests/rendering/golden.py`, read the diff"
+    assert file.read_text(encoding="utf-8") == golden.comments()[name], (
+        "run `python tests/rendering/golden.py`, read the diff"
+    )
 
 
 def test_there_is_a_file_for_every_form_and_for_nothing_else() -> None:
     """No verdict or action is without one."""
-    assert {path.stem for path in golden.FOLDER.iterdir()} == set(COMMENTS)
-    assert set(COMMENTS) >= FORMS
+    assert {path.stem for path in golden.FOLDER.iterdir()} == set(golden.comments())
+    assert set(golden.comments()) >= FORMS
 
 
-@pytest.mark.parametrize("name", COMMENTS)
+@pytest.mark.parametrize("name", NAMES)
 def test_tables_are_tables_and_folds_are_folds(name: str) -> None:
     """Every table that was written is one, with all its rows; folds open and close; nothing is left as raw marks."""
-    text = COMMENTS[name]
+    text = golden.comments()[name]
     found = Structure(text)
     heads = len(re.findall(r"^\| :?-", text, re.MULTILINE))
     rows = len(re.findall(r"^\|", text, re.MULTILINE)) - heads

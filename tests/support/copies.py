@@ -6,30 +6,36 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from mlflow.tracking._tracking_service import utils
 from promotion.git.repo import Repo
 from promotion.registry.client import Registry
 
+from tests.support.hosted_world import CLONE, publish
 from tests.support.mlflow_server import empty_database
+from tests.support.places import Places
 from tests.support.worlds import World
 
-Prepared = Callable[[str, Callable[[World], None]], World]
+Prepared = Callable[..., World]
+ADDRESSES = (
+    ("experiments", "artifact_location"),
+    ("runs", "artifact_uri"),
+    ("model_versions", "source"),
+    ("model_versions", "storage_location"),
+)
 
 
-def moved(world: World, folder: Path) -> World:
-    """Return a copy of a world in another folder: files, git, and the registry with its paths."""
+def copied(world: World, template: Path, folder: Path) -> World:
+    """Return a copy of a world that was built elsewhere and put aside: files, git, and the registry with its paths."""
     old = world.path.parent
-    shutil.copytree(old, folder)
-    with sqlite3.connect(folder / "mlflow.db") as database:
-        for table, column in (
-            ("experiments", "artifact_location"),
-            ("runs", "artifact_uri"),
-            ("model_versions", "source"),
-            ("model_versions", "storage_location"),
-        ):
-            database.execute(f"UPDATE {table} SET {column} = replace({column}, ?, ?)", (str(old), str(folder)))
-    database.close()
-    utils._artifact_repos_cache.clear()  # MLflow remembers by the run's id alone where it keeps its files
+    shutil.copytree(template, folder, dirs_exist_ok=True)
+    if folder != old:
+        with sqlite3.connect(folder / "mlflow.db") as database:
+            for table, column in ADDRESSES:
+                database.execute(f"UPDATE {table} SET {column} = replace({column}, ?, ?)", (str(old), str(folder)))
+        database.close()
+        for repository in ("repo", CLONE):
+            config = folder / repository / ".git" / "config"
+            if config.exists():
+                config.write_text(config.read_text().replace(f"{old}/", f"{folder}/"))
     copy = World.__new__(World)
     copy.path, copy.uri = folder / "repo", f"sqlite:///{folder / 'mlflow.db'}"
     copy.models, copy.model, copy.initial = world.models, world.model, world.initial
@@ -38,28 +44,36 @@ def moved(world: World, folder: Path) -> World:
 
 
 @pytest.fixture(scope="session")
-def templates() -> dict[str, World]:
-    """Worlds that were built already, by name; each test gets a copy."""
+def templates() -> dict[str, tuple[World, Path]]:
+    """Worlds that were built already, by name, and the folders of their copies; each test gets a copy."""
     return {}
 
 
 @pytest.fixture
-def prepared(templates: dict[str, World], tmp_path_factory: pytest.TempPathFactory, tmp_path: Path) -> Prepared:
-    """A world that `build` brought into a state, built once a session: `prepared("third champion", build)`."""
+def prepared(
+    templates: dict[str, tuple[World, Path]], places: Places, tmp_path_factory: pytest.TempPathFactory
+) -> Prepared:
+    """A world that `build` brought into a state, built once a session: `prepared("third champion", build)`.
 
-    made: list[World] = []
+    hosted: with its origin and a person's clone, for `host`.
+    """
 
-    def make(name: str, build: Callable[[World], None]) -> World:
-        if name not in templates:
-            folder = tmp_path_factory.mktemp("template")
-            world = World(folder / "repo", empty_database(folder))
-            with pytest.MonkeyPatch.context() as outside:
-                for variable in ("GITHUB_ACTIONS", "GITHUB_ACTOR", "GITHUB_RUN_ID"):
-                    outside.delenv(variable, raising=False)
-                build(world)
-            templates[name] = world
-        made.append(moved(templates[name], tmp_path / f"copy{len(made)}"))
-        return made[-1]
+    def make(name: str, build: Callable[[World], None], *, hosted: bool = False) -> World:
+        folder, name = places.next(), f"{name}, hosted" if hosted else name
+        if name in templates:
+            return copied(*templates[name], folder)
+        world = World(folder / "repo", empty_database(folder))
+        with pytest.MonkeyPatch.context() as outside:
+            for variable in ("GITHUB_ACTIONS", "GITHUB_ACTOR", "GITHUB_RUN_ID"):
+                outside.delenv(variable, raising=False)
+            build(world)
+        world.git("repack", "-a", "-d", "-q")  # few files are copied sooner than many
+        if hosted:
+            publish(world)
+        template = tmp_path_factory.mktemp("template")
+        shutil.copytree(folder, template, dirs_exist_ok=True)
+        templates[name] = (world, template)
+        return world
 
     return make
 

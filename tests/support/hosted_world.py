@@ -13,6 +13,16 @@ from tests.support.github.standin import StandIn
 from tests.support.worlds import GIT, World
 
 REPOSITORY = "octo-org/fraud"
+ORIGIN, CLONE = "hosted.git", "clone"
+
+
+def publish(world: World) -> None:
+    """Push a world to a bare repository beside it, its `origin`, and clone that as a person does."""
+    origin = world.path.parent / ORIGIN
+    _git(world.path, "init", "--quiet", "--bare", "--initial-branch=main", str(origin))
+    world.git("remote", "add", "origin", str(origin))
+    world.git("push", "--quiet", "origin", "main:main")
+    _git(world.path, "clone", "--quiet", str(origin), str(origin.parent / CLONE))
 
 
 class HostedWorld:
@@ -20,12 +30,9 @@ class HostedWorld:
 
     def __init__(self, world: World, github: StandIn) -> None:
         self.world, self.github = world, github
-        self.origin = world.path.parent / "hosted.git"
-        self.clone = world.path.parent / "clone"
-        _git(world.path, "init", "--quiet", "--bare", "--initial-branch=main", str(self.origin))
-        world.git("remote", "add", "origin", str(self.origin))
-        self.publish()
-        _git(world.path, "clone", "--quiet", str(self.origin), str(self.clone))
+        self.origin, self.clone = (world.path.parent / name for name in (ORIGIN, CLONE))
+        if not self.origin.exists():
+            publish(world)
         github.hub.git = self.origin
 
     def publish(self) -> str:

@@ -26,6 +26,7 @@ from promotion.registry.ledger import LedgerEntry, Repair, read_ledger, read_rep
 
 from tests.support.artifacts import tiny_files
 from tests.support.mlflow_server import empty_database
+from tests.support.places import Places
 
 MODEL = "tiny"
 ENTRY = """\
@@ -37,7 +38,7 @@ ENTRY = """\
     champion: null
 """
 GIT = {
-    "GIT_CONFIG_GLOBAL": os.devnull,
+    "GIT_CONFIG_GLOBAL": str(Path(__file__).parent / "gitconfig"),
     "GIT_CONFIG_NOSYSTEM": "1",
     "GIT_AUTHOR_NAME": "Dana",
     "GIT_AUTHOR_EMAIL": "dana@example.com",
@@ -261,15 +262,12 @@ def _environment(**values: str) -> Iterator[None]:
 
 
 @pytest.fixture
-def new_world(tmp_path: Path) -> Callable[..., World]:
+def new_world(places: Places) -> Callable[..., World]:
     """Make worlds: `new_world()`, `new_world("one", "two")` for several models."""
-    made: list[World] = []
 
     def make(*models: str) -> World:
-        folder = tmp_path / f"world{len(made)}"
-        folder.mkdir()
-        made.append(World(folder / "repo", empty_database(folder), models or (MODEL,)))
-        return made[-1]
+        folder = places.next()
+        return World(folder / "repo", empty_database(folder), models or (MODEL,))
 
     return make
 

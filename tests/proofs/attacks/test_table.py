@@ -1,21 +1,22 @@
 """The table of attacks in tests/README.md is about these tests, and SECURITY.md names tests that exist."""
 
 import ast
+import functools
 import re
 from pathlib import Path
 
 from tests.support.documents import part
 
 ROOT = Path(__file__).resolve().parents[3]
-TESTS = {path: ast.parse(path.read_text(encoding="utf-8")) for path in sorted((ROOT / "tests").rglob("test_*.py"))}
 
 
+@functools.cache
 def functions() -> dict[str, ast.FunctionDef]:
     """Every test by `tests/…/test_file.py::test_name`."""
     return {
         f"{path.relative_to(ROOT)}::{node.name}": node
-        for path, tree in TESTS.items()
-        for node in ast.walk(tree)
+        for path in sorted((ROOT / "tests").rglob("test_*.py"))
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
         if isinstance(node, ast.FunctionDef) and node.name.startswith("test_")
     }
 

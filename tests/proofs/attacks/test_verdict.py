@@ -20,7 +20,7 @@ Happened = Callable[[str], None]
 @pytest.fixture
 def judging(prepared, host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Judging:
     """Version 2 is champion; a branch `back` reverts to version 1, which needs no training and is green."""
-    hosted = host(prepared("second champion", champions("one", "two")))
+    hosted = host(prepared("second champion", champions("one", "two"), hosted=True))
     made = Judging(hosted, tmp_path, monkeypatch)
     made.world.git("revert", "--no-edit", "HEAD")
     made.head = made.push("back", "revert")
