@@ -184,3 +184,15 @@ def test_summary_that_cannot_be_written_is_a_sentence(tmp_path: Path) -> None:
 def test_another_workflow_is_the_one_beside_the_one_that_runs(running: str, wanted: str) -> None:
     """A repository that calls ours names its callers as it likes; what drift starts stands beside drift's caller."""
     assert beside("promote.yml", {"GITHUB_WORKFLOW_REF": running}) == wanted
+
+
+def test_on_a_persons_machine_the_workflow_is_the_file_that_calls_it(tmp_path: Path) -> None:
+    """The checkout's own file; where none calls ours, our own name."""
+    folder = tmp_path / ".github" / "workflows"
+    folder.mkdir(parents=True)
+    (folder / "ci.yml").write_text("steps:\n  - run: echo promote.yml\n")
+    assert beside("promote.yml", {}, top=tmp_path) == "promote.yml"
+
+    (folder / "ml-live.yaml").write_text("jobs:\n  p:\n    uses: o/r/.github/workflows/promote.yml@abc # v1\n")
+    assert beside("promote.yml", {}, top=tmp_path) == "ml-live.yaml"
+    assert beside("drift.yml", {}, top=tmp_path) == "drift.yml"

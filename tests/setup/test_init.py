@@ -129,7 +129,11 @@ def test_a_folder_of_a_monorepo(repository: Path) -> None:
         (lambda where: (where / ".gitignore").write_text("*.log\n*.tmp\n"), ".gitignore: it has uncommitted changes"),
         (lambda where: (where / "models").write_text(""), "models: it is no folder, and models/churn/model.yaml would"),
         (lambda where: (where / "models").symlink_to(where.parent), "models: it is no folder"),
-        (lambda where: ((where / ".gitignore").unlink(), (where / ".gitignore").mkdir()), ".gitignore: it is no plain"),
+        (lambda where: ((where / ".gitignore").unlink(), (where / ".gitignore").mkdir()), ".gitignore: it is a folder"),
+        (
+            lambda where: (where / ".github/dependabot.yml").symlink_to("nowhere"),
+            ".github/dependabot.yml: it is a link",
+        ),
     ],
 )
 def test_what_cannot_be_merged_stops_before_anything_is_written(

@@ -199,6 +199,8 @@ def test_the_candidates_code_reaches_neither_the_champions_job_nor_its_own_answe
         ["prepare", "train", "answer"],
         ["prepare", "train", "answer", "score"],
     ]
+    planned = "needs.prepare.result == 'success' && needs.prepare.outputs.models != '[]'"
+    assert [jobs[key]["if"] for key in ("answer", "score")] == [f"${{{{ !cancelled() && {planned} }}}}"] * 2
     assert calls == {"train": [("train", "")], "answer": [("score", "candidate")], "score": [("score", "champion")]}
 
 

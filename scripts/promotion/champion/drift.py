@@ -161,12 +161,13 @@ def _sentences(diff: Difference, cause: Cause, where: str) -> tuple[str, str]:
     """What is wrong, and what to do."""
     model, now = diff.model, "nothing" if diff.current.champion is None else f"version {diff.current.champion}"
     wanted = "no champion" if diff.wanted is None else f"version {diff.wanted}"
-    promote = f"`gh workflow run {beside('promote.yml')}`, or `python scripts/promote.py apply`"
+    file = beside("promote.yml", top=None if diff.main is None else diff.main.repo.top.path)
+    promote = f"`gh workflow run {file}`, or `python scripts/promote.py apply`"
     back = f"`python scripts/rollback.py {model}` goes back to an older champion"
     if cause == "well":
         return f"@champion is {now}, as main pins", ""
     if cause == "waiting":
-        return f"@champion is {now}; main pinned {wanted} a moment ago, and promote.yml is about to apply it", ""
+        return f"@champion is {now}; main pinned {wanted} a moment ago, and {file} is about to apply it", ""
     if cause == "main not applied":
         what = f"{wanted} is not recorded" if diff.step == "record" else f"@champion is {now}"
         return f"main pins {wanted}{_since(diff)}, but promote has not applied it: {what}", promote

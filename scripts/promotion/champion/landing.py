@@ -57,5 +57,6 @@ def follow(repo: Repo, registry: Registry, model: str, commit: str, *, branch: s
         return apply([planned], registry, by=mandate.by, reason=mandate.reason)
     except PromotionError as error:
         print(f"not applied from here: {error}")
-        print(f"{branch} has it, so the next run of promote.yml applies it: `gh workflow run {beside('promote.yml')}`")
+        file = beside("promote.yml", top=repo.top.path)
+        print(f"{branch} has it, so the next run of {file} applies it: `gh workflow run {file}`")
         return False

@@ -25,16 +25,22 @@ class Annotation:
     title: str | None = None
 
 
-def beside(workflow: str, env: Mapping[str, str] = os.environ) -> str:
+def beside(workflow: str, env: Mapping[str, str] = os.environ, *, top: Path | None = None) -> str:
     """Return the file name of another workflow of ours (`promote.yml`) in this repository.
 
-    Where ours are called, it stands beside the caller that runs and is named as that is: `promotion-promote.yml`.
+    Where ours are called, it stands beside the caller that runs and is named as that is: `promotion-promote.yml`. On
+    a person's machine nothing runs: there it is the file of the checkout at `top` that calls it.
     """
     running = re.fullmatch(
         r"[^@]*/\.github/workflows/([^/@]*?)(?:retrain|promote|drift|watch|schedule)(\.ya?ml)@.*",
         env.get("GITHUB_WORKFLOW_REF", ""),
     )
-    return workflow if running is None else f"{running[1]}{workflow.removesuffix('.yml')}{running[2]}"
+    if running is not None:
+        return f"{running[1]}{workflow.removesuffix('.yml')}{running[2]}"
+    calls = re.compile(rf"uses: +[\w.-]+/[\w.-]+/\.github/workflows/{re.escape(workflow)}@")
+    files = () if top is None else sorted((top / ".github" / "workflows").glob("*.y*ml"))
+    callers = (file.name for file in files if calls.search(file.read_text(encoding="utf-8", errors="replace")))
+    return next(callers, workflow)
 
 
 def command(annotation: Annotation) -> str:

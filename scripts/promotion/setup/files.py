@@ -124,7 +124,7 @@ def _render(template: str, values: dict[str, Any]) -> str:
 
 def _new(to: Newcomer, path: str, text: str) -> Change:
     there = to.top / path
-    if not there.exists() and not there.is_symlink():
+    if not there.exists():  # what a link that leads nowhere stands in the way of is refused below
         return Change(path, "new", text.encode())
     same = there.is_file() and there.read_bytes() == text.encode()
     return Change(path, "same" if same else "left")
@@ -227,7 +227,8 @@ def _clean(to: Newcomer, changes: Sequence[Change]) -> None:
             if there.is_symlink() or (there.exists() and not there.is_dir()):
                 raise PromotionError(f"it is no folder, and {path} would lie in it; nothing was written", file=folder)
         if (to.top / path).is_symlink() or (to.top / path).is_dir():
-            raise PromotionError("it is no plain file; make it one, or move it; nothing was written", file=path)
+            what = "a link" if (to.top / path).is_symlink() else "a folder"
+            raise PromotionError(f"it is {what}; make it a plain file, or move it; nothing was written", file=path)
         if change.state == "merged" and Repo(to.top, "").git("status", "--porcelain", "--", change.path).strip():
             raise PromotionError(
                 "it has uncommitted changes, and git could not give them back if lines were added; commit or stash "
