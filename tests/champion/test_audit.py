@@ -71,6 +71,7 @@ def test_only_what_lies_between_two_times(unhosted: None, second_champion: World
 
     assert len(records(second_champion, capsys, "--from", day, "--to", day)) == 2
     assert records(second_champion, capsys, "--to", "2020-01-01") == []
+    assert len(records(second_champion, capsys, "--from", "0001-01-01", "--to", "9999-12-31")) == 2
     assert second_champion.promote("audit", "tiny", "--from", "2026-02-02", "--to", "2026-02-01") == 2
     assert "--from 2026-02-02 is not before --to 2026-02-01" in capsys.readouterr().err
 

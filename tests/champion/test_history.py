@@ -153,7 +153,10 @@ def test_unknown_model(first_champion: World, capsys: Out) -> None:
 def test_not_a_time(first_champion: World, capsys: Out) -> None:
     """Something that is no time is one sentence with an example."""
     assert first_champion.promote("history", "tiny", "--at", "yesterday") == 2
-    assert "`yesterday` is not a time such as 2026-08-03T12:00Z" in capsys.readouterr().err
+    assert (
+        "`yesterday` is neither a day such as 2026-08-03 nor a time such as 2026-08-03T12:00Z"
+        in capsys.readouterr().err
+    )
 
 
 def test_late_entry_never_served() -> None:

@@ -248,6 +248,15 @@ def test_labels_may_be_keyed_by_what_was_sent(tmp_path):
     assert sorted(table.column_names) == ["candidate.decision", "column.day", "key.id", "label"]
 
 
+def test_a_label_that_is_not_known_yet_is_none(tmp_path):
+    """Missing and NaN are rows without a label, also where the label came later as a row of its own."""
+    labels = labels_of(tmp_path, **{"key.id": [7, 7, 8], "label": [None, 1.0, float("nan")]})
+
+    found = join_labels(write_log(tmp_path / "log"), labels, tmp_path / "out.parquet")
+
+    assert str(found) == "1 rows with a label; left out: 1 without a label"
+
+
 @pytest.mark.parametrize(
     ("columns", "sentence"),
     [
@@ -260,6 +269,8 @@ def test_labels_may_be_keyed_by_what_was_sent(tmp_path):
         ({"label": [0]}, "labels need key.* columns"),
         ({"key.request": ["a"], "label": [0], "amount": [1]}, "the column amount is neither"),
         ({"key.id": ["seven"], "label": [0]}, "key.id is of another type"),
+        ({"key.id": [7, 8], "label": ["no", "yes"]}, "label is string; it must be 0 and 1"),
+        ({"key.id": [7, 8], "label": [None, float("nan")]}, "none of the 2 rows"),
     ],
     ids=lambda value: None,
 )

@@ -102,7 +102,7 @@ def _bounds(since: str | None, until: str | None) -> tuple[datetime, datetime]:
     first = parse_time(since or "0001-01-01T00:00Z")
     end = parse_time(until or "9999-12-30T00:00Z")
     if until is not None and len(until) == len("2026-08-03"):
-        end += timedelta(days=1)
+        end = min(end, parse_time("9999-12-30")) + timedelta(days=1)
     if first >= end:
         raise PromotionError(f"--from {since} is not before --to {until}")
     return first, end

@@ -168,7 +168,9 @@ def parse_time(text: str) -> datetime.datetime:
     try:
         when = datetime.datetime.fromisoformat(text)
     except ValueError:
-        raise PromotionError(f"`{text}` is not a time such as 2026-08-03T12:00Z") from None
+        raise PromotionError(
+            f"`{text}` is neither a day such as 2026-08-03 nor a time such as 2026-08-03T12:00Z"
+        ) from None
     return when if when.tzinfo is not None else when.replace(tzinfo=datetime.UTC)
 
 

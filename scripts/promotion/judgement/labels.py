@@ -110,6 +110,10 @@ def _labels(file: Path) -> pa.Table:
     odd = [n for n in table.column_names if n != "label" and not n.startswith(("key.", "column."))]
     if odd:
         raise PromotionError(f"the column {odd[0]} is neither key.*, label nor column.*", file=file)
+    kind = table.schema.field("label").type
+    if not (pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind)):
+        raise PromotionError(f"label is {kind}; it must be 0 and 1, or numbers where it is a regression", file=file)
+    table = table.filter(pc.invert(pc.is_null(table["label"], nan_is_null=True)))  # not known yet
     table = table.group_by(table.column_names).aggregate([])  # a label that came twice alike is one label
     counts = table.group_by(keys).aggregate([([], "count_all")])
     twice = counts.filter(pc.greater(counts["count_all"], 1))
