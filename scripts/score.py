@@ -13,6 +13,7 @@ from pathlib import Path
 
 from promotion.cli import command_line, handled
 from promotion.errors import BAD_INPUT, OK, PromotionError
+from promotion.judgement.places import place
 from promotion.pullrequest.incoming import allowed_by, take_in
 from promotion.pullrequest.sides import add_sums, join, make_features, packages, window, without_lock
 from promotion.pullrequest.workdir import ModelWork, Work, base_side
@@ -223,7 +224,7 @@ def main(argv: list[str] | None = None) -> int:
         "cluster",
         epilog="Reads WORK/plan.json and WORK/MODEL/{candidate,champion}/. Writes WORK/MODEL/candidate/{answers/,"
         "answered.json} (candidate) and WORK/MODEL/{scores/part-DAY.parquet,scores.json} (champion). "
-        "Holds no credentials. A cluster sees WORK, and has requirements/train.txt.",
+        "Holds no credentials. A cluster sees WORK, or --scratch, and has requirements/train.txt.",
     )
     parser.add_argument("--model", help="only this model (default: every planned one)")
     parser.add_argument("--side", choices=("candidate", "champion"), help="only this side (default: both)")
@@ -233,9 +234,17 @@ def main(argv: list[str] | None = None) -> int:
         metavar="FOLDER",
         help="first take what the jobs before handed over in FOLDER/{trained,answered}-MODEL/",
     )
+    parser.add_argument(
+        "--scratch",
+        type=place,
+        metavar="URL",
+        help="where workers that do not see WORK get model and days, and leave their answers: s3://… or a folder",
+    )
     args = parser.parse_args(argv)
     work, failed = Work(args.work), []
     with workers(args.workers, args.cluster) as pool:
+        if pool is not None:
+            pool.share = args.scratch
         for item in work.chosen(args.model, ("train", "judge", "verify", "watch")):
             try:
                 with work.model(item.model).noted():

@@ -1,5 +1,6 @@
 """Workers: a judgement has the same bytes whoever computed which part of it, and they are given no secret."""
 
+import functools
 import itertools
 from collections.abc import Iterator
 from concurrent.futures import CancelledError, Executor, Future
@@ -169,18 +170,65 @@ def test_files_of_different_types_are_one_sentence(parts: Path, two: Pool, tmp_p
 # a model that answers
 
 
-@pytest.mark.slow
-def test_a_model_answers_alike_by_one_process_and_by_workers(tmp_path: Path, two: Pool) -> None:
-    """The files of its answers have the same bytes, and what is said of them is the same; a missing library is told."""
-    model, made = save(logistic(), tmp_path / "model"), features(tmp_path / "features")
+@pytest.fixture(scope="module")
+def asked(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, object], dict[str, bytes]]:
+    """What to answer, and the bytes of what one process answers."""
+    folder = tmp_path_factory.mktemp("asked")
+    model, made = save(logistic(), folder / "model"), features(folder / "features")
     job = {"model": str(model), "features": str(made), "rounds": 0}
-    found = [
-        answer({**job, "out": str(tmp_path / out)}, log=tmp_path / f"{out}.log", blame=model, pool=pool)
-        for out, pool in (("alone", None), ("shared", two))
-    ]
+    found = answer({**job, "out": str(folder / "alone")}, log=folder / "alone.log", blame=model)
+    assert found["rows"] == len(X)
+    return {**job, "found": found}, bytes_of(folder / "alone")
 
-    assert found[0] == found[1] and found[0]["rows"] == len(X)
-    bytes_of = [{path.name: path.read_bytes() for path in (tmp_path / out).iterdir()} for out in ("alone", "shared")]
-    assert bytes_of[0] == bytes_of[1] and len(bytes_of[0]) == 2
-    with pytest.raises(PromotionError, match=r"a worker has mlflow-skinny 3\S* instead of 0\.1; install"):
-        list(two.map(module_of_answering._part, [(job, {"mlflow-skinny": "0.1"}, tmp_path / "x.log", model)]))
+
+def bytes_of(folder: Path) -> dict[str, bytes]:
+    """The bytes of a folder's files."""
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def answered(asked: tuple[dict[str, object], dict[str, bytes]], out: Path, pool: Pool) -> None:
+    """Let workers answer, and compare with what one process said."""
+    job, alone = dict(asked[0]), asked[1]
+    said = job.pop("found")
+
+    assert (
+        answer({**job, "out": str(out)}, log=out.with_suffix(".log"), blame=Path(str(job["model"])), pool=pool) == said
+    )
+    assert bytes_of(out) == alone and len(alone) == 2
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("shared", [False, True], ids=["by their folders", "by a share"])
+def test_a_model_answers_alike_by_one_process_and_by_workers(asked, tmp_path: Path, two: Pool, shared: bool) -> None:
+    """The files of its answers have the same bytes, and what is said of them is the same; a share is left empty."""
+    two.share = tmp_path / "share" if shared else None
+    try:
+        answered(asked, tmp_path / "out", two)
+    finally:
+        two.share = None
+    assert not shared or not list((tmp_path / "share").iterdir())
+
+
+@pytest.mark.slow
+def test_a_worker_that_dies_while_a_model_answers_changes_nothing(
+    asked, tmp_path: Path, two: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its day is answered by another one; where every worker dies, that is one sentence."""
+    monkeypatch.setattr(module_of_answering, "_part", functools.partial(working.answers_or_dies, tmp_path / "marker"))
+    answered(asked, tmp_path / "out", two)
+    assert (tmp_path / "marker").exists()
+
+    monkeypatch.setattr(module_of_answering, "_part", working.always_dies_on_a_day)
+    with pytest.raises(PromotionError, match="workers died 3 times"):
+        answered(asked, tmp_path / "again", two)
+
+
+def test_a_worker_of_another_environment_answers_nothing(tmp_path: Path, two: Pool) -> None:
+    """Another library, one that is not there, a folder that it does not see: what to do is said."""
+    job = {"model": str(tmp_path), "features": str(tmp_path / "absent"), "part": "x"}
+    for wanted, said in (
+        ({"mlflow-skinny": "0.1"}, r"a worker has mlflow-skinny 3\S* instead of 0\.1; install"),
+        ({}, r"does not see this folder; give a --work that all of them share, or --scratch s3://"),
+    ):
+        with pytest.raises(PromotionError, match=said):
+            list(two.map(module_of_answering._part, [(job, wanted, tmp_path / "x.log", tmp_path)]))

@@ -1,16 +1,18 @@
 """Judging on a Dask cluster, from S3: the same bytes, whatever happens to the workers."""
 
+import contextlib
 import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import promotion.judgement.digest as digest
 import pytest
 from promotion.errors import PromotionError
 from promotion.judgement.judge import judge_table
+from promotion.judgement.places import below
 from promotion.judgement.table import Reading
 from promotion.sandbox.answering import answer
 from promotion.sandbox.workers import workers
@@ -29,7 +31,9 @@ ROOT = Path(__file__).resolve().parents[2]
 class Cluster:
     """A scheduler and workers that know the tests' helpers, and our package only by what they are sent."""
 
-    def __init__(self) -> None:
+    def __init__(self, login: Mapping[str, str]) -> None:
+        """login: what the workers' environment has beside the usual."""
+        self.login = login
         self.address = f"tcp://127.0.0.1:{free_port()}"
         self.processes: list[subprocess.Popen[bytes]] = []
         self.scheduler = self._start("dask_scheduler", "--host", self.address)
@@ -40,7 +44,7 @@ class Cluster:
 
     def _start(self, program: str, *args: str) -> "subprocess.Popen[bytes]":
         command = [sys.executable, "-m", f"distributed.cli.{program}", *args, "--no-dashboard"]
-        env = {"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/"), "PYTHONPATH": str(ROOT)}
+        env = {"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/"), "PYTHONPATH": str(ROOT), **self.login}
         process = subprocess.Popen(command, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         self.processes.append(process)
         return process
@@ -53,16 +57,23 @@ class Cluster:
             process.wait()
 
 
-@pytest.fixture
-def cluster() -> Iterator[Cluster]:
+@contextlib.contextmanager
+def clustered(login: Mapping[str, str]) -> Iterator[Cluster]:
     """A scheduler with two workers."""
-    made = Cluster()
+    made = Cluster(login)
     made.add()
     made.add()
     try:
         yield made
     finally:
         made.stop()
+
+
+@pytest.fixture
+def cluster() -> Iterator[Cluster]:
+    """A scheduler with two workers."""
+    with clustered({}) as made:
+        yield made
 
 
 @pytest.fixture(scope="module")
@@ -107,23 +118,28 @@ def test_a_worker_killed_and_one_added_in_the_middle_change_nothing(
     assert found.text() == alone
 
 
+def url_of(env: dict[str, str], name: str) -> str:
+    """A folder of the bucket, as pyarrow is told of it."""
+    host = env["MLFLOW_S3_ENDPOINT_URL"].removeprefix("http://")
+    return f"s3://models/{name}?endpoint_override={host}&scheme=http&region=us-east-1"
+
+
 def test_a_table_in_s3_is_read_by_its_url(
-    cluster: Cluster, parts: Path, alone: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    parts: Path, alone: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Here and on workers that have a login of their own; none is sent."""
     import boto3
 
-    with s3(tmp_path) as env:
+    with s3(tmp_path) as env, clustered(env) as cluster, workers(None, cluster.address, tmp_path) as pool:
         for name, value in env.items():
             monkeypatch.setenv(name, value)
-        endpoint = env["MLFLOW_S3_ENDPOINT_URL"]
-        client = boto3.client("s3", endpoint_url=endpoint)
+        client = boto3.client("s3", endpoint_url=env["MLFLOW_S3_ENDPOINT_URL"])
         for path in parts.iterdir():
             client.upload_file(str(path), "models", f"scores/{path.name}")
-        host = endpoint.removeprefix("http://")
-        url = f"s3://models/scores?endpoint_override={host}&scheme=http&region=us-east-1"
+        url = url_of(env, "scores")
 
         assert judge_table(url, rules(), replicates=200).text() == alone
+        assert judge_table(url, rules(), replicates=200, reading=Reading(workers=pool)).text() == alone
 
 
 def test_no_secret_of_ours_reaches_a_worker(cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -136,17 +152,24 @@ def test_no_secret_of_ours_reaches_a_worker(cluster: Cluster, tmp_path: Path, mo
     assert "sekret" not in str(seen)
 
 
-def test_a_model_answers_alike_on_a_cluster(cluster: Cluster, tmp_path: Path) -> None:
-    """Workers that were sent these scripts in a zip run the model in a process of its own, with the same bytes."""
+def test_a_model_answers_alike_on_a_cluster(cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Workers that were sent these scripts run the model in a process of its own: by shared folders, and by S3."""
     model, made = save(logistic(), tmp_path / "model"), features(tmp_path / "features")
     job = {"model": str(model), "features": str(made), "rounds": 0}
     alone = answer({**job, "out": str(tmp_path / "alone")}, log=tmp_path / "alone.log", blame=model)
-    with workers(None, cluster.address) as pool:
-        shared = answer({**job, "out": str(tmp_path / "shared")}, log=tmp_path / "shared.log", blame=model, pool=pool)
+    with s3(tmp_path) as env, clustered(env) as cluster, workers(None, cluster.address) as pool:
+        assert pool is not None
+        for name, value in env.items():
+            monkeypatch.setenv(name, value)
+        for where in (None, url_of(env, "shared")):
+            pool.share = where
+            out = tmp_path / ("seen" if where is None else "fetched")
+            shared = answer({**job, "out": str(out)}, log=out.with_suffix(".log"), blame=model, pool=pool)
 
-    assert alone == shared
-    for day in (tmp_path / "alone").iterdir():
-        assert day.read_bytes() == (tmp_path / "shared" / day.name).read_bytes()
+            assert alone == shared
+            for day in (tmp_path / "alone").iterdir():
+                assert day.read_bytes() == (out / day.name).read_bytes()
+        assert below(url_of(env, "shared"), "*") == ()
 
 
 def test_a_scheduler_that_is_gone_is_one_sentence(cluster: Cluster, parts: Path, tmp_path: Path) -> None:

@@ -42,6 +42,37 @@ def below(where: Place, pattern: str) -> tuple[Place, ...]:
     return tuple(f"{head.rstrip('/')}/{name}{mark}{query}" for name in names)
 
 
+def inside(where: Place, name: str) -> Place:
+    """A place below another."""
+    if isinstance(where, Path):
+        return where / name
+    head, mark, query = where.partition("?")
+    return f"{head.rstrip('/')}/{name}{mark}{query}"
+
+
+def copied(source: Place, target: Place) -> None:
+    """Copy a file, or a folder with all below it, to a place that is not there yet; PromotionError where it fails."""
+    from pyarrow import fs
+
+    ends = [(fs.LocalFileSystem(), str(one)) if isinstance(one, Path) else _system(one) for one in (source, target)]
+    (here, what), (there, where) = ends
+    try:
+        there.create_dir(where if here.get_file_info(what).type == fs.FileType.Directory else where.rpartition("/")[0])
+        fs.copy_files(what, where, source_filesystem=here, destination_filesystem=there)
+    except (pa.ArrowException, OSError) as error:
+        text = str(error).splitlines()[0][:200]
+        raise PromotionError(f"it cannot be copied to {target} ({text})", file=str(source)) from None
+
+
+def removed(folder: Place) -> None:
+    """Remove a folder with all below it, where it is there."""
+    from pyarrow import fs
+
+    system, path = (fs.LocalFileSystem(), str(folder)) if isinstance(folder, Path) else _system(folder)
+    with contextlib.suppress(pa.ArrowException, OSError):
+        system.delete_dir(path)
+
+
 @contextlib.contextmanager
 def opened(file: Place) -> Iterator[Any]:
     """What pyarrow reads a file from."""

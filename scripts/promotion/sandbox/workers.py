@@ -94,6 +94,7 @@ class Pool:
         """start: makes the executor, again where it broke. wanted: see versions. scratch: see judgement's Workers."""
         self._start, self._size, self._wanted, self._place = start, size, wanted, place
         self.scratch = scratch
+        self.share: Path | str | None = None  # see answering.py
         self._executor: Executor | None = None
 
     def map(self, work: Callable[..., R], items: Sequence[tuple[Any, ...]]) -> Iterator[R]:
