@@ -64,8 +64,8 @@ lint: $(VENV)/.dev-stamp ## check style and types
 	$(BIN)/python -m ruff format --check .
 	$(BIN)/python -m mypy
 
-bench: $(VENV)/.bench-stamp ## print times, and ratios against other tools in the same run
-	for file in tests/proofs/benchmarks/bench_*.py; do echo "## $$file"; $(BIN)/python $$file || exit 1; done
+bench: $(VENV)/.bench-stamp ## print times, and ratios against other tools in the same run, as one table
+	$(BIN)/python tests/proofs/benchmarks/bench.py
 
 LOCK = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
   --no-emit-index-url --no-emit-find-links

@@ -3,7 +3,7 @@
 Run from the project's root: `python tests/proofs/benchmarks/bench_judgement.py [--rows 1000000]`. Every line is
 measured in this run; a peer that would take too long does fewer replicates and is scaled (marked ~).
 
-The first table has all that a judgement does (checks, digests, sums, every metric for both models and their
+First all that a judgement does (checks, digests, sums, every metric for both models and their
 difference, slices, rules, rankings) beside SciPy's paired bootstrap of the same differences: on a table of
 cluster sums that somebody has made before, which is what is fair to compare with, and on rows. The second
 has one number, the standard error of candidate minus champion in F1, from every tool.
@@ -12,7 +12,7 @@ has one number, the standard error of candidate minus champion in F1, from every
 import argparse
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,10 +21,11 @@ import numpy as np
 ROOT = Path(__file__).resolve().parents[3]
 sys.path[:0] = [str(ROOT), str(ROOT / "scripts")]
 
-from tests.proofs.benchmarks.harness import Resident, Timing, markdown, timed  # noqa: E402
+from tests.proofs.benchmarks.harness import Line, Timing, table, timed  # noqa: E402
 
 REPLICATES = 10_000
 SLICES = 4
+CLUSTERS = 20_000
 
 
 @dataclass(frozen=True)
@@ -157,20 +158,22 @@ def scipy_all(sums: np.ndarray, count: int) -> np.ndarray:
     return np.asarray(result.standard_error)
 
 
-def whole_table(data: Data) -> list[list[str]]:
-    """The lines of the first table."""
+def whole_lines(data: Data) -> Iterator[Line]:
+    """Everything that a judgement does beside SciPy's intervals of the same differences, in processor time."""
     every, resampling = whole(data)
     by_row = row_sums_of(data)
     groups = np.unique(data.cluster, return_inverse=True)[1]
     sums = np.stack([np.bincount(groups, weights=column) for column in by_row.reshape(len(by_row), -1).T], axis=1)
-    lines = [["this project, everything", f"{every.processor:.2f}", "1", ""]]
-    lines.append(["... of which resampling", f"{resampling.processor:.2f}", "", "1"])
-    for name, table, count in (("cluster sums made before", sums, 400), ("rows", by_row, 10)):
-        found = timed(lambda table=table, count=count: scipy_all(table, count))
+    what = f"judging {len(data.y):,} rows, {SLICES} slices, {REPLICATES:,} replicates"
+    for name, summands, count in (("cluster sums made before", sums, 400), ("rows", by_row, 10)):
+        found = timed(lambda summands=summands, count=count: scipy_all(summands, count))
         seconds = found.processor * REPLICATES / count
-        against = (f"{seconds / one.processor:.1f}" for one in (every, resampling))
-        lines.append([f"scipy.stats.bootstrap, {name}", f"~{seconds:.0f}", *against])
-    return lines
+        peer, theirs = f"scipy.stats.bootstrap, {name}", f"~{seconds:,.0f} s"
+        yield Line(f"{what}: everything", f"{every.processor:.2f} s", peer, theirs, seconds / every.processor)
+        if summands is sums:
+            yield Line(
+                f"{what}: resampling", f"{resampling.processor:.2f} s", peer, theirs, seconds / resampling.processor
+            )
 
 
 def ours(data: Data, *, clustered: bool) -> Callable[[], float]:
@@ -250,6 +253,19 @@ def arch_rows(data: Data, count: int) -> float:
     return float(np.std(draws))
 
 
+def poisson_rows(data: Data, count: int) -> float:
+    """The Poisson bootstrap over rows, as TensorFlow Model Analysis has it: each row counts a Poisson(1) of times."""
+    rng, draws = np.random.default_rng(0), []
+    columns = np.stack(
+        [part for d in (data.candidate, data.champion) for part in (data.y & d, ~data.y & d, data.y & ~d)]
+    )
+    columns = columns.astype(np.float32)
+    for _ in range(count):
+        found = columns @ rng.poisson(1.0, len(data.y)).astype(np.float32)
+        draws.append(f1(*found[:3]) - f1(*found[3:]))
+    return float(np.std(draws))
+
+
 def sklearn_loop(data: Data, count: int) -> float:
     """sklearn.utils.resample and f1_score in a loop."""
     from sklearn.metrics import f1_score
@@ -291,51 +307,51 @@ def mlflow_points(data: Data) -> float:
     return float(values[0] - values[1])
 
 
-def main(argv: list[str] | None = None) -> int:
-    """Measure everything once and print the table."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rows", type=int, default=200_000, help="of the second table; the first has a million")
-    parser.add_argument("--clusters", type=int, default=20_000)
-    parser.add_argument("--skip-mlflow", action="store_true", help="it takes a minute")
-    args = parser.parse_args(argv)
-    print(f"1,000,000 rows, 20,000 clusters, {SLICES} slices, {REPLICATES:,} replicates; seconds of processor time\n")
-    lines = whole_table(make(1_000_000, 20_000))
-    print(markdown(["", "processor seconds", "times the whole", "times the resampling"], lines), end="\n\n")
-    data = make(args.rows, args.clusters)
+ERRORS: list[tuple[str, Callable[[Data, int], float], int, bool]] = [
+    ("scipy.stats.bootstrap, table of cluster sums", scipy_clusters, 2000, True),
+    ("scipy.stats.bootstrap, rows", scipy_rows, 200, False),
+    ("arch IIDBootstrap, rows", arch_rows, 200, False),
+    ("Poisson bootstrap in NumPy, rows", poisson_rows, 200, False),
+    ("scikit-learn in a loop, rows", sklearn_loop, 60, False),
+]
+
+
+def error_lines(data: Data) -> Iterator[Line]:
+    """One number, the standard error of the F1 difference, from every tool; ours checks, and has net benefit's too."""
     run = {clustered: ours(data, clustered=clustered) for clustered in (False, True)}
     run[True]()  # imports and the first pages of memory are nobody's work
-    with Resident() as memory:
-        base = {clustered: timed(run[clustered], rounds=2) for clustered in (False, True)}
-    rows = [
-        ["this project, rows", f"{base[False].seconds:.2f}", "1", f"{base[False].result:.5f}", "1.00"],
-        ["this project, clusters", f"{base[True].seconds:.2f}", "1", f"{base[True].result:.5f}", "1.00"],
-    ]
-    peers: list[tuple[str, Callable[[Data, int], float], int, bool]] = [
-        ("scipy.stats.bootstrap, rows", scipy_rows, 200, False),
-        ("scipy.stats.bootstrap, table of cluster sums", scipy_clusters, 2000, True),
-        ("arch IIDBootstrap, rows", arch_rows, 200, False),
-        ("scikit-learn in a loop, rows", sklearn_loop, 60, False),
-    ]
-    for name, function, count, clustered in peers:
+    base = {clustered: timed(run[clustered], rounds=2) for clustered in (False, True)}
+    what = f"error of the F1 difference, {len(data.y):,} rows, {REPLICATES:,} replicates"
+    for name, function, count, clustered in ERRORS:
+        mine = base[clustered]
         try:
             found = timed(lambda function=function, count=count: function(data, count))
         except ImportError:
-            rows.append([name, "not installed", "", "", ""])
+            yield Line(what, f"{mine.seconds:.2f} s", name, "not installed")
             continue
-        seconds, mine = found.seconds * REPLICATES / count, base[clustered]
-        ratio, agreement = seconds / mine.seconds, found.result / mine.result
-        rows.append([name, f"~{seconds:.0f}", f"{ratio:.0f}", f"{found.result:.5f}", f"{agreement:.2f}"])
-    print(f"{args.rows:,} rows, {args.clusters:,} clusters, {REPLICATES:,} replicates: error of the F1 difference\n")
-    print(markdown(["", "seconds", "times ours", "standard error", "over ours"], rows))
-    print(f"\nOurs includes the checks, the sums, and net benefit's interval; {memory.over:.0f} MB over the data.")
-    if not args.skip_mlflow:
-        point = float(f1_difference(data.y, data.champion, data.candidate))
-        found = timed(lambda: mlflow_points(data))
-        print(
-            f"mlflow.models.evaluate, both models, no interval: {found.seconds:.1f} s "
-            f"({found.seconds / base[True].seconds:.0f} times ours); F1 difference {found.result:.6f}, "
-            f"ours {point:.6f}."
-        )
+        seconds = found.seconds * REPLICATES / count
+        theirs = f"~{seconds:,.0f} s; its error {found.result / mine.result:.2f} of ours"
+        yield Line(what, f"{mine.seconds:.2f} s", name, theirs, seconds / mine.seconds)
+    point, found = float(f1_difference(data.y, data.champion, data.candidate)), timed(lambda: mlflow_points(data))
+    if abs(found.result - point) > 1e-9:
+        raise SystemExit(f"mlflow.models.evaluate says {found.result}, and it is {point}")
+    here, theirs = f"{base[True].seconds:.2f} s with its interval", f"{found.seconds:.1f} s, the same value"
+    peer = "mlflow.models.evaluate, no interval"
+    yield Line(f"the F1 difference, {len(data.y):,} rows", here, peer, theirs, found.seconds / base[True].seconds)
+
+
+def lines(rows: int = 200_000) -> Iterator[Line]:
+    """Measure all of it, a line at a time."""
+    yield from whole_lines(make(1_000_000, CLUSTERS))
+    yield from error_lines(make(rows, CLUSTERS))
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Measure everything once and print the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rows", type=int, default=200_000, help="of the one number; the whole has a million")
+    args = parser.parse_args(argv)
+    print(table(lines(args.rows)))
     return 0
 
 

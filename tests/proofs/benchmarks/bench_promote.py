@@ -6,6 +6,7 @@ Prints Markdown rows. MLflow runs on PostgreSQL where it and its driver are inst
 
 import argparse
 import contextlib
+import dataclasses
 import json
 import os
 import statistics
@@ -25,6 +26,7 @@ from promotion.config.pin import PinRecord  # noqa: E402
 from promotion.registry.client import Registry  # noqa: E402
 from promotion.registry.ledger import LedgerEntry  # noqa: E402
 
+from tests.proofs.benchmarks.harness import Line  # noqa: E402
 from tests.proofs.faults.proxy import Answer, Proxy, proxy  # noqa: E402
 from tests.support.backends import postgres, psycopg2_is_here  # noqa: E402
 from tests.support.mlflow_server import mlflow_server  # noqa: E402
@@ -179,7 +181,7 @@ def timed_plan(world: World, url: str, front: Proxy) -> tuple[float, float, int,
     return seconds, processor, len(front.seen), sum(item.wanted for item in planned)
 
 
-def as_process(folder: Path, front: Waiting, upstream: str, rounds: int = 5) -> str:
+def as_process(folder: Path, front: Waiting, upstream: str, rounds: int = 5) -> Line:
     """Promote one model as a command, beside a bare HTTP client that makes the same requests; medians of rounds."""
     world = World(folder / "one", upstream, ("one",))
     ours, bare, asked = [], [], 0
@@ -197,10 +199,24 @@ def as_process(folder: Path, front: Waiting, upstream: str, rounds: int = 5) -> 
         subprocess.run(alone, env=compiled(folder), input=json.dumps(requests), text=True, check=True)
         bare.append(time.perf_counter() - began)
     mine, theirs = statistics.median(ours), statistics.median(bare)
-    return (
-        f"| promote.py apply of one model, whole process | {mine:.2f} s, {asked} HTTP requests; a bare HTTP client "
-        f"that makes the same: {theirs:.2f} s (ratio {mine / theirs:.2f}) |"
+    what = f"promote.py apply of one model, whole process, {asked} HTTP requests"
+    return Line(
+        what, f"{mine:.2f} s", "a bare client that makes the same", f"{theirs:.2f} s", mine / theirs, "at most 1.5"
     )
+
+
+def lines() -> Iterator[Line]:
+    """One promotion as a process."""
+    os.environ["MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR"] = "false"
+    with (
+        tempfile.TemporaryDirectory() as scratch,
+        backend(Path(scratch)) as (uri, name),
+        mlflow_server(Path(scratch), uri) as upstream,
+        proxy(upstream, Waiting) as front,
+    ):
+        Registry(upstream).models()  # imports
+        line = as_process(Path(scratch), front, upstream)
+        yield dataclasses.replace(line, what=f"{line.what}, on {name.partition(' ')[0]}")
 
 
 def many_versions(uri: str, name: str, count: int) -> None:
@@ -276,7 +292,8 @@ def main() -> int:
             Registry(upstream).models()  # imports
             print("| promotion | measured |\n|---|---|")
             print(f"| MLflow server (1 worker) on | {name} |")
-            print(as_process(folder, front, upstream), flush=True)
+            one = as_process(folder, front, upstream)
+            print(f"| {one.what} | {one.ours}; {one.peer}: {one.theirs} (ratio {one.ratio:.2f}) |", flush=True)
             world = settled_world(folder, upstream, uri, args.models, args.moves)
             lines = world.read().count("\n")
             plans = [timed_plan(world, front.url, front) for _ in range(3)]
@@ -304,10 +321,10 @@ def main() -> int:
                 f"| plan after it | {after[0]:.2f} s ({after[1]:.2f} s of processor time), {after[2]} HTTP requests, "
                 f"{after[3]} models differ |"
             )
-            one = world.real[0]  # type: ignore[attr-defined]
-            before = timed_command(front, folder, "history", one, "--repo", str(world.path))
-            many_versions(uri, one, args.versions)
-            later = timed_command(front, folder, "history", one, "--repo", str(world.path))
+            first = world.real[0]  # type: ignore[attr-defined]
+            before = timed_command(front, folder, "history", first, "--repo", str(world.path))
+            many_versions(uri, first, args.versions)
+            later = timed_command(front, folder, "history", first, "--repo", str(world.path))
             print(
                 f"| history of one model | {before[0]:.2f} s, {before[1]} HTTP requests; with {args.versions} more "
                 f"versions of it {later[0]:.2f} s, {later[1]} |"

@@ -1,8 +1,8 @@
 """serve.py beside `mlflow models serve`, same models, same run: one-row requests, and a champion that moves.
 
-Run from the project's root: `python tests/proofs/benchmarks/bench_serve.py [--seconds 5]`. Prints Markdown tables with
-ratios. A forest's predict takes milliseconds a row, a linear model's microseconds. Both servers must answer with the
-same text. The client is a process of its own, on the same machine.
+Run from the project's root: `python tests/proofs/benchmarks/bench_serve.py [--seconds 5]`. Prints a Markdown table with
+ratios. A forest's predict takes milliseconds a row, a linear model's microseconds. serve.py and MLflow must answer
+with the same text. The client is a process of its own, on the same machine.
 """
 
 import argparse
@@ -11,22 +11,27 @@ import http.client
 import importlib.util
 import json
 import os
+import signal
 import statistics
 import subprocess
 import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).resolve().parent
 SCRIPTS = HERE.parents[2] / "scripts"
 sys.path[:0] = [str(SCRIPTS), str(HERE.parents[2])]
+
+from tests.proofs.benchmarks.harness import Line, end_when_asked, table  # noqa: E402
+
 TRUSTED = ["sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor", "sklearn.tree._tree.Tree"]
-CLIENTS = (64, 8, 1)
-GOALS = "goals: at 64 connections 40 times the rate, p99 at most a tenth of its p50; at one connection 5 times the rate"
+MODELS = ("booster", "forest", "linear")
+CLIENTS = (64, 1)
 
 
 def make_models(folder: Path, uri: str) -> dict[str, tuple[Path, Any]]:
@@ -81,9 +86,9 @@ def make_models(folder: Path, uri: str) -> dict[str, tuple[Path, Any]]:
 def running(
     command: list[str], port: int, environment: dict[str, str], log: Path, path: str = "/ping"
 ) -> Iterator[None]:
-    """Run a server until it answers `path` with 200; stop it at the end."""
+    """Run a server until it answers `path` with 200; at the end stop it, and whatever it has started."""
     with log.open("w") as out:
-        process = subprocess.Popen(command, stdout=out, stderr=out, env=environment)
+        process = subprocess.Popen(command, stdout=out, stderr=out, env=environment, start_new_session=True)
         try:
             deadline = time.monotonic() + 120
             while not _up(port, path):
@@ -93,10 +98,11 @@ def running(
             yield
         finally:
             process.terminate()
-            try:
+            with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(20)
-            except subprocess.TimeoutExpired:
-                process.kill()
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
 
 
 def _up(port: int, path: str = "/ping") -> bool:
@@ -136,17 +142,36 @@ def predict_alone(model: Any, body: Path) -> float:
         return calls / (time.perf_counter() - began)
 
 
-def compare(name: str, model: Any, folder: Path, environment: dict[str, str], seconds: float) -> list[list[str]]:
-    """Measure both servers in turns on one model; return the rows of the table."""
+@dataclass(frozen=True)
+class Peer:
+    """Another server of the same model. command: without the port. ready: what answers 200 once it serves."""
+
+    name: str
+    command: list[str]
+    ready: str = "/ping"
+    same_text: bool = True
+
+
+def peers_of(model: Path, *, all_of_them: bool) -> list[Peer]:
+    """`mlflow models serve`, and LitServe where it is installed; it has no swap, so only its rate is compared."""
+    mlflow = [sys.executable, "-m", "mlflow", "models", "serve", "-m", str(model), "--env-manager", "local", "-p"]
+    found = [Peer("mlflow models serve", mlflow)]
+    if all_of_them and importlib.util.find_spec("litserve") is not None:
+        lit = [sys.executable, str(HERE / "litserver.py"), str(model)]
+        found.append(Peer("LitServe", lit, "/health", same_text=False))
+    return found
+
+
+def compare(name: str, model: Any, peer: Peer, folder: Path, environment: dict[str, str], seconds: float) -> list[Line]:
+    """Measure both servers in turns on one model."""
     from tests.proofs.benchmarks.hammer import measured
 
     body = folder / "body.json"
     ours, theirs = free_port(), free_port()
     serve_py = [sys.executable, str(SCRIPTS / "serve.py"), name, "--port", str(ours), "--store", str(folder / "store")]
-    mlflow = [sys.executable, "-m", "mlflow", "models", "serve", "-m", str(folder / name), "--env-manager", "local"]
-    rows, texts = [], set()
+    lines, texts, alone = [], set(), predict_alone(model, body)
     with (
-        running([*mlflow, "-p", str(theirs)], theirs, environment, folder / "theirs.log"),
+        running([*peer.command, str(theirs)], theirs, environment, folder / "theirs.log", peer.ready),
         running(serve_py, ours, environment, folder / "ours.log"),
     ):
         for port in (ours, theirs):
@@ -155,53 +180,37 @@ def compare(name: str, model: Any, folder: Path, environment: dict[str, str], se
             found = {}
             for port in (theirs, ours):
                 results = [measured(port, clients, seconds, body) for _ in range(2)]
-                texts |= {text for result in results for text in result["texts"]}
+                texts |= {text for result in results for text in result["texts"] if port == ours or peer.same_text}
                 if {status for result in results for status in result["statuses"]} != {"200"}:
                     raise SystemExit(f"not every answer was 200: {results}")
                 found[port] = {key: statistics.mean(r[key] for r in results) for key in ("rate", "p50", "p99")}
-            a, b = found[ours], found[theirs]
-            rows.append(
-                [
-                    f"{name}, {clients} connections",
-                    f"{a['rate']:.0f} ({a['p50']:.1f}, {a['p99']:.1f})",
-                    f"{b['rate']:.0f} ({b['p50']:.1f}, {b['p99']:.1f})",
-                    f"{a['rate'] / b['rate']:.1f}",
-                    f"{a['p99'] / b['p50']:.2f}",
-                ]
-            )
-            if clients == 1:
-                most = predict_alone(model, body)
-                rows[-1][1] += f"; {a['rate'] / most:.2f} of predict alone ({most:.0f}/s)"
+            lines += beside(name, peer, clients, found[ours], found[theirs], alone)
     if len(texts) != 1:
         raise SystemExit(f"the servers disagree on {name}: {sorted(texts)}")
-    return rows
+    return lines
 
 
-def beside_litserve(name: str, folder: Path, environment: dict[str, str], seconds: float) -> list[list[str]]:
-    """LitServe with the same model, where it is installed; it has no swap, so only its rate is compared."""
-    from tests.proofs.benchmarks.hammer import measured
-
-    body, ours, theirs = folder / "body.json", free_port(), free_port()
-    serve_py = [sys.executable, str(SCRIPTS / "serve.py"), name, "--port", str(ours), "--store", str(folder / "store")]
-    peer = [sys.executable, str(HERE / "litserver.py"), str(folder / name), str(theirs)]
-    rows = []
-    with (
-        running(peer, theirs, environment, folder / "lit.log", "/health"),
-        running(serve_py, ours, environment, folder / "ours.log"),
-    ):
-        for port in (ours, theirs):
-            measured(port, 8, 1.0, body)
-        for clients in CLIENTS:
-            b, a = (measured(port, clients, seconds, body) for port in (theirs, ours))
-            if set(b["statuses"]) | set(a["statuses"]) != {"200"}:
-                raise SystemExit(f"not every answer was 200: {a} {b}")
-            told = [f"{one['rate']:.0f} ({one['p50']:.1f}, {one['p99']:.1f})" for one in (a, b)]
-            rows.append([f"{name}, {clients} connections", *told, f"{a['rate'] / b['rate']:.1f}"])
-    return rows
+def beside(
+    name: str, peer: Peer, clients: int, a: dict[str, float], b: dict[str, float], alone: float
+) -> Iterator[Line]:
+    """The lines about one number of connections. a, b: ours and theirs. alone: calls a second of predict by itself."""
+    asked = peer.name.startswith("mlflow")
+    what = f"{name}, {clients} connection{'s' * (clients > 1)}"
+    rates = [f"{one['rate']:,.0f} (p50 {one['p50']:,.1f} ms, p99 {one['p99']:,.1f})" for one in (a, b)]
+    quick = clients == 1 and alone > 1000  # predict takes less than a millisecond
+    goal = "" if not asked else "40" if clients == 64 else "5" if quick else ""
+    yield Line(f"{what}: requests/s", rates[0], peer.name, rates[1], a["rate"] / b["rate"], goal)
+    if asked and clients == 64:
+        ends = f"{a['p99']:,.1f} ms", f"p50 {b['p50']:,.1f} ms"
+        yield Line(f"{what}: p99 over their p50", ends[0], peer.name, ends[1], a["p99"] / b["p50"], "at most 0.1")
+    if asked and clients == 1 and not quick:
+        yield Line(
+            f"{what}: requests/s", f"{a['rate']:,.0f}", "predict alone", f"{alone:,.0f}", a["rate"] / alone, "0.9"
+        )
 
 
-def moving(folder: Path, uri: str, environment: dict[str, str], seconds: float) -> list[str]:
-    """p99 of serve.py steady and while @champion moves every 2 s, 8 connections; return the row of the table."""
+def moving(folder: Path, uri: str, environment: dict[str, str], seconds: float) -> Line:
+    """p99 of serve.py steady and while @champion moves every 2 s, 8 connections."""
     from promotion.registry.client import Registry
 
     from tests.proofs.benchmarks.hammer import measured
@@ -225,44 +234,44 @@ def moving(folder: Path, uri: str, environment: dict[str, str], seconds: float) 
         stop.set()
         thread.join()
         steady.append(measured(port, 8, seconds, body))
-    p99 = [statistics.mean(result["p99"] for result in results) for results in (steady, while_moving)]
+    before, after = (statistics.mean(result["p99"] for result in results) for results in (steady, while_moving))
     failed = sum(count for status, count in while_moving[0]["statuses"].items() if status != "200")
     answers = sum(while_moving[0]["statuses"].values())
-    return [
-        f"forest, 8 connections, {answers} requests, versions {sorted(while_moving[0]['versions'])}",
-        str(failed + while_moving[0]["lost"]),
-        f"{p99[0]:.1f}",
-        f"{p99[1]:.1f}",
-        f"{p99[1] / p99[0]:.2f}",
-    ]
+    if len(while_moving[0]["versions"]) != 2:
+        raise SystemExit(f"the champion did not move: {while_moving[0]['versions']}")
+    return Line(
+        "forest, 8 connections, @champion moves every 2 s: p99",
+        f"{after:.1f} ms; {failed + while_moving[0]['lost']} of {answers:,} requests failed",
+        "nothing moves",
+        f"{before:.1f} ms",
+        after / before,
+        "at most 1.2; 0 failed",
+    )
 
 
-def main(argv: list[str] | None = None) -> int:
-    """Measure and print the tables."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seconds", type=float, default=5.0, help="of each of the measurements")
-    parser.add_argument("--models", nargs="+", default=["booster", "forest", "linear"])
-    args = parser.parse_args(argv)
-    from tests.proofs.benchmarks.harness import markdown
-
+def lines(models: Sequence[str] = MODELS, seconds: float = 5.0) -> Iterator[Line]:
+    """Measure all of it, a line at a time."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         uri = f"sqlite:///{folder}/mlflow.db"
-        models = make_models(folder, uri)
+        made = make_models(folder, uri)
         # mlflow looks for uvicorn on the path
         search = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
         environment = {**os.environ, "MLFLOW_TRACKING_URI": uri, "PATH": search}
-        rows = []
-        for kind in args.models:
-            rows += compare(kind, models[kind][1], folder, environment, args.seconds)
-        head = ["one-row requests, /s (p50, p99 ms)", "serve.py", "mlflow models serve", "rates", "p99 / its p50"]
-        print(markdown(head, rows))
-        if importlib.util.find_spec("litserve") is not None:
-            rows = beside_litserve(args.models[0], folder, environment, args.seconds)
-            print("\n" + markdown(["one-row requests, /s (p50, p99 ms)", "serve.py", "LitServe", "rates"], rows))
-        print(f"\n{GOALS}, or 0.9 of what predict alone allows\n")
-        row = moving(folder, uri, environment, args.seconds)
-        print(markdown(["@champion moves every 2 s", "failed", "p99 ms steady", "p99 ms moving", "ratio"], [row]))
+        for kind in models:
+            for peer in peers_of(folder / kind, all_of_them=kind == models[0]):
+                yield from compare(kind, made[kind][1], peer, folder, environment, seconds)
+        yield moving(folder, uri, environment, seconds)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Measure and print the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seconds", type=float, default=5.0, help="of each of the measurements")
+    parser.add_argument("--models", nargs="+", default=MODELS)
+    args = parser.parse_args(argv)
+    end_when_asked()
+    print(table(lines(args.models, args.seconds)))
     return 0
 
 

@@ -1,6 +1,7 @@
 """What the benchmarks share: time a call, watch its memory, print Markdown rows with ratios from one run."""
 
 import resource
+import signal
 import sys
 import threading
 import time
@@ -64,6 +65,37 @@ def resident() -> float:
         return int(statm.read_text().split()[1]) * resource.getpagesize() / 2**20
     most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return most / 2**20 if sys.platform == "darwin" else most / 2**10
+
+
+@dataclass(frozen=True)
+class Line:
+    """One measurement beside another of the same run. ratio: None where `theirs` says why there is none."""
+
+    what: str
+    ours: str
+    peer: str
+    theirs: str
+    ratio: float | None = None
+    goal: str = ""
+
+
+def table(lines: Iterable[Line]) -> str:
+    """The table that `make bench` prints."""
+    cells = [
+        [line.what, line.ours, line.peer, line.theirs, "" if line.ratio is None else told(line.ratio), line.goal]
+        for line in lines
+    ]
+    return markdown(["measured", "here", "beside", "there", "ratio", "asked"], cells)
+
+
+def told(ratio: float) -> str:
+    """A ratio with as many digits as it deserves."""
+    return f"{ratio:,.0f}" if ratio >= 20 else f"{ratio:.1f}" if ratio >= 2 else f"{ratio:.2f}"
+
+
+def end_when_asked() -> None:
+    """Let SIGTERM end this process as an exception does, so that what it started is ended too."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
 
 
 def markdown(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
