@@ -224,7 +224,7 @@ def main(argv: list[str] | None = None) -> int:
         "cluster",
         epilog="Reads WORK/plan.json and WORK/MODEL/{candidate,champion}/. Writes WORK/MODEL/candidate/{answers/,"
         "answered.json} (candidate) and WORK/MODEL/{scores/part-DAY.parquet,scores.json} (champion). "
-        "Holds no credentials. A cluster sees WORK, or --scratch, and has requirements/train.txt.",
+        "Holds no credentials. A cluster sees WORK, or --share, and has requirements/train.txt.",
     )
     parser.add_argument("--model", help="only this model (default: every planned one)")
     parser.add_argument("--side", choices=("candidate", "champion"), help="only this side (default: both)")
@@ -235,7 +235,7 @@ def main(argv: list[str] | None = None) -> int:
         help="first take what the jobs before handed over in FOLDER/{trained,answered}-MODEL/",
     )
     parser.add_argument(
-        "--scratch",
+        "--share",
         type=place,
         metavar="URL",
         help="where workers that do not see WORK get model and days, and leave their answers: s3://… or a folder",
@@ -244,7 +244,7 @@ def main(argv: list[str] | None = None) -> int:
     work, failed = Work(args.work), []
     with workers(args.workers, args.cluster) as pool:
         if pool is not None:
-            pool.share = args.scratch
+            pool.share = args.share
         for item in work.chosen(args.model, ("train", "judge", "verify", "watch")):
             try:
                 with work.model(item.model).noted():

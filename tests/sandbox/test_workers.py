@@ -228,7 +228,7 @@ def test_a_worker_of_another_environment_answers_nothing(tmp_path: Path, two: Po
     job = {"model": str(tmp_path), "features": str(tmp_path / "absent"), "part": "x"}
     for wanted, said in (
         ({"mlflow-skinny": "0.1"}, r"a worker has mlflow-skinny 3\S* instead of 0\.1; install"),
-        ({}, r"does not see this folder; give a --work that all of them share, or --scratch s3://"),
+        ({}, r"does not see this folder; give a --work that all of them share, or --share s3://"),
     ):
         with pytest.raises(PromotionError, match=said):
             list(two.map(module_of_answering._part, [(job, wanted, tmp_path / "x.log", tmp_path)]))

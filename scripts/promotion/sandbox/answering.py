@@ -88,7 +88,7 @@ def _part(job: dict[str, Any], wanted: dict[str, str | None], log: Path, blame: 
         raise PromotionError(f"a worker has {', '.join(odd)}; install the same requirements/train.txt there")
     if not Path(job["features"]).is_dir():
         raise PromotionError(
-            "a worker does not see this folder; give a --work that all of them share, or --scratch s3://…",
+            "a worker does not see this folder; give a --work that all of them share, or --share s3://…",
             file=log.parent,
         )
     return run_model("part", job, log=log, blame=blame)
