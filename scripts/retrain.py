@@ -13,7 +13,7 @@ from promotion.git.commits import hosted_tip
 from promotion.git.repo import Repo
 from promotion.github.actions import write_summary
 from promotion.github.pulls import host_of
-from promotion.pullrequest.workdir import Work
+from promotion.pullrequest.workdir import TRIAL, Work
 from promotion.records.evaluation import Evaluation
 from promotion.retrain.trial import as_merged, base_of
 from promotion.text.escape import log_text, markdown
@@ -134,9 +134,12 @@ def run_schedule(args: argparse.Namespace) -> int:
 
 def run_try(args: argparse.Namespace) -> int:
     """Judge models/MODEL/ as it lies on disk; exit 1 when it would not win."""
-    code = attempt(Repo(args.repo, args.root), args.model, base=args.base, branch=args.branch, work=args.work)
-    if args.seeds and code <= VERDICT_NO and Work(args.work).model(args.model).evaluation.is_file():
-        return refit(args.model, args.work, args.seeds) or code
+    repo, tried = Repo(args.repo, args.root), Work(args.work)
+    tried.claim(TRIAL, empty=False)
+    with tried.held():
+        code = attempt(repo, args.model, base=args.base, branch=args.branch, work=args.work)
+        if args.seeds and code <= VERDICT_NO and tried.model(args.model).evaluation.is_file():
+            return refit(args.model, args.work, args.seeds) or code
     return code
 
 

@@ -11,6 +11,8 @@ from promotion.records.plan import ModelPlan, Plan
 from promotion.text.escape import clean
 
 MADE_BY = "made-by.txt"
+TRIAL = "retrain.py try"  # what a folder says is of, where prepare.py was asked for a trial
+LOCK = ".lock"  # stays where it is: what another run holds must not be made anew
 LOG_TAIL = 8_000  # bytes
 
 
@@ -156,7 +158,7 @@ class Work:
 
     def made_by(self) -> str | None:
         """The command whose records the folder holds; None where it is empty or absent, "" where nobody knows."""
-        if not self.root.exists() or not any(self.root.iterdir()):
+        if not self.root.exists() or not any(each.name != LOCK for each in self.root.iterdir()):
             return None
         if (self.root / MADE_BY).is_file():
             return clean((self.root / MADE_BY).read_text(encoding="utf-8", errors="replace"), 60)
@@ -171,9 +173,12 @@ class Work:
         if held not in (None, owner):
             whose = f"the records of `{held}`" if held else "files that these scripts did not make"
             raise PromotionError(f"{self.root} holds {whose}; choose another folder with --work, or remove this one")
-        if empty:
-            shutil.rmtree(self.root, ignore_errors=True)
         self.root.mkdir(parents=True, exist_ok=True)
+        for each in self.root.iterdir() if empty else ():
+            if each.is_dir() and not each.is_symlink():
+                shutil.rmtree(each, ignore_errors=True)
+            elif each.name != LOCK:
+                each.unlink()
         (self.root / MADE_BY).write_text(f"{owner}\n", encoding="utf-8")
 
     @contextlib.contextmanager
@@ -184,7 +189,7 @@ class Work:
         except ImportError:  # Windows
             yield
             return
-        with (self.root / ".lock").open("a") as file:
+        with (self.root / LOCK).open("a") as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
