@@ -151,6 +151,12 @@ def test_data_that_cannot_be_learned_from(project: TinyProject, run: Run, old: s
     assert project.registry.runs(MODEL) == []
 
 
+def test_a_share_without_workers(capsys) -> None:
+    """An option that nobody would read is refused before anything is."""
+    assert score.main(["--share", "s3://models/share"]) == 2
+    assert "error: --share is where workers find what they need; name them: --cluster" in capsys.readouterr().err
+
+
 CLOSED = 'tables = [one_day(day)[: 0 if str(day)[:10] == "2026-03-03" else None] for day in days]'
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from promotion.errors import PromotionError
-from promotion.sandbox.answer import Complaint, columns_of, need_probabilities, table
+from promotion.sandbox.answer import Complaint, columns_of, need_numbers, table
 
 from tests.support.artifacts import NO_SOURCE, X, answers_of, complaint_about, logistic, save, y
 from tests.support.attacks import attack
@@ -172,12 +172,12 @@ def test_two_columns_are_a_decision_and_its_probability() -> None:
     assert found["decision"].tolist() == [1, 0, 1] and found["score"].tolist() == [0.9, 0.1, 0.7]
 
 
-@pytest.mark.parametrize("odd", [1.3, -0.1, np.nan])
-def test_a_probability_lies_between_0_and_1(odd: float) -> None:
-    """Else Brier score and log loss would be of something else; NaN was blamed on the score table."""
+@pytest.mark.parametrize("odd", [np.inf, -np.inf, np.nan])
+def test_a_probability_is_a_number(odd: float) -> None:
+    """NaN was blamed on the score table; a score beyond 0 and 1 is judged, without what needs probabilities."""
     with pytest.raises(Complaint, match=r"one of its probabilities is .*; they lie between 0 and 1"):
-        need_probabilities(np.array([0.5, odd]))
-    need_probabilities(np.array([0.0, np.float32(1.0000001)]))
+        need_numbers(np.array([0.5, odd]))
+    need_numbers(np.array([0.0, 1.3]))
 
 
 def test_a_classifier_that_answers_two_has_failed() -> None:

@@ -99,6 +99,15 @@ def test_what_the_hooks_give_back(folder: Path, name: str, old: str, new: str, s
     assert found.value.file == name
 
 
+def test_a_day_in_utc_stays_a_day(folder: Path) -> None:
+    """As data.py of champions have it: a zone is a mistake only where it makes another day of it."""
+    edit(
+        folder, "data.py", 'columns=table[["day"', 'columns=table.assign(day=table["day"].dt.tz_localize("UTC"))[["day"'
+    )
+
+    assert child.train(job(folder))["train_seconds"] >= 0
+
+
 def test_a_column_that_the_policy_names_is_asked_of_data_py(folder: Path, tmp_path: Path) -> None:
     """Dollars, clusters and slices are columns of Rows.columns; the sentence has the key and what is there."""
     rows = {"features": str(tmp_path / "features"), "table": str(tmp_path / "table"), "declares": True}

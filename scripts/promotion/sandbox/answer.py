@@ -151,13 +151,13 @@ def probabilities(model: Any, X: Any) -> Any:
     return found[:, 1]
 
 
-def need_probabilities(found: Any) -> None:
-    """Complain about what is no probability; a rounding error beyond 0 or 1 is one."""
+def need_numbers(found: Any) -> None:
+    """Complain about a probability that is missing or infinite; what lies beyond 0 and 1 is judged as a mere score."""
     import numpy as np
 
-    odd = found[~((found >= -1e-6) & (found <= 1 + 1e-6))]  # NaN is odd as well
+    odd = found[~np.isfinite(found)]
     if len(odd):
-        raise Complaint(f"one of its probabilities is {np.float64(odd[0]):g}; they lie between 0 and 1")
+        raise Complaint(f"one of its probabilities is {odd[0]:g}; they lie between 0 and 1")
 
 
 def table(model: Any, X: Any, answer: Any) -> dict[str, Any]:
@@ -167,7 +167,7 @@ def table(model: Any, X: Any, answer: Any) -> dict[str, Any]:
     first, *second = columns_of(answer, len(X))
     probable = second[0] if second else probabilities(model, X)
     if probable is not None:
-        need_probabilities(probable)
+        need_numbers(probable)
     if probable is None and first.dtype.kind == "f":
         return {"score": first.astype(np.float64)}
     if not np.isin(first, (0, 1)).all():

@@ -85,8 +85,9 @@ def load_rows(window: Any, name: str) -> Any:
         raise Complaint(f"the {name} window ({window}) has duplicate keys, the first is {first}")
     if "day" not in rows.columns:
         raise Complaint("Rows.columns lacks the column `day`")
-    zone = getattr(rows.columns["day"].dtype, "tz", None)
-    if zone is not None:
+    day = rows.columns["day"]
+    zone = getattr(day.dtype, "tz", None)
+    if zone is not None and (day.dt.date != day.dt.tz_convert("UTC").dt.date).any():
         raise Complaint(
             f"`day` in Rows.columns has the time zone {zone}, and would be another day elsewhere; write the day alone: "
             'table["day"].dt.tz_localize(None).dt.normalize()'
