@@ -205,3 +205,37 @@ def test_interrupted_wait_ends_the_step(tmp_path: Path) -> None:
     with pytest.raises(ProcessLookupError):
         os.kill(pids[0], 0)
     assert "no function load(window)" in featured(tmp_path, "")[-1]
+
+
+def test_bytecode_of_libraries_is_written_once_and_none_of_a_models_code(tmp_path: Path) -> None:
+    """A fresh runner has none: the process that imports the libraries writes theirs, a step writes nothing."""
+    (tmp_path / "helper.py").write_text("", encoding="utf-8")
+    program = tmp_path / "step.py"
+    program.write_text(f"import sys\nsys.path.insert(0, {str(tmp_path)!r})\nimport helper\n", encoding="utf-8")
+    environment = {
+        **{name: value for name, value in os.environ.items() if name != "PYTHONPATH"},
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "PYTHONPYCACHEPREFIX": str(tmp_path / "cache"),
+    }
+    order = {
+        "step": "features",
+        "program": str(program),
+        "arguments": [],
+        "folder": str(tmp_path),
+        "log": str(tmp_path / "log"),
+        "environment": environment,
+    }
+
+    done = subprocess.run(
+        [sys.executable, "-s", "-P", "-u", SCRIPTS / "promotion" / "sandbox" / "forge.py"],
+        input=json.dumps(order) + "\n",
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    assert (json.loads(done.stdout), (tmp_path / "log").read_text()) == ({"code": 0}, "")
+    written = {path.name.partition(".")[0] for path in (tmp_path / "cache").rglob("*.pyc")}
+    assert {"frame", "parquet", "numeric"} <= written
+    assert "helper" not in written

@@ -11,6 +11,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.request
 from dataclasses import dataclass, field
@@ -307,6 +308,7 @@ class Stage:
             "PROMOTION_NOW": self.now,
         }
         passed |= FRESH if self.python is None else {"PROMOTION_PYTHON": self.python}
+        passed["TMPDIR"] = tempfile.gettempdir()  # uv links what lies on one disk, and copies from one to another
         file = str(where / ".github/workflows" / workflow)
         command = [tool("act") or "act", name, "-W", file, "-C", str(where)]
         command += ["-e", str(folder / "event.json"), "-P", "ubuntu-latest=-self-hosted", "--no-skip-checkout"]

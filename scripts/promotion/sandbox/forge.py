@@ -2,12 +2,14 @@
 
 Run as a file: `python -s -P -u forge.py`. A line on stdin orders a step, a line on stdout says how it ended. What is
 imported here is what every step would import for itself, so a forked step differs from a fresh one in time alone.
+A fresh runner has no bytecode, and to compile it takes twice as long as to import it: two processes share that.
 """
 
 import atexit
 import contextlib
 import gc
 import importlib
+import importlib.util
 import json
 import os
 import runpy
@@ -15,6 +17,7 @@ import signal
 import sys
 import threading
 import traceback
+from collections.abc import Iterable
 from typing import Any
 
 TABLES = ("numpy", "pandas", "pyarrow.parquet")
@@ -54,9 +57,7 @@ def main() -> None:
     for line in sys.stdin:
         order = json.loads(line)
         needed = NEEDED.get(order["step"], MODELS)
-        for name in needed:
-            with contextlib.suppress(Exception):  # the step that needs it says so in its own log
-                importlib.import_module(name)
+        import_all(needed)
         if needed is MODELS:
             with contextlib.suppress(Exception):  # MLflow lists what is installed, once, for every model that it loads
                 importlib.import_module(REQUIREMENTS).warn_dependency_requirement_mismatches(["mlflow"])
@@ -68,6 +69,32 @@ def main() -> None:
         _, status = os.waitpid(child, 0)
         child = 0
         print(json.dumps({"code": os.waitstatus_to_exitcode(status)}), flush=True)
+
+
+def import_all(names: tuple[str, ...]) -> None:
+    """Import modules; where their bytecode is missing, write it, beside a process that begins at the other end."""
+    steps_write, sys.dont_write_bytecode = sys.dont_write_bytecode, False
+    new = [name for name in names if name not in sys.modules]
+    fresh = any(not compiled(name.partition(".")[0]) for name in new)
+    if fresh and os.fork() == 0:
+        os.closerange(0, 2)  # whoever waits for an answer sees the end of the process that gives it
+        each(reversed(new))
+        os._exit(0)
+    each(new)
+    sys.dont_write_bytecode = steps_write  # no step writes beside the libraries, nor into a model's folder
+
+
+def compiled(package: str) -> bool:
+    """Whether a package has its bytecode, or none is needed: it is not installed, or is no file."""
+    spec = importlib.util.find_spec(package)
+    return spec is None or spec.cached is None or os.path.exists(spec.cached)
+
+
+def each(names: Iterable[str]) -> None:
+    """Import what can be imported."""
+    for name in names:
+        with contextlib.suppress(Exception):  # the step that needs it says so in its own log
+            importlib.import_module(name)
 
 
 def run(order: dict[str, Any]) -> int:

@@ -4,10 +4,14 @@ Run from the root: `python tests/proofs/benchmarks/bench_pull_request.py [--befo
 workflows: every job makes its own environment from an empty cache, one job after another, and the model trains in
 no time, so what is measured is everything else. With --before the same is measured with the scripts, locks and
 workflows of an older commit, in the same run. Prints Markdown.
+
+A runner has a disk of its own; here all of them follow one another on one, which soon has gigabytes left to write. So
+they are in memory where the machine has enough of it; TMPDIR, where it is set, names another place.
 """
 
 import argparse
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -16,9 +20,17 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[3]
+ROOM = 4 << 30  # bytes; a runner's environment is half a gigabyte, and one stands at a time
 sys.path[:0] = [str(ROOT / "scripts"), str(ROOT)]
 
 from tests.workflows.stage import Played, Server, Stage, tool  # noqa: E402
+
+
+def runners() -> Path:
+    """Where the runners' files lie."""
+    memory = Path("/dev/shm")
+    room = memory.is_dir() and shutil.disk_usage(memory).free >= ROOM
+    return memory if room and "TMPDIR" not in os.environ else Path(tempfile.gettempdir())
 
 
 def tree_of(commit: str, folder: Path) -> Path:
@@ -91,6 +103,8 @@ def main(argv: list[str] | None = None) -> int:
     trees = {"now": None} if args.before is None else {args.before[:12]: args.before, "now": None}
     found = {}
     os.environ.pop("PROMOTION_PYTHON", None)
+    tempfile.tempdir = str(runners())
+    print(f"runners in {tempfile.tempdir}", file=sys.stderr)
     print("| on runners with nothing installed | push to comment | merge to moved alias |\n|---|--:|--:|", flush=True)
     for name, commit in trees.items():
         with tempfile.TemporaryDirectory() as scratch:
