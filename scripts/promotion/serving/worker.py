@@ -27,6 +27,7 @@ import pandas as pd
 from promotion.errors import PromotionError
 from promotion.sandbox.proof import Proof, Steps, finish, prove
 from promotion.serving.events import failure
+from promotion.serving.forests import ask_tree_by_tree
 from promotion.serving.frames import receive, send
 from promotion.serving.scoring import BUG, JSON, Request, Scorer
 
@@ -50,6 +51,7 @@ def run(connection: socket.socket) -> None:
     for name in ("mlflow", "alembic"):
         logging.getLogger(name).setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", message="X does not have valid feature names")  # arrays, where that was proven
+    ask_tree_by_tree()
     with joblib.parallel_config("sequential"):  # n_jobs=2 makes one row three times slower
         message = receive(connection)
         if message is None:
