@@ -245,8 +245,8 @@ def main(argv: list[str] | None = None) -> int:
     args = parser.parse_args(argv)
     work, registry, all_won = Work(args.work), Registry(), True
     failed: PromotionError | None = None
-    whole = work.read_plan()
-    with workers(args.workers, args.cluster, args.scratch) as pool:
+    with work.held(), workers(args.workers, args.cluster, args.scratch) as pool:
+        whole = work.read_plan()
         for item in work.chosen(args.model, ("train", "judge")):
             files = work.model(item.model)
             if files.error.is_file():

@@ -140,9 +140,9 @@ def main(argv: list[str] | None = None) -> int:
     )
     args = parser.parse_args(argv)
     work, registry, all_passed = Work(args.work), Registry(), True
-    whole = work.read_plan()
     failed: PromotionError | None = None
-    with workers(args.workers, args.cluster, args.scratch) as pool:
+    with work.held(), workers(args.workers, args.cluster, args.scratch) as pool:
+        whole = work.read_plan()
         for item in work.chosen(args.model, ("train", "judge", "verify")):
             files = work.model(item.model)
             try:

@@ -106,9 +106,8 @@ def main(argv: list[str] | None = None) -> int:
     policy = policy_of(args.policy, args.model)
     work, table = Work(args.work), args.table
     versions: tuple[int | None, int | None] = (None, None)
-    work.claim("judge.py", empty=False)
     folder = args.work / policy.model
-    with work.held(), workers(args.workers, args.cluster, args.scratch) as pool:
+    with work.held("judge.py"), workers(args.workers, args.cluster, args.scratch) as pool:
         if args.labels is not None:
             if not isinstance(table, Path):
                 raise PromotionError(f"--labels joins a log that lies in a folder of this machine, not {table}")

@@ -4,6 +4,7 @@ All pins or none: when one model of the pull request does not win, nothing is wr
 pins become one commit on the pull request's branch.
 """
 
+import argparse
 from pathlib import Path
 
 from promotion.cli import command_line, handled
@@ -100,6 +101,11 @@ def main(argv: list[str] | None = None) -> int:
     )
     args = parser.parse_args(argv)
     work = Work(args.work)
+    with work.held():
+        return _run(args, work)
+
+
+def _run(args: argparse.Namespace, work: Work) -> int:
     pins, losers = winners(work)
     if args.push:
         work.pushed.unlink(missing_ok=True)

@@ -195,16 +195,18 @@ def main(argv: list[str] | None = None) -> int:
     )
     parser.add_argument("--pull", metavar="URL", help="the pull request's address (default: the event's)")
     args = parser.parse_args(argv)
-    try:
-        plan = run(args)
-    except PromotionError as error:
-        Work(args.work).note(error, owner(args.trial))
-        raise
+    work = Work(args.work)
+    with work.held(owner(args.trial)):
+        try:
+            plan = run(args, work)
+        except PromotionError as error:
+            work.note(error)
+            raise
     print(describe(plan))
     return VERDICT_NO if plan.refusals else 0
 
 
-def run(args: argparse.Namespace) -> Plan:
+def run(args: argparse.Namespace, work: Work) -> Plan:
     """Find the commits, plan, and write the outputs for the jobs that follow."""
     repo = Repo(args.repo, args.root)
     repo.need_full_history()
@@ -224,7 +226,7 @@ def run(args: argparse.Namespace) -> Plan:
         registry = Registry()
         print(f"{reading} {registry.where}", flush=True)
         change = Change(base, merge, head, pull=args.pull, scripts=scripts)
-        return prepare(repo, registry, Work(args.work), change, trial=args.trial)
+        return prepare(repo, registry, work, change, trial=args.trial)
     where = situation(read_event(), GitHub.from_environment, production=args.branch)
     alone = where.credentials and tracking_uri().startswith("sqlite:")
     pinned = [name for name, entry in promotion_at(repo, base, base=True).models.items() if entry.champion is not None]
@@ -245,7 +247,7 @@ def run(args: argparse.Namespace) -> Plan:
         return plan if late is None else plan.model_copy(update={"refusals": (*plan.refusals, late)})
 
     change = Change(base, merge, head, where.author, args.pull or pull_url(where.number), scripts)
-    plan = prepare(repo, registry, Work(args.work), change, adapt=adapted)
+    plan = prepare(repo, registry, work, change, adapt=adapted)
     wanted = [] if plan.blocked else [item for item in plan.models if item.action in JOBS]
     names = json.dumps([item.model for item in wanted])
     write_output({"models": names, "tracker": THROWAWAY if throwaway else "", **outputs(wanted)})

@@ -4,6 +4,7 @@ Four renderings of the same records; nothing is computed here. With --github the
 go to the pull request, and a label that says how it came out.
 """
 
+import argparse
 import os
 import re
 import sys
@@ -183,7 +184,13 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--run-url", help="where the run's log is (default: this workflow run)")
     parser.add_argument("--report-url", help="where the full report is")
     args = parser.parse_args(argv)
-    work, links = Work(args.work), links_of(args.run_url, args.report_url)
+    work = Work(args.work)
+    with work.held():
+        return _run(args, work)
+
+
+def _run(args: argparse.Namespace, work: Work) -> int:
+    links = links_of(args.run_url, args.report_url)
     plan, models, refusals = gathered(work, pinned=args.pinned, answers=bool(os.environ.get("GITHUB_ACTIONS")))
     line = write_report(work, plan, models, links=links, refusals=refusals)
     ok = mergeable = green(plan, models, refusals)

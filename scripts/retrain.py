@@ -135,8 +135,7 @@ def run_schedule(args: argparse.Namespace) -> int:
 def run_try(args: argparse.Namespace) -> int:
     """Judge models/MODEL/ as it lies on disk; exit 1 when it would not win."""
     repo, tried = Repo(args.repo, args.root), Work(args.work)
-    tried.claim(TRIAL, empty=False)
-    with tried.held():
+    with tried.held(TRIAL):
         code = attempt(repo, args.model, base=args.base, branch=args.branch, work=args.work)
         if args.seeds and code <= VERDICT_NO and tried.model(args.model).evaluation.is_file():
             return refit(args.model, args.work, args.seeds) or code

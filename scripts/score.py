@@ -242,11 +242,7 @@ def main(argv: list[str] | None = None) -> int:
     )
     args = parser.parse_args(argv)
     work, failed = Work(args.work), []
-    with workers(args.workers, args.cluster) as pool:
-        if pool is not None:
-            pool.share = args.share
-        elif args.share is not None:
-            raise PromotionError("--share is where workers find what they need; name them: --cluster, or --workers 2")
+    with work.held(), workers(args.workers, args.cluster, share=args.share) as pool:
         for item in work.chosen(args.model, ("train", "judge", "verify", "watch")):
             try:
                 with work.model(item.model).noted():

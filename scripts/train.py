@@ -67,20 +67,25 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--model", help="only this model (default: every planned one)")
     args = parser.parse_args(argv)
     work = Work(args.work)
-    plan = work.read_plan()
-    for item in work.chosen(args.model, ("train", "judge")):
-        with work.model(item.model).noted():
-            if item.elsewhere is not None:
-                print(f"{item.model}: trained elsewhere, by {maker(item.elsewhere)}; nothing to train")
-            elif item.action == "judge":
-                print(f"{item.model}: already trained from this tree (run {item.run_id}); not trained again")
-            else:
-                with progress(f"{item.model}: training from tree {(item.source_tree or '')[:12]}"):
-                    record = train(item, work, plan.lock)
-                days = f"{record.train[0]} to {record.train[1]}"
-                print(f"{item.model}: trained in {record.train_seconds:.1f} s on {days}")
-            make_features(item, work.model(item.model), "candidate")
+    with work.held():
+        lock = work.read_plan().lock
+        for item in work.chosen(args.model, ("train", "judge")):
+            with work.model(item.model).noted():
+                _one(item, work, lock)
     return 0
+
+
+def _one(item: ModelPlan, work: Work, lock: str) -> None:
+    if item.elsewhere is not None:
+        print(f"{item.model}: trained elsewhere, by {maker(item.elsewhere)}; nothing to train")
+    elif item.action == "judge":
+        print(f"{item.model}: already trained from this tree (run {item.run_id}); not trained again")
+    else:
+        with progress(f"{item.model}: training from tree {(item.source_tree or '')[:12]}"):
+            record = train(item, work, lock)
+        days = f"{record.train[0]} to {record.train[1]}"
+        print(f"{item.model}: trained in {record.train_seconds:.1f} s on {days}")
+    make_features(item, work.model(item.model), "candidate")
 
 
 if __name__ == "__main__":

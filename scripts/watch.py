@@ -319,7 +319,8 @@ def _parser() -> argparse.ArgumentParser:
 def main(argv: list[str] | None = None) -> int:
     """Parse arguments and plan or judge."""
     args = _parser().parse_args(argv)
-    return args.run(args)
+    with Work(args.work).held(OWNER if args.command == "plan" else None):
+        return args.run(args)
 
 
 if __name__ == "__main__":

@@ -157,6 +157,24 @@ def test_a_share_without_workers(capsys) -> None:
     assert "error: --share is where workers find what they need; name them: --cluster" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("option", "values", "says"),
+    [
+        ("--workers", ("0", "-1", "1000", "two"), "is not a number of processes from 1 to 256"),
+        (
+            "--cluster",
+            ("http://host:8786", "host", "tcp://host", "tcp://host:99999", "tcp://host:8786/x", "tcp://[host:1"),
+            "is not the address of a Dask scheduler, such as tcp://HOST:8786",
+        ),
+    ],
+)
+def test_workers_that_there_cannot_be(option: str, values: tuple[str, ...], says: str, capsys) -> None:
+    """Numbers and addresses are read before anything is done."""
+    for value in values:
+        assert score.main([option, value]) == 2
+        assert capsys.readouterr().err == f"error: {option}: `{value}` {says}\n"
+
+
 CLOSED = 'tables = [one_day(day)[: 0 if str(day)[:10] == "2026-03-03" else None] for day in days]'
 
 

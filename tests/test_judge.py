@@ -4,7 +4,6 @@ from pathlib import Path
 
 import judge
 import pytest
-from promotion.pullrequest.workdir import Work
 from promotion.records.evaluation import Evaluation
 
 from tests.support.score_tables import frame
@@ -101,17 +100,6 @@ def test_bad_input_is_one_sentence(tmp_path: Path, policy_file: Path, capsys, mo
 
     assert sentence in error
     assert error.count("\n") == 1
-
-
-def test_two_runs_in_one_folder_are_one_too_many(tmp_path: Path, policy_file: Path, capsys) -> None:
-    """While one is at work the other is refused, with nothing touched; afterwards it may."""
-    work = Work(tmp_path / "out")
-    work.claim("judge.py", empty=False)
-    with work.held():
-        assert run(tmp_path, policy_file, (0.5, 0.95)) == 2
-    assert "is in use by another run; wait for it" in capsys.readouterr().err
-    assert not (tmp_path / "out" / "fraud-detector").exists()
-    assert run(tmp_path, policy_file, (0.5, 0.95)) == 0
 
 
 def test_places_that_cannot_be_read_are_one_sentence(tmp_path: Path, policy_file: Path, capsys) -> None:

@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any, TextIO, cast
+from urllib.parse import urlsplit
 
 from promotion import __version__
 from promotion.errors import BAD_INPUT, BUG, PromotionError
@@ -25,6 +26,28 @@ from promotion.text.escape import log_text
 
 if TYPE_CHECKING:
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]
+
+MOST_WORKERS = 256
+SCHEDULERS = ("tcp", "tls")
+
+
+def _number_of_workers(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= MOST_WORKERS:
+        raise PromotionError(f"--workers: `{text}` is not a number of processes from 1 to {MOST_WORKERS}")
+    return int(text)
+
+
+def _scheduler(text: str) -> str:
+    """The address of a Dask scheduler; raise PromotionError for what can be none."""
+    try:
+        found = urlsplit(text)
+        good = found.scheme in SCHEDULERS and found.hostname and found.port and not found.path.strip("/")
+    except ValueError:
+        good = False
+    if not good:
+        raise PromotionError(f"--cluster: `{text}` is not the address of a Dask scheduler, such as tcp://HOST:8786")
+    return text
+
 
 SHARED: dict[str, dict[str, Any]] = {
     "repo": {
@@ -46,8 +69,16 @@ SHARED: dict[str, dict[str, Any]] = {
     },
     "json": {"action": "store_true", "help": "print the result as JSON"},
     # who answers the days of a test window, or reads the files of a table of millions of rows (sandbox/workers.py)
-    "workers": {"type": int, "metavar": "N", "help": "share out days, or the files of a large table, to N processes"},
-    "cluster": {"metavar": "tcp://HOST:PORT", "help": "... or to a Dask cluster (requirements/cluster.txt)"},
+    "workers": {
+        "type": _number_of_workers,
+        "metavar": "N",
+        "help": "share out days, or the files of a large table, to N processes",
+    },
+    "cluster": {
+        "type": _scheduler,
+        "metavar": "tcp://HOST:PORT",
+        "help": "... or to a Dask cluster (requirements/cluster.txt)",
+    },
     "scratch": {
         "type": Path,
         "metavar": "FOLDER",

@@ -349,6 +349,7 @@ def test_a_winner_that_could_not_be_pinned_is_red_and_says_why(publishing: Publi
 
 def test_a_plan_that_could_not_be_made_is_told(publishing: Publishing) -> None:
     """A broken promotion.yaml in the pull request: file, line and sentence are in the comment."""
+    publishing.work.claim("prepare.py")
     publishing.work.note(PromotionError("unknown key `champoin`", file="promotion.yaml", line=7))
 
     assert publishing.tell() == 1
@@ -422,6 +423,7 @@ def test_a_comment_that_is_not_taken_is_one_sentence_and_red(
 
 def test_what_a_verb_prints_is_no_workflow_command(publishing: Publishing, capfd: pytest.CaptureFixture[str]) -> None:
     """In Actions, a line that a model's words begin is shown with a bar before it."""
+    publishing.work.claim("prepare.py")
     publishing.work.note(PromotionError("train.py said\n::add-mask::x\n  ::error::y\n##[group]z"))
     publishing.tell()
     shown = capfd.readouterr()

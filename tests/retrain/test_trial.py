@@ -4,10 +4,8 @@ import subprocess
 from pathlib import Path
 
 import pytest
-import retrain
 from promotion.errors import PromotionError
 from promotion.git.repo import Repo
-from promotion.pullrequest.workdir import Work
 from promotion.retrain.trial import as_merged, base_of
 
 from tests.support.tiny import MODEL, TinyProject
@@ -117,19 +115,6 @@ def test_edit_counts_committed_or_not(checkout: Path, how: str) -> None:
     names = git(checkout, "ls-tree", "--name-only", f"tried:{FOLDER}").split()
     assert {name: repo.file_at("tried", f"{FOLDER}/{name}") for name in names} == on_disk
     assert all(path.startswith(FOLDER) for path in repo.changed_paths("origin/main", "tried"))
-
-
-def test_two_trials_in_one_folder_are_one_too_many(checkout: Path, monkeypatch, capsys) -> None:
-    """While one is at work the other is refused, and what the first made, its lock too, is left."""
-    monkeypatch.chdir(checkout)
-    work = Work(Path(".work-try"))
-    work.claim("retrain.py try", empty=False)
-    with work.held():
-        work.claim("retrain.py try")  # as prepare.py does, which empties the folder
-        work.error.write_text("of the first\n")
-        assert retrain.main(["try", MODEL]) == 2
-    assert ".work-try is in use by another run" in capsys.readouterr().err
-    assert work.error.read_text() == "of the first\n"
 
 
 def test_new_model_comes_with_its_entry(checkout: Path) -> None:

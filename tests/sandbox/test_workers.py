@@ -96,7 +96,7 @@ def test_a_worker_with_other_libraries_is_refused(two: Pool, monkeypatch: pytest
     """Another NumPy could change a bit; the sentence names both versions."""
     monkeypatch.setattr(two, "_wanted", {**module.versions(), "numpy": "1.0"})
 
-    with pytest.raises(PromotionError, match=r"a worker has numpy \d.* instead of 1.0; install the same"):
+    with pytest.raises(PromotionError, match=r"a worker has numpy \d.* instead of 1.0; start it again with the"):
         list(two.map(working.doubled, [(1,)]))
 
 
@@ -121,12 +121,12 @@ def test_an_item_that_its_place_forgot_is_not_waited_for_for_ever(monkeypatch: p
             return future
 
     gone = Place("the cluster tcp://there", (CancelledError,), here=lambda: False)
-    answers = Pool(Forgetful, 2, {}, gone, None).map(print, [("answered",), ("forgotten",)])
+    answers = Pool(Forgetful, 2, {}, gone).map(print, [("answered",), ("forgotten",)])
     assert next(answers) == "answered"
     with pytest.raises(PromotionError, match="the cluster tcp://there is gone"):
         next(answers)
     with pytest.raises(TimeoutError, match="of the work"):
-        next(Pool(Forgetful, 2, {}, gone, None).map(print, [(TimeoutError("of the work"),)]))
+        next(Pool(Forgetful, 2, {}, gone).map(print, [(TimeoutError("of the work"),)]))
 
 
 def test_a_bad_row_is_told_as_without_workers(parts: Path, two: Pool, tmp_path: Path) -> None:
@@ -199,13 +199,11 @@ def answered(asked: tuple[dict[str, object], dict[str, bytes]], out: Path, pool:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("shared", [False, True], ids=["by their folders", "by a share"])
-def test_a_model_answers_alike_by_one_process_and_by_workers(asked, tmp_path: Path, two: Pool, shared: bool) -> None:
+def test_a_model_answers_alike_by_one_process_and_by_workers(asked, tmp_path: Path, shared: bool) -> None:
     """The files of its answers have the same bytes, and what is said of them is the same; a share is left empty."""
-    two.share = tmp_path / "share" if shared else None
-    try:
-        answered(asked, tmp_path / "out", two)
-    finally:
-        two.share = None
+    with workers(2, share=tmp_path / "share" if shared else None) as pool:
+        assert pool is not None
+        answered(asked, tmp_path / "out", pool)
     assert not shared or not list((tmp_path / "share").iterdir())
 
 
@@ -228,6 +226,7 @@ def test_a_worker_of_another_environment_answers_nothing(tmp_path: Path, two: Po
     job = {"model": str(tmp_path), "features": str(tmp_path / "absent"), "part": "x"}
     for wanted, said in (
         ({"mlflow-skinny": "0.1"}, r"a worker has mlflow-skinny 3\S* instead of 0\.1; install"),
+        ({"nobody-has-it": "1"}, "a worker has no nobody-has-it; install the same requirements/train.txt there"),
         ({}, r"does not see this folder; give a --work that all of them share, or --share s3://"),
     ):
         with pytest.raises(PromotionError, match=said):

@@ -1,6 +1,7 @@
 """Where the records of one judgement lie: the folder that one verb leaves for the next."""
 
 import contextlib
+import errno
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,6 +15,8 @@ MADE_BY = "made-by.txt"
 TRIAL = "retrain.py try"  # what a folder says is of, where prepare.py was asked for a trial
 LOCK = ".lock"  # stays where it is: what another run holds must not be made anew
 LOG_TAIL = 8_000  # bytes
+HELD: set[Path] = set()  # by this process, whose steps do not keep each other out
+NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP}  # some network file systems
 
 
 def tail(log: Path) -> bytes:
@@ -182,28 +185,32 @@ class Work:
         (self.root / MADE_BY).write_text(f"{owner}\n", encoding="utf-8")
 
     @contextlib.contextmanager
-    def held(self) -> Iterator[None]:
-        """Keep other runs out of the folder while the body runs; raise PromotionError where one is at work in it."""
-        try:
-            import fcntl
-        except ImportError:  # Windows
+    def held(self, owner: str | None = None) -> Iterator[None]:
+        """Keep other runs out of the folder, where there is one, while the body runs; a run that died keeps none out.
+
+        owner: the command that makes the folder and claims it. Raise PromotionError where another run is at work.
+        """
+        if owner is not None:
+            self.claim(owner, empty=False)
+        root = self.root.resolve()
+        if root in HELD or not root.is_dir():
             yield
             return
-        with (self.root / LOCK).open("a") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
+        with (root / LOCK).open("a") as file:
+            if not _locked(file.fileno()):
                 raise PromotionError(
                     f"{self.root} is in use by another run; wait for it, or choose another folder with --work"
-                ) from None
-            yield
+                )
+            HELD.add(root)
+            try:
+                yield
+            finally:
+                HELD.remove(root)
 
-    def note(self, error: PromotionError, owner: str = "prepare.py") -> None:
-        """Leave an error of prepare.py for the report, unless the folder is somebody else's."""
-        if self.made_by() in (None, owner):
-            self.claim(owner, empty=False)
-            self.plan.unlink(missing_ok=True)
-            self.error.write_text(f"{error}\n", encoding="utf-8")
+    def note(self, error: PromotionError) -> None:
+        """Leave an error of prepare.py for the report."""
+        self.plan.unlink(missing_ok=True)
+        self.error.write_text(f"{error}\n", encoding="utf-8")
 
     def model(self, name: str) -> ModelWork:
         """The files of one model."""
@@ -226,3 +233,19 @@ class Work:
             known = ", ".join(names) or "none"
             raise PromotionError(f"no model `{model}` in this plan; it has: {known}", file=self.plan)
         return [item for item in plan.models if item.action in actions and model in (None, item.model)]
+
+
+def _locked(file: int) -> bool:
+    """Lock an open file until it is closed; False where another run has locked it."""
+    try:
+        import fcntl
+
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except ImportError:  # Windows
+        return True
+    except OSError as error:
+        if error.errno in (errno.EAGAIN, errno.EACCES):
+            return False
+        if error.errno not in NO_LOCKS:
+            raise
+    return True

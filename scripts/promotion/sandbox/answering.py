@@ -80,9 +80,9 @@ def _part(job: dict[str, Any], wanted: dict[str, str | None], log: Path, blame: 
     """What a worker does."""
     here = _versions()
     odd = [
-        f"{name} {here[name] or 'is not there'} instead of {said}"
+        f"no {name}" if here.get(name) is None else f"{name} {here[name]} instead of {said}"
         for name, said in wanted.items()
-        if said is not None and here[name] != said
+        if said is not None and here.get(name) != said
     ]
     if odd:
         raise PromotionError(f"a worker has {', '.join(odd)}; install the same requirements/train.txt there")

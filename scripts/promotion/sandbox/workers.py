@@ -11,7 +11,9 @@ import importlib.metadata
 import multiprocessing
 import multiprocessing.forkserver
 import os
+import platform
 import tempfile
+import warnings
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import CancelledError, Executor, Future, ProcessPoolExecutor
@@ -33,24 +35,26 @@ ASK_SECONDS = 1.0
 
 
 def versions() -> dict[str, str]:
-    """The versions of the libraries that compute; on a cluster's worker also which scripts it was sent."""
-    found = {name: importlib.metadata.version(name) for name in DECIDE}
+    """The versions of what computes; on a cluster's worker also which scripts it was sent."""
+    found = {"Python": ".".join(platform.python_version_tuple()[:2])}
+    found |= {name: importlib.metadata.version(name) for name in DECIDE}
     with contextlib.suppress(ImportError):
         found["scripts"] = importlib.import_module("promotion.packed").DIGEST
     return found
 
 
 def _same(wanted: dict[str, str], work: Callable[..., R], item: tuple[Any, ...]) -> R:
-    """Do one item's work where libraries and scripts are those of whoever asked."""
+    """Do one item's work where Python, libraries and scripts are those of whoever asked."""
     here = versions()
     odd = [
-        f"{name} {str(here.get(name))[:12]} instead of {said[:12]}"
+        f"{name} {here.get(name, 'of its own')[:12]} instead of {said[:12]}"
         for name, said in wanted.items()
         if here.get(name) != said
     ]
     if odd:
         raise PromotionError(
-            f"a worker has {', '.join(odd)}; install the same requirements/cluster.txt there, and start it again"
+            f"a worker has {', '.join(odd)}; start it again with the same Python and requirements/cluster.txt, and "
+            "with no copy of these scripts on its path"
         )
     return work(*item)
 
@@ -89,12 +93,21 @@ class Pool:
     """Items given to an executor, a few ahead of those that are asked for."""
 
     def __init__(
-        self, start: Callable[[], Executor], size: int, wanted: dict[str, str], place: Place, scratch: Path | None
+        self,
+        start: Callable[[], Executor],
+        size: int,
+        wanted: dict[str, str],
+        place: Place,
+        *,
+        scratch: Path | None = None,
+        share: Path | str | None = None,
     ) -> None:
-        """start: makes the executor, again where it broke. wanted: see versions. scratch: see judgement's Workers."""
+        """start: makes the executor, again where it broke. wanted: see versions.
+
+        scratch: see judgement's Workers. share: where workers that see no folder of ours find model and days.
+        """
         self._start, self._size, self._wanted, self._place = start, size, wanted, place
-        self.scratch = scratch
-        self.share: Path | str | None = None  # see answering.py
+        self.scratch, self.share = scratch, share
         self._executor: Executor | None = None
 
     def map(self, work: Callable[..., R], items: Sequence[tuple[Any, ...]]) -> Iterator[R]:
@@ -118,7 +131,8 @@ class Pool:
                 continue
             except ImportError as error:
                 raise PromotionError(
-                    f"a worker of {self._place.name} lacks a library ({error}); install requirements/cluster.txt there"
+                    f"a worker of {self._place.name} lacks a library ({error}); start it again with the same Python "
+                    "and requirements/cluster.txt"
                 ) from None
             except self._place.lost as error:
                 raise PromotionError(
@@ -142,19 +156,24 @@ class Pool:
 
 
 @contextlib.contextmanager
-def workers(count: int | None, cluster: str | None = None, scratch: Path | None = None) -> Iterator[Pool | None]:
+def workers(
+    count: int | None, cluster: str | None = None, scratch: Path | None = None, share: Path | str | None = None
+) -> Iterator[Pool | None]:
     """The workers that a command line asks for: `count` processes here, or a Dask scheduler's; None for neither.
 
-    Raise PromotionError for a scheduler that cannot be reached.
+    scratch, share: as Pool has them. Raise PromotionError for a scheduler that cannot be reached, and for a share
+    without workers.
     """
     if cluster is not None:
-        with _dask(cluster, scratch) as pool:
+        with _dask(cluster, scratch, share) as pool:
             yield pool
         return
     if count is None or count < 2:
+        if share is not None:
+            raise PromotionError("--share is where workers find what they need; name them: --cluster, or --workers 2")
         yield None
         return
-    pool = Pool(lambda: _processes(count), count, versions(), Place("this machine"), scratch)
+    pool = Pool(lambda: _processes(count), count, versions(), Place("this machine"), scratch=scratch, share=share)
     try:
         yield pool
     finally:
@@ -185,15 +204,21 @@ def _without_secrets() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _dask(address: str, scratch: Path | None) -> Iterator[Pool]:
+def _dask(address: str, scratch: Path | None, share: Path | str | None) -> Iterator[Pool]:
     try:
-        from distributed import Client, KilledWorker
+        from distributed import Client, KilledWorker, Security
     except ImportError:
         raise PromotionError(
             "--cluster needs Dask's `distributed`, which is not installed: pip install -r requirements/cluster.txt"
         ) from None
+    if address.startswith("tls:") and Security().get_connection_args("client").get("ssl_context") is None:
+        raise PromotionError(
+            f"{address} needs certificates; Dask's own configuration names them (distributed.comm.tls)"
+        )
     try:
-        client = Client(address, timeout=CONNECT_SECONDS, set_as_default=False)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # other versions there: those that matter are asked of each worker
+            client = Client(address, timeout=CONNECT_SECONDS, set_as_default=False)
     except (OSError, ValueError, RuntimeError) as error:
         raise PromotionError(
             f"no Dask scheduler answers at {address} ({str(error)[:100]}); start it with `dask scheduler`"
@@ -211,7 +236,8 @@ def _dask(address: str, scratch: Path | None) -> Iterator[Pool]:
                 (CancelledError, OSError, KilledWorker),
                 lambda: client.scheduler_comm is connection,
             ),
-            scratch,
+            scratch=scratch,
+            share=share,
         )
 
 
