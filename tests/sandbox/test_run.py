@@ -226,16 +226,19 @@ def test_bytecode_of_libraries_is_written_once_and_none_of_a_models_code(tmp_pat
         "environment": environment,
     }
 
-    done = subprocess.run(
+    with subprocess.Popen(
         [sys.executable, "-s", "-P", "-u", SCRIPTS / "promotion" / "sandbox" / "forge.py"],
-        input=json.dumps(order) + "\n",
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
         env=environment,
-        capture_output=True,
         text=True,
-        check=True,
-    )
+        bufsize=1,
+    ) as forge:
+        assert forge.stdin is not None and forge.stdout is not None
+        forge.stdin.write(json.dumps(order) + "\n")
+        said = forge.stdout.readline()
 
-    assert (json.loads(done.stdout), (tmp_path / "log").read_text()) == ({"code": 0}, "")
+    assert (json.loads(said), (tmp_path / "log").read_text()) == ({"code": 0}, "")
     written = {path.name.partition(".")[0] for path in (tmp_path / "cache").rglob("*.pyc")}
     assert {"frame", "parquet", "numeric"} <= written
     assert "helper" not in written

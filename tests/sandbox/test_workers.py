@@ -2,6 +2,10 @@
 
 import functools
 import itertools
+import os
+import select
+import subprocess
+import sys
 from collections.abc import Iterator
 from concurrent.futures import CancelledError, Executor, Future
 from pathlib import Path
@@ -21,6 +25,7 @@ from tests.proofs.benchmarks.bench_size import rules, write_parts
 from tests.support import working
 from tests.support.artifacts import X, features, logistic, save
 
+ROOT = Path(__file__).resolve().parents[2]
 ROWS, PART = 60_000, 12_000
 
 
@@ -72,6 +77,40 @@ def test_workers_that_always_die_are_one_sentence(two: Pool) -> None:
     """A part that kills whoever reads it is not tried for ever."""
     with pytest.raises(PromotionError, match="workers died 3 times; where memory was short"):
         list(two.map(working.always_dies, [(1,), (2,)]))
+
+
+KILLED = """
+import sys
+from pathlib import Path
+from promotion.sandbox.workers import workers
+from tests.support import working
+
+if __name__ == "__main__":
+    with workers(2) as pool:
+        list(pool.map(working.waits_in_model_code, [(Path(sys.argv[1]),)]))
+"""
+
+
+def test_whoever_is_killed_leaves_nobody_at_work(tmp_path: Path) -> None:
+    """Workers, and the model code that one of them waits for, end with the process that asked."""
+    begun, script = tmp_path / "begun", tmp_path / "killed.py"
+    os.mkfifo(begun)
+    script.write_text(KILLED, encoding="utf-8")
+    reader = os.open(begun, os.O_RDONLY | os.O_NONBLOCK)
+    watched = select.poll()
+    watched.register(reader, select.POLLIN)
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "scripts")])}
+    asker = subprocess.Popen([sys.executable, script, str(begun)], env=env)
+    try:
+        assert watched.poll(60_000) == [(reader, select.POLLIN)]
+        assert os.read(reader, 10) == b"begun"
+    finally:
+        asker.kill()
+        asker.wait()
+
+    watched.modify(reader, 0)  # the end of all who hold it open
+    assert watched.poll(60_000) == [(reader, select.POLLHUP)]
+    os.close(reader)
 
 
 def test_no_secret_reaches_a_worker(two: Pool, monkeypatch: pytest.MonkeyPatch) -> None:

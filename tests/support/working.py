@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from promotion.sandbox import answering
+from promotion.sandbox.run import run_model_code
 
 
 def doubled(number: int) -> int:
@@ -44,6 +45,16 @@ def answers_or_dies(marker: Path, *item: Any) -> Any:
 def always_dies_on_a_day(*item: Any) -> Any:
     """No worker survives any day."""
     os.kill(os.getpid(), signal.SIGKILL)
+
+
+def waits_in_model_code(begun: Path) -> None:
+    """Let model code say that it has begun, by a FIFO that it keeps open, and wait for ever."""
+    folder = begun.parent / "model"
+    folder.mkdir()
+    code = f"import signal\nheld = open({str(begun)!r}, 'w')\nheld.write('begun')\nheld.flush()\nsignal.pause()\n"
+    (folder / "data.py").write_text(code, encoding="utf-8")
+    job = {"source": str(folder), "first": "2026-03-01", "days": 1, "features": str(folder), "table": str(folder)}
+    run_model_code("features", job, log=folder / "log", blame=folder)
 
 
 def environment() -> dict[str, str]:

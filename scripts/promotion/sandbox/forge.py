@@ -13,6 +13,7 @@ import importlib.util
 import json
 import os
 import runpy
+import select
 import signal
 import sys
 import threading
@@ -44,16 +45,23 @@ NEEDED = {"features": TABLES, "sums": TABLES, "verb": DATABASE}
 
 
 def main() -> None:
-    """Fork on request until nobody orders any more; SIGTERM ends the step that runs, and this process."""
+    """Fork on request until nobody orders any more; SIGTERM, or the death of who ordered, ends step and process."""
     child = 0
 
-    def end(_signal: int, _frame: object) -> None:
+    def end(*_: object) -> None:
         if child:
             os.kill(child, signal.SIGKILL)
             os.waitpid(child, 0)
         os._exit(1)
 
     signal.signal(signal.SIGTERM, end)
+    signal.signal(signal.SIGCHLD, lambda *_: None)
+    news, told = os.pipe()  # of a child that ended
+    os.set_blocking(told, False)
+    signal.set_wakeup_fd(told, warn_on_full_buffer=False)
+    watched = select.poll()
+    watched.register(0, 0)  # tells of a hang-up alone
+    watched.register(news, select.POLLIN)
     for line in sys.stdin:
         order = json.loads(line)
         needed = NEEDED.get(order["step"], MODELS)
@@ -64,11 +72,16 @@ def main() -> None:
         gc.freeze()  # what is shared with the forks is not touched by them
         child = os.fork()
         if child == 0:
-            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+            signal.set_wakeup_fd(-1)
+            for one in (signal.SIGTERM, signal.SIGCHLD):
+                signal.signal(one, signal.SIG_DFL)
             os._exit(run(order))
-        _, status = os.waitpid(child, 0)
+        while (ended := os.waitpid(child, os.WNOHANG)) == (0, 0):
+            if any(where == 0 for where, _ in watched.poll()):
+                end()
+            os.read(news, 4096)
         child = 0
-        print(json.dumps({"code": os.waitstatus_to_exitcode(status)}), flush=True)
+        print(json.dumps({"code": os.waitstatus_to_exitcode(ended[1])}), flush=True)
 
 
 def import_all(names: tuple[str, ...]) -> None:

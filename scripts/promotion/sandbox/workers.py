@@ -13,12 +13,14 @@ import multiprocessing.forkserver
 import os
 import platform
 import tempfile
+import threading
 import warnings
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import CancelledError, Executor, Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
+from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -186,7 +188,14 @@ def _processes(count: int) -> Executor:
     context.set_forkserver_preload(["promotion.judgement.judge"])
     with _without_secrets():
         multiprocessing.forkserver.ensure_running()
-    return ProcessPoolExecutor(count, mp_context=context)
+    return ProcessPoolExecutor(count, mp_context=context, initializer=_end_with_parent)
+
+
+def _end_with_parent() -> None:
+    """Let this process end where the one that it works for was killed; its queue would be waited for for ever."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        threading.Thread(target=lambda: (wait([parent.sentinel]), os._exit(1)), daemon=True).start()
 
 
 @contextlib.contextmanager
