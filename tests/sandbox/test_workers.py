@@ -24,6 +24,7 @@ from promotion.sandbox.workers import Place, Pool, workers
 from tests.proofs.benchmarks.bench_size import rules, write_parts
 from tests.support import working
 from tests.support.artifacts import X, features, logistic, save
+from tests.support.tiny import challenger_of_a_champion
 
 ROOT = Path(__file__).resolve().parents[2]
 ROWS, PART = 60_000, 12_000
@@ -237,16 +238,6 @@ def answered(asked: tuple[dict[str, object], dict[str, bytes]], out: Path, pool:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("shared", [False, True], ids=["by their folders", "by a share"])
-def test_a_model_answers_alike_by_one_process_and_by_workers(asked, tmp_path: Path, shared: bool) -> None:
-    """The files of its answers have the same bytes, and what is said of them is the same; a share is left empty."""
-    with workers(2, share=tmp_path / "share" if shared else None) as pool:
-        assert pool is not None
-        answered(asked, tmp_path / "out", pool)
-    assert not shared or not list((tmp_path / "share").iterdir())
-
-
-@pytest.mark.slow
 def test_a_worker_that_dies_while_a_model_answers_changes_nothing(
     asked, tmp_path: Path, two: Pool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -270,3 +261,16 @@ def test_a_worker_of_another_environment_answers_nothing(tmp_path: Path, two: Po
     ):
         with pytest.raises(PromotionError, match=said):
             list(two.map(module_of_answering._part, [(job, wanted, tmp_path / "x.log", tmp_path)]))
+
+
+@pytest.mark.slow
+def test_a_judgement_by_workers_has_the_same_bytes_from_the_command_line(tmp_path: Path, monkeypatch) -> None:
+    """All that score.py, gate.py and challenge.py write of both models, whose days go by folders or by a share."""
+    monkeypatch.setattr(digest, "IN_MEMORY", 300)
+    project = challenger_of_a_champion(tmp_path)
+    alone = project.judge_again(tmp_path / "alone")
+
+    assert len(alone) == 3 + 7 + 2 * 7
+    assert project.judge_again(tmp_path / "folders", "--workers", "2") == alone
+    assert project.judge_again(tmp_path / "shared", "--workers", "2", share=str(tmp_path / "share")) == alone
+    assert not list((tmp_path / "share").iterdir())

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import promotion.judgement.digest as digest
@@ -19,9 +20,10 @@ from promotion.sandbox.workers import workers
 
 from tests.proofs.benchmarks.bench_size import rules, write_parts
 from tests.support import working
-from tests.support.artifacts import features, logistic, save
+from tests.support.artifacts import X, features
 from tests.support.backends import s3
 from tests.support.mlflow_server import free_port
+from tests.support.tiny import challenger_of_a_champion
 
 pytestmark = pytest.mark.servers
 pytest.importorskip("distributed", reason="Dask is not installed; `make test-servers` installs it")
@@ -152,24 +154,86 @@ def test_no_secret_of_ours_reaches_a_worker(cluster: Cluster, tmp_path: Path, mo
     assert "sekret" not in str(seen)
 
 
-def test_a_model_answers_alike_on_a_cluster(cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Workers that were sent these scripts run the model in a process of its own: by shared folders, and by S3."""
-    model, made = save(logistic(), tmp_path / "model"), features(tmp_path / "features")
-    job = {"model": str(model), "features": str(made), "rounds": 0}
-    alone = answer({**job, "out": str(tmp_path / "alone")}, log=tmp_path / "alone.log", blame=model)
-    with s3(tmp_path) as env, clustered(env) as cluster, workers(None, cluster.address) as pool:
-        assert pool is not None
+def test_a_judgement_on_a_cluster_has_the_same_bytes_from_the_command_line(tmp_path: Path, monkeypatch) -> None:
+    """score.py, gate.py and challenge.py: days by a folder that workers see and by S3, of which nothing is left."""
+    monkeypatch.setattr(digest, "IN_MEMORY", 300)
+    project = challenger_of_a_champion(tmp_path)
+    alone = project.judge_again(tmp_path / "alone")
+    with s3(tmp_path) as env, clustered(env) as cluster:
         for name, value in env.items():
             monkeypatch.setenv(name, value)
-        for where in (None, url_of(env, "shared")):
-            pool.share = where
-            out = tmp_path / ("seen" if where is None else "fetched")
-            shared = answer({**job, "out": str(out)}, log=out.with_suffix(".log"), blame=model, pool=pool)
+        how, share = ("--cluster", cluster.address), url_of(env, "shared")
 
-            assert alone == shared
-            for day in (tmp_path / "alone").iterdir():
-                assert day.read_bytes() == (out / day.name).read_bytes()
-        assert below(url_of(env, "shared"), "*") == ()
+        assert project.judge_again(tmp_path / "seen", *how) == alone
+        assert project.judge_again(tmp_path / "fetched", *how, share=share) == alone
+        assert below(share, "*") == ()
+
+
+HELD = """
+import os, signal
+import numpy as np
+from mlflow.models import set_model
+from mlflow.pyfunc import PythonModel
+
+class Held(PythonModel):
+    def predict(self, context, model_input, params=None):
+        if len(model_input) == {rows}:
+            try:
+                os.close(os.open({once!r}, os.O_CREAT | os.O_EXCL))
+            except FileExistsError:
+                pass
+            else:
+                with open({begun!r}, "w") as begun:
+                    begun.write(f"{{os.getpid()}}\\n")
+                    begun.flush()
+                    signal.pause()
+        return np.asarray(model_input["a"] > 0, int)
+
+set_model(Held())
+"""
+
+
+def held_model(folder: Path, once: Path, begun: Path) -> Path:
+    """A model that, asked for a day while there is no file `once`, makes it, says who it is by the FIFO, and waits."""
+    import mlflow.pyfunc
+
+    code = folder.with_suffix(".py")
+    code.write_text(HELD.format(rows=DAY_ROWS, once=str(once), begun=str(begun)), encoding="utf-8")
+    mlflow.pyfunc.save_model(folder, python_model=str(code), input_example=X.head(5), pip_requirements=[])
+    return folder
+
+
+DAY_ROWS = len(X) // 2
+
+
+def test_a_worker_killed_while_a_model_answers_and_one_added_change_nothing(cluster: Cluster, tmp_path: Path) -> None:
+    """Its day is answered by another one, and the model that it waited for ends with it."""
+    import psutil
+    from distributed import Client
+
+    once, begun = tmp_path / "once", tmp_path / "begun"
+    once.touch()
+    os.mkfifo(begun)
+    model, made = held_model(tmp_path / "model", once, begun), features(tmp_path / "features")
+    job = {"model": str(model), "features": str(made), "rounds": 0}
+    alone = answer({**job, "out": str(tmp_path / "alone")}, log=tmp_path / "alone.log", blame=model)
+    once.unlink()
+
+    with workers(None, cluster.address) as pool, ThreadPoolExecutor(1) as asker:
+        shared = {**job, "out": str(tmp_path / "shared")}
+        found = asker.submit(answer, shared, log=tmp_path / "shared.log", blame=model, pool=pool)
+        with begun.open() as said:
+            asked = psutil.Process(int(said.readline()))
+            (victim,) = (one for one in cluster.processes if one.pid in {parent.pid for parent in asked.parents()})
+            cluster.add()
+            with Client(cluster.address, set_as_default=False) as client:
+                client.wait_for_workers(3, timeout=60)
+            victim.send_signal(signal.SIGKILL)
+            assert said.read() == ""  # nobody holds it open any more
+
+        assert found.result(60) == alone
+    for day in (tmp_path / "alone").iterdir():
+        assert day.read_bytes() == (tmp_path / "shared" / day.name).read_bytes()
 
 
 def test_a_scheduler_that_is_gone_is_one_sentence(cluster: Cluster, parts: Path, tmp_path: Path) -> None:

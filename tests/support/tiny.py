@@ -14,7 +14,9 @@ from unittest import mock
 
 import retrain
 from challenge import challenge
+from challenge import main as challenge_main
 from gate import gate
+from gate import main as gate_main
 from pin import winners, write_pins
 from prepare import prepare
 from promotion.champion.apply import apply, plan_moves
@@ -24,9 +26,11 @@ from promotion.pullrequest.sides import make_features
 from promotion.pullrequest.workdir import Work
 from promotion.records.evaluation import Evaluation
 from promotion.records.plan import Plan
+from promotion.records.steps import ScoresInfo
 from promotion.registry.client import CHAMPION, Registry
 from promotion.story.hosting import Hosting, LocalPull, environment
 from report import collect, write_report
+from score import main as score_main
 from score import score
 from train import train
 
@@ -34,6 +38,17 @@ from tests.support.mlflow_server import empty_database
 
 HERE = Path(__file__).resolve().parent
 MODEL = "tiny"
+
+
+def challenger_of_a_champion(root: Path) -> "TinyProject":
+    """A project whose model was promoted, and a better one that was tried: it lies in the clone and in .work-try."""
+    project = TinyProject(root)
+    project.edit("model.yaml", "seed: 0", "seed: 1")
+    project.merge(project.judge(project.open("first")).request)
+    assert project.promote()
+    project.edit("model.yaml", "[hint]", "[hint, clue]")
+    assert project.attempt().code == 0
+    return project
 
 
 @dataclass(frozen=True)
@@ -139,6 +154,25 @@ class TinyProject:
         record = folder / ".work-try" / self.model / "evaluation.json"
         evaluation = Evaluation.read(record) if record.is_file() and code in (0, 1) else None
         return Tried(code, out.getvalue(), err.getvalue(), evaluation)
+
+    def judge_again(self, copy: Path, *how: str, share: str | None = None) -> dict[str, bytes]:
+        """Score and judge what was tried once more, in a copy of its folder; return the bytes of what came out.
+
+        how: options of score.py, gate.py and challenge.py; share: score.py's. Latency is another one each time.
+        """
+        shutil.copytree(self.clone / ".work-try", copy)
+        files = Work(copy).model(self.model)
+        for path in (files.scores, *(files.side(side).answers for side in ("candidate", "champion"))):
+            shutil.rmtree(path)
+        for path in (files.scores_record, files.gate, files.evaluation):
+            path.unlink()
+        with contextlib.chdir(self.clone), mock.patch.dict(os.environ, self.env):
+            assert score_main(["--work", str(copy), *how, *(["--share", share] if share else [])]) == 0
+            assert gate_main(["--work", str(copy), *how]) == challenge_main(["--work", str(copy), *how]) == 0
+        info = ScoresInfo.read(files.scores_record)
+        info.model_copy(update={"latency_ms": {}}).write(files.scores_record)
+        made = [*files.root.glob("*.json"), *files.scores.iterdir(), *files.root.glob("*/answers/*")]
+        return {path.relative_to(copy).as_posix(): path.read_bytes() for path in made}
 
     def merge(self, request: LocalPull) -> str:
         """Merge a pull request by squash."""
