@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import date
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from promotion.cli import WORKERS, command_line, handled
 from promotion.config.policy import FILE, Policy
@@ -11,6 +11,7 @@ from promotion.errors import OK, VERDICT_NO, PromotionError
 from promotion.judgement.judge import judge_table
 from promotion.judgement.labels import join_labels
 from promotion.judgement.places import Place, place
+from promotion.judgement.places import name as place_name
 from promotion.judgement.table import Reading
 from promotion.pullrequest.workdir import Work
 from promotion.records.evaluation import WINNING, Evaluation
@@ -51,7 +52,7 @@ def judge(
     """
     from promotion.rendering import Reported, comment_markdown, report_html, terminal_text
 
-    name = PurePosixPath(str(scores)).name
+    name = place_name(scores)
     with progress(f"judging {name}", unit="rows") as step:
         reading = Reading(step.reached, workers)
         found = judge_table(scores, policy, empty=empty, reading=reading, versions=versions)

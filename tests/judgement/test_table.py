@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import promotion.judgement.digest as digest
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from promotion.errors import PromotionError
 from promotion.judgement.judge import judge_table
@@ -107,6 +108,53 @@ def test_zero_rows_and_files_that_are_not_scores(tmp_path: Path) -> None:
     frame(50).to_parquet(tmp_path / "part-0.parquet")
     frame(50, 1).assign(extra=1).to_parquet(tmp_path / "part-1.parquet")
     with pytest.raises(PromotionError, match=r"part-1.parquet: its columns differ from part-0.parquet's: extra"):
+        open_scores(tmp_path, policy())
+
+
+@pytest.mark.parametrize(
+    ("column", "other", "sentence"),
+    [
+        ("key.id", pa.string(), "key.id is text here and whole numbers in part-0.parquet; write one type"),
+        ("key.id", pa.float64(), "key.id is floats here and whole numbers in part-0.parquet; write one type"),
+        ("key.id", pa.int32(), None),
+        ("column.customer_id", pa.string(), "column.customer_id is text here and whole numbers in part-0.parquet"),
+        ("column.weekend", pa.string(), "column.weekend is text here and whole numbers in part-0.parquet"),
+        ("column.day", pa.string(), "column.day is text here and times in part-0.parquet"),
+        ("column.amount", pa.float32(), None),
+        ("column.extra", pa.string(), None),
+        ("label", pa.bool_(), "label is true or false here and whole numbers in part-0.parquet"),
+        ("label", pa.float64(), None),
+    ],
+)
+@pytest.mark.parametrize("in_memory", [1000, 100], ids=["whole", "by files"])
+def test_files_that_hold_a_column_in_another_type(
+    tmp_path: Path, monkeypatch, in_memory: int, column: str, other: pa.DataType, sentence: str | None
+) -> None:
+    """A column by which rows are found has one type in all files, a number any; one without rows is not asked."""
+    monkeypatch.setattr(digest, "IN_MEMORY", in_memory)
+    table = frame(300)
+    table["column.extra"] = 1
+    folder = written(tmp_path / "scores", table, [100, 200, 200])
+    path = folder / "part-3.parquet"
+    part = pq.read_table(path)
+    index = part.column_names.index(column)
+    pq.write_table(part.set_column(index, column, part[column].cast(other)), path)
+    nothing = pa.table({name: pa.nulls(0) for name in part.column_names})
+    pq.write_table(nothing, folder / "part-2.parquet")
+
+    if sentence is None:
+        assert open_scores(folder, policy()).rows == 300
+        return
+    with pytest.raises(PromotionError, match=f"part-3.parquet: {sentence}"):
+        open_scores(folder, policy())
+
+
+def test_a_column_that_is_there_twice(tmp_path: Path) -> None:
+    """Nobody knows which one is meant."""
+    table = pa.Table.from_pandas(frame(50), preserve_index=False)
+    pq.write_table(table.append_column("label", table["label"]), tmp_path / "part-0.parquet")
+
+    with pytest.raises(PromotionError, match=r"part-0.parquet: it has the column label twice"):
         open_scores(tmp_path, policy())
 
 

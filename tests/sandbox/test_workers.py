@@ -190,23 +190,6 @@ def test_a_bad_row_is_told_as_without_workers(parts: Path, two: Pool, tmp_path: 
     assert said[0] == said[1] and "part-00002.parquet: label is neither 0 nor 1 in row 8" in said[0]
 
 
-def test_files_of_different_types_are_one_sentence(parts: Path, two: Pool, tmp_path: Path) -> None:
-    """A cluster column that is a number in one file and text in another has no order."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    for path in parts.iterdir():
-        table = pq.read_table(path)
-        if path.name == "part-00003.parquet":
-            index = table.column_names.index("column.customer")
-            table = table.set_column(index, "column.customer", table["column.customer"].cast(pa.string()))
-        pq.write_table(table, tmp_path / path.name)
-
-    for pool in (None, two):
-        with pytest.raises(PromotionError, match="parts of the scores have different types"):
-            judged(tmp_path, pool)
-
-
 # a model that answers
 
 

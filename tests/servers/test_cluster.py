@@ -15,6 +15,7 @@ from promotion.errors import PromotionError
 from promotion.judgement.judge import judge_table
 from promotion.judgement.places import below
 from promotion.judgement.table import Reading
+from promotion.sandbox import workers as module
 from promotion.sandbox.answering import answer
 from promotion.sandbox.workers import workers
 
@@ -252,6 +253,25 @@ def test_a_scheduler_that_is_gone_is_one_sentence(cluster: Cluster, parts: Path,
         workers(None, cluster.address, tmp_path) as pool,
     ):
         judge_table(parts, rules(), replicates=200, reading=Reading(kill, pool))
+
+
+def test_a_cluster_without_workers_is_not_waited_for_for_ever(
+    cluster: Cluster, parts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd
+) -> None:
+    """There were none, or the last one died; until some have been away for long, those that come go on."""
+
+    def kill(done: int, total: int) -> None:
+        for worker in cluster.processes[1:]:
+            worker.send_signal(signal.SIGKILL)
+
+    with (
+        pytest.raises(PromotionError, match=r"the cluster tcp://\S+ has had no worker for 0 s; start some with `dask"),
+        workers(None, cluster.address, tmp_path) as pool,
+    ):
+        judge_table(parts, rules(), replicates=200, reading=Reading(workers=pool))
+        monkeypatch.setattr(module, "ALONE_SECONDS", 0.0)
+        judge_table(parts, rules(), replicates=200, reading=Reading(kill, pool))
+    assert "has no worker now; waiting for one ..." in capfd.readouterr().out
 
 
 def test_a_scratch_folder_that_is_not_there_is_one_sentence(cluster: Cluster, parts: Path, tmp_path: Path) -> None:

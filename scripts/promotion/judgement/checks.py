@@ -1,6 +1,6 @@
 """What is checked of a score table when it is opened, and what the one pass over its rows counts."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import date
 
@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 from promotion.config.policy import Policy
 from promotion.config.strict import suggestion
 from promotion.errors import PromotionError
-from promotion.judgement import digest
+from promotion.judgement import digest, places
 from promotion.judgement.metrics import Task
 from promotion.judgement.places import Place
 from promotion.judgement.table import SIDES, Part, Scores, short
@@ -56,14 +56,19 @@ def shape(names: list[str], where: Place, policy: Policy) -> tuple[tuple[str, ..
     return tuple(names), task, champion
 
 
-def checked(scores: Scores, policy: Policy) -> Scores:
-    """Check every row, once; return the scores with what the pass has counted, and their digests."""
+def checked(scores: Scores, policy: Policy, types: Mapping[Place, pa.Schema] | None = None) -> Scores:
+    """Check every row, once; return the scores with what the pass has counted, and their digests.
+
+    types: of the files that have rows. That they are alike is seen to after the rows, for a missing value in one file
+    can be why its column has another type.
+    """
     first, *others = scores.shares(_share, policy)
     checks, kept = first
     for more, _ in others:
         checks.add(more)
     if checks.rows == 0:
         raise PromotionError("zero rows: nothing to judge; is the test window right?", file=scores.where)
+    _same_types(types or {}, _needed(scores, policy), policy)
     if kept:
         scores = replace(scores, memory=_together(kept, scores.where))
     counted = checks.counted(scores)
@@ -90,6 +95,42 @@ def _needed(scores: Scores, policy: Policy) -> list[str]:
         "day",
     }
     return [name for name in scores.names if not name.startswith("column.") or name[7:] in mine]
+
+
+KINDS = {
+    "text": (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view),
+    "whole numbers": (pa.types.is_integer,),
+    "floats": (pa.types.is_floating,),
+    "true or false": (pa.types.is_boolean,),
+    "decimals": (pa.types.is_decimal,),
+    "days": (pa.types.is_date,),
+    "times": (pa.types.is_timestamp,),
+}
+NUMBERS = {"whole numbers", "floats", "decimals"}  # which go together where a row is not found by them
+
+
+def _same_types(schemas: Mapping[Place, pa.Schema], names: list[str], policy: Policy) -> None:
+    """Raise PromotionError where files hold a column in another kind, so that equal values would not be equal."""
+    ids = {f"column.{name}" for name in policy.measure.cluster}
+    for name in names:
+        known: tuple[str, Place] | None = None
+        for file, schema in schemas.items():
+            kind = _kind(schema.field(name).type)
+            known = known if kind is None or known is not None else (kind, file)
+            if kind is None or known is None or kind == known[0]:
+                continue
+            if name.startswith("key.") or name in ids or not {kind, known[0]} <= NUMBERS:
+                there = f"{known[0]} in {places.name(known[1])}"
+                raise PromotionError(f"{name} is {kind} here and {there}; write one type", file=file)
+
+
+def _kind(found: pa.DataType) -> str | None:
+    """What a type holds, whatever its width or encoding; None for nulls alone, which go with everything."""
+    if pa.types.is_dictionary(found):
+        return _kind(found.value_type)
+    if pa.types.is_null(found):
+        return None
+    return next((kind for kind, tests in KINDS.items() if any(fits(found) for fits in tests)), str(found))
 
 
 def _together(parts: list[pa.Table], where: Place) -> pa.Table:

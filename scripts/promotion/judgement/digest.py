@@ -147,15 +147,7 @@ def _taken(pieces: list[Path]) -> pa.Table:
                 "a worker does not see what another one wrote; give --scratch a folder that all of them share",
                 file=path,
             ) from None
-    try:
-        return pa.concat_tables(tables)
-    except pa.ArrowException as error:
-        raise _differ(error) from None
-
-
-def _differ(error: Exception) -> PromotionError:
-    text = str(error).splitlines()[0][:100]
-    return PromotionError(f"the parts of the scores have different types ({text}); score again")
+    return pa.concat_tables(tables)
 
 
 def _put_in_order(pieces: list[Path], keys: list[str]) -> Path:
@@ -192,8 +184,6 @@ def _deal(
                 if number not in writers:
                     writers[number] = pa.ipc.new_stream(str(own / f"{number}.arrow"), table.schema)
                 writers[number].write_table(table.slice(bounds[number], bounds[number + 1] - bounds[number]))
-    except pa.ArrowException as error:
-        raise _differ(error) from None
     finally:
         for writer in writers.values():
             writer.close()

@@ -50,6 +50,11 @@ def inside(where: Place, name: str) -> Place:
     return f"{head.rstrip('/')}/{name}{mark}{query}"
 
 
+def name(file: Place) -> str:
+    """The last part of where a file lies."""
+    return str(file).partition("?")[0].rstrip("/").rsplit("/", 1)[-1]
+
+
 def copied(source: Place, target: Place) -> None:
     """Copy a file, or a folder with all below it, to a place that is not there yet; PromotionError where it fails."""
     from pyarrow import fs

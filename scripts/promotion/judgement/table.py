@@ -292,21 +292,26 @@ def open_together(
 
     files, path = tuple(file for one in paths for file in part_files(one)), paths[-1]
     names: list[str] | None = None
-    counts = {}
+    counts, types = {}, {}
     for file in files:
         try:
             with places.opened(file) as source:
                 about = pq.read_metadata(source)
         except (pa.ArrowException, OSError) as error:
             raise PromotionError(f"not a readable Parquet file ({short(error)}); score again", file=file) from None
-        counts[file], found = about.num_rows, about.schema.to_arrow_schema().names
-        if names is not None and sorted(found) != sorted(names):
-            odd, other = sorted(set(found) ^ set(names)), str(files[0]).rsplit("/", 1)[-1]
+        counts[file], types[file] = about.num_rows, about.schema.to_arrow_schema()
+        found = types[file].names
+        if len(set(found)) < len(found):
+            twice = next(name for name in found if found.count(name) > 1)
+            raise PromotionError(f"it has the column {twice} twice", file=file)
+        if names is not None and set(found) != set(names):
+            odd, other = sorted(set(found) ^ set(names)), places.name(files[0])
             raise PromotionError(f"its columns differ from {other}'s: {', '.join(odd[:3])}", file=file)
         names = names or found
     stamps = {} if sum(counts.values()) <= digest.IN_MEMORY else {file: stamp(file) for file in files}
     scores = Scores(path, files, None, *shape(names or [], path, policy), stamps=stamps, counts=counts)
-    return checked(replace(scores, reading=reading, empty=declared_days(empty)), policy)
+    types = {file: types[file] for file in files if counts[file]}
+    return checked(replace(scores, reading=reading, empty=declared_days(empty)), policy, types)
 
 
 def scores_from_table(

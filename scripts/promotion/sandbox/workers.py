@@ -8,12 +8,14 @@ import contextlib
 import hashlib
 import importlib
 import importlib.metadata
+import logging
 import multiprocessing
 import multiprocessing.forkserver
 import os
 import platform
 import tempfile
 import threading
+import time
 import warnings
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
@@ -34,6 +36,7 @@ DECIDE = ("numpy", "pyarrow")  # whose versions could change a bit
 MOST_DEATHS = 3
 CONNECT_SECONDS = "10s"
 ASK_SECONDS = 1.0
+ALONE_SECONDS = 300.0  # for which a cluster may have no worker: some start them when there is work
 
 
 def versions() -> dict[str, str]:
@@ -232,9 +235,10 @@ def _dask(address: str, scratch: Path | None, share: Path | str | None) -> Itera
         raise PromotionError(
             f"no Dask scheduler answers at {address} ({str(error)[:100]}); start it with `dask scheduler`"
         ) from None
+    for handler in logging.getLogger("distributed").handlers:
+        handler.setLevel(logging.CRITICAL)  # what it would say in tracebacks is one sentence of ours
     with client, tempfile.TemporaryDirectory() as folder:
         path, digest = _packed(Path(folder))
-        connection = client.scheduler_comm  # another one after this knows nothing of what was asked
         client.upload_file(str(path))  # to the workers of now, and to those that come later
         yield Pool(
             lambda: client.get_executor(pure=False),
@@ -243,11 +247,36 @@ def _dask(address: str, scratch: Path | None, share: Path | str | None) -> Itera
             Place(
                 f"the cluster {address}",
                 (CancelledError, OSError, KilledWorker),
-                lambda: client.scheduler_comm is connection,
+                _presence(client, address),
             ),
             scratch=scratch,
             share=share,
         )
+
+
+def _presence(client: Any, address: str) -> Callable[[], bool]:
+    """Whether the client still has the scheduler that it has now; PromotionError where that has long had no worker."""
+    connection = client.scheduler_comm  # another one after this knows nothing of what was asked
+    since: float | None = None
+
+    def here() -> bool:
+        nonlocal since
+        if client.scheduler_comm is not connection:
+            return False
+        if client.ncores():
+            since = None
+            return True
+        if since is None:
+            since = time.monotonic()
+            print(f"the cluster {address} has no worker now; waiting for one ...", flush=True)
+        if time.monotonic() - since >= ALONE_SECONDS:
+            raise PromotionError(
+                f"the cluster {address} has had no worker for {ALONE_SECONDS:.0f} s; start some with `dask worker "
+                f"{address}`, then run this again"
+            )
+        return True
+
+    return here
 
 
 def _packed(folder: Path) -> tuple[Path, str]:
