@@ -7,6 +7,7 @@ import shutil
 import threading
 import time
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from promotion.serving.store import Store
@@ -53,9 +54,14 @@ class Unruly(BaseEstimator):
         if what == 103: raise KeyboardInterrupt
         if what == 104: raise MemoryError("no more")
         if what == 105: raise GeneratorExit
+        if what == 106: os.fork()
         if what == 111: os._exit(3)
         if what == 112: os.kill(os.getpid(), signal.SIGKILL)
         if what == 113: ctypes.string_at(0)
+        if what == 114:
+            if os.fork(): os._exit(3)
+            while os.path.exists(self.folder + "/hold"): time.sleep(0.01)
+            os._exit(0)
         if what == 120:
             open(self.folder + "/began", "w").close()
             while os.path.exists(self.folder + "/hold"): time.sleep(0.01)
@@ -139,6 +145,21 @@ def test_a_request_that_kills_its_worker_fails_alone(url, what):
 
     assert found == {(GOOD[0], (200, GOOD[1])): 20, (row(what, 0, 0), (500, "Internal Server Error")): 1}
     wait_for(lambda: Client(url).health()["workers"] == 2)
+
+
+@pytest.mark.parametrize(("what", "status"), [(106, 200), (114, 500)])
+def test_a_model_that_forks_costs_nobody_elses_request(models, tmp_path, what, status):
+    """A process that answers twice is ended, one whose own child outlives it is missed; all others are answered."""
+    name = f"forking-{what}"
+    unruly(models, tmp_path, name)
+    (tmp_path / "hold").touch()
+    with started(models, name, tmp_path / "store", timeout=20.0) as url:
+        wait_for(lambda: Client(url).health()["workers"] == 2)
+        with ThreadPoolExecutor(16) as pool:
+            answers = list(pool.map(lambda body: Client(url).ask(body=body)[::2], [row(what, 0, 0), *[GOOD[0]] * 60]))
+        assert answers[0][0] == status and answers[1:] == [(200, GOOD[1])] * 60
+        wait_for(lambda: (h := Client(url).health())["restarts"] >= 1 and h["workers"] == 2)
+    (tmp_path / "hold").unlink()
 
 
 def test_a_worker_that_dies_once_costs_no_request(models, tmp_path):
@@ -275,6 +296,28 @@ class Peek(BaseEstimator):
 """
 
 
+def test_a_version_that_loads_without_end_gives_way_to_the_next(models, tmp_path):
+    """Whoever moves the alias on from a version that hangs in its warm-up does not wait until its time is over."""
+    models.promote("endless", models.register("endless", models.save(constant(1))))
+    with started(models, "endless", tmp_path / "store") as url:
+        wait_for(lambda: serving(url, 1))
+        unruly(models, tmp_path, "endless", at_load=121)
+        wait_for(lambda: Client(url).health()["loading"] == 2)
+        unruly(models, tmp_path, "endless")
+        wait_for(lambda: serving(url, 3))
+        assert Client(url).health()["restarts"] == 0
+
+
+def test_a_version_takes_over_with_as_many_workers(models, tmp_path):
+    """A swap is no moment of fewer processes: the first sight of the new version is with all of its own."""
+    models.promote("three", models.register("three", models.save(constant(1))))
+    with started(models, "three", tmp_path / "store", workers=3) as url:
+        client = Client(url)
+        wait_for(lambda: client.health()["workers"] == 3)
+        models.promote("three", models.register("three", models.save(constant(0))))
+        assert wait_for(lambda: (h := client.health())["version"] == 2 and h)["workers"] == 3
+
+
 def test_a_worker_knows_no_secret_and_no_scripts(models, tmp_path):
     """The model sees neither this project's modules nor the SECRETS that were around when the zygote started."""
     models.promote("peek", models.register("peek", save_module(models, tmp_path, "peekmodule", PEEK, "Peek")))
@@ -340,14 +383,64 @@ def test_files_that_vanish_are_told_and_fetched_again(models, tmp_path, caplog):
     with running_server(server) as url:
         wait_for(lambda: Client(url).health()["workers"] == 2)
         shutil.rmtree(store)
-        wait_for(lambda: any("vanished from" in line for line in caplog.messages))
-        wait_for(lambda: list((store / "models").glob("*/MLmodel")) and serving(url, 2))
+        wait_for(lambda: any("have vanished" in line for line in caplog.messages))
+        wait_for(lambda: list((store / "models").glob("*/MLmodel")) and list(store.glob("*.json")) and serving(url, 2))
         os.kill(server.models[0].served.pool.ready[0].pid, 9)
         wait_for(lambda: server.models[0].served.pool.restarts == 1 and Client(url).health()["workers"] == 2)
         shutil.rmtree(store)
         models.promote(name, 1)
         wait_for(lambda: serving(url, 1))
         assert Client(url).ask()[2] == '{"predictions": [0]}'
+
+
+def test_a_worker_does_not_start_from_files_that_changed(models, tmp_path, caplog):
+    """A byte that flipped since the first worker loaded: the files are fetched again before the next one."""
+    caplog.set_level("INFO", "serve")
+    models.promote("flipped", models.register("flipped", models.save(constant(1))))
+    server = make_server(models, ["flipped"], tmp_path / "store")
+    with running_server(server) as url:
+        wait_for(lambda: Client(url).health()["workers"] == 2)
+        for file in (tmp_path / "store" / "models").glob("*/model.skops"):
+            data = bytearray(file.read_bytes())
+            data[len(data) // 2] ^= 1
+            file.write_bytes(data)
+        for _ in range(2):
+            os.kill(server.models[0].served.pool.ready[0].pid, 9)
+            wait_for(lambda: Client(url).health()["workers"] < 2)
+            wait_for(lambda: (h := serving(url, 1)) and h["workers"] == 2)
+        assert any("are not what they were" in line for line in caplog.messages)
+        assert Client(url).ask()[::2] == (200, '{"predictions": [1]}')
+
+
+def test_a_version_that_cannot_be_noted_serves_and_is_noted_later(models, tmp_path):
+    """A disk that takes no more: the swap is no failed load; /health says what a restart would miss, while it would."""
+    store = tmp_path / "store"
+    models.promote("noted", models.register("noted", models.save(constant(1))))
+    with started(models, "noted", store) as url:
+        wait_for(lambda: serving(url, 1))
+        (record,) = store.glob("*.json")
+        part = record.with_suffix(".part")
+        part.mkdir()
+        models.promote("noted", models.register("noted", models.save(constant(0))))
+        health = wait_for(lambda: (h := Client(url).health())["version"] == 2 and h["reason"] and h)
+        assert health["status"] == "degraded" and "version 2 serves, but" in health["reason"]
+        assert json.loads(record.read_text())["version"] == 1
+        part.rmdir()
+        wait_for(lambda: serving(url, 2))
+        assert json.loads(record.read_text())["version"] == 2
+
+
+def test_what_a_killed_server_left_of_a_download_is_removed(tmp_path):
+    """Unfinished downloads and files that never served go once nothing was written to them for an hour."""
+    store = Store(tmp_path)
+    for name in ("incoming-old", "models/never-served", "incoming-new"):
+        (tmp_path / name / "data").mkdir(parents=True)
+        (tmp_path / name / "data" / "file").touch()
+    for path in (*tmp_path.glob("incoming-old/**/*"), *tmp_path.glob("models/**/*"), tmp_path / "incoming-old"):
+        os.utime(path, (1, 1))
+    with store.incoming() as folder:
+        assert sorted(path.name for path in tmp_path.iterdir()) == sorted([folder.name, "incoming-new", "models"])
+        assert list((tmp_path / "models").iterdir()) == []
 
 
 def test_a_store_that_cannot_be_written_is_one_sentence(tmp_path):

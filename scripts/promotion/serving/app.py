@@ -49,14 +49,15 @@ class Model:
         """The version that serves."""
         return self.batcher.served
 
-    def install(self, local: Local) -> Served:
+    def install(self, local: Local, unwanted: Callable[[], bool]) -> Served:
         """Load a version beside what serves and let it take over; called from the follower's thread."""
-        pool = Pool(local.folder, local.label, self.nursery, self.workers)
-        return asyncio.run_coroutine_threadsafe(self._install(pool, local), self.loop).result()
+        pool = Pool(local.folder, local.label, self.nursery, self.workers, whole=local.whole)
+        work = asyncio.run_coroutine_threadsafe(self._install(pool, local), self.loop)
+        return pool.installed(work, self.loop, unwanted)
 
     async def _install(self, pool: Pool, local: Local) -> Served:
         try:
-            await pool.start(self._proofs.get(local.digest))
+            await pool.start(self._proofs.get(local.digest), in_place=self.served is not None)
         except BaseException:
             pool.close()
             raise

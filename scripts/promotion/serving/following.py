@@ -1,5 +1,6 @@
 """Follow an alias of the registry: poll, fetch, let the new version load beside what serves; say what is the matter."""
 
+import functools
 import threading
 import time
 from collections.abc import Callable
@@ -41,8 +42,9 @@ class Served:
 class Follower(threading.Thread):
     """Keeps `current` at the version that `name`@`alias` names; requests never wait for it.
 
-    install: loads a version beside what serves and lets it take over; blocks meanwhile, PromotionError when it
-    cannot. polled_once: called after the first poll, whatever it found. failed_loads, swaps: counts.
+    install: loads a version beside what serves and lets it take over; blocks meanwhile, asks now and then whether it
+    is unwanted by now, PromotionError when it cannot. polled_once: called after the first poll, whatever it found.
+    failed_loads, swaps: counts.
     """
 
     def __init__(
@@ -52,7 +54,7 @@ class Follower(threading.Thread):
         alias: str,
         poll_seconds: float,
         store: Store,
-        install: Callable[[Local], Served],
+        install: Callable[[Local, Callable[[], bool]], Served],
     ) -> None:
         super().__init__(name=f"follow-{name}", daemon=True)
         self.registry = registry
@@ -70,6 +72,7 @@ class Follower(threading.Thread):
         self.swaps = 0
         self.polled_once: Callable[[], None] = lambda: None
         self._problems: dict[str, str] = {}
+        self._sizes: dict[str, int] = {}
         self._failures = 0
         self._broken: tuple[int, int, float] | None = None  # version, failures, when to try again
         self._stopping = threading.Event()
@@ -120,8 +123,8 @@ class Follower(threading.Thread):
         if number is None or (self.current is not None and self.current.version == number):
             self._broken = None
             self._well("version")
-            if self.current is not None and not self.current.local.present():
-                self._fetch_again(self.current.local)
+            if self.current is not None:
+                self._look_after(self.current)
         elif self._broken is None or self._broken[0] != number or time.monotonic() >= self._broken[2]:
             self._take(number)
             return 0.0  # loading takes a while: what does the alias name now?
@@ -169,7 +172,7 @@ class Follower(threading.Thread):
     def _install(self, local: Local) -> None:
         began = time.monotonic()
         before = self.current
-        self.current = self.install(local)
+        self.current = self.install(local, functools.partial(self._moved_on, local.version))
         self.since = now()
         self.swaps += before is not None
         self._broken = None
@@ -180,7 +183,29 @@ class Follower(threading.Thread):
         self._tell("swap", old=old, new=local.version, ms=milliseconds)
         for note in self.current.notes:
             self._tell("note", version=local.version, text=note)
-        self.store.remember(self._registry_name(), self.alias, local)
+        self._sizes = local.sizes()
+        self._remember(local)
+
+    def _remember(self, local: Local) -> None:
+        """Note what serves, for a start without the registry."""
+        try:
+            self.store.remember(self._registry_name(), self.alias, local)
+        except OSError as error:
+            self._problem(
+                "store",
+                f"version {local.version} serves, but {self.store.root} cannot say so ({error.strerror or error}), and "
+                "a start without the registry goes by what stands there",
+            )
+        else:
+            self._well("store")
+
+    def _look_after(self, served: Served) -> None:
+        """See to it that the next start and the next worker find what serves."""
+        if "store" in self._problems:
+            self._remember(served.local)
+        sizes = served.local.sizes()
+        if served.pool.damaged or any(sizes.get(name) != size for name, size in self._sizes.items()):
+            self._fetch_again(served)
 
     def _from_store(self) -> None:
         """While the registry does not answer, serve what served last here, if its files are whole."""
@@ -194,25 +219,25 @@ class Follower(threading.Thread):
             return
         self._tell("local-copy", version=local.version, digest=local.digest)
 
-    def _fetch_again(self, local: Local) -> None:
-        """The files of what serves have vanished: the model is in memory, but a restart would need them."""
-        self._problem("files", f"the files of version {local.version} have vanished from {local.folder}")
+    def _fetch_again(self, served: Served) -> None:
+        """The files of what serves are gone or damaged: the model is in memory, but a restart would need them."""
+        local = served.local
+        what = f"the files of version {local.version} in {local.folder} have vanished or changed"
+        self._problem("files", what)
         try:
             self._fetched(local.version)
         except Exception as error:
-            self._problem(
-                "files",
-                f"the files of version {local.version} have vanished from {local.folder} "
-                f"and could not be fetched again: {_sentence(error)}",
-            )
+            self._problem("files", f"{what} and could not be fetched again: {_sentence(error)}")
             return
+        served.pool.damaged = False
         self._well("files")
+        self._remember(local)
 
     def _registry_name(self) -> str:
         return without_secrets(self.registry.uri)
 
     def _moved_on(self, number: int) -> bool:
-        """Whether the alias has left `number` while it was fetched; the next poll then takes the newer one."""
+        """Whether the alias has left `number` meanwhile; the next poll then takes the newer one."""
         try:
             return self._named() != number
         except Exception:

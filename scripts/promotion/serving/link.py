@@ -8,8 +8,11 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from promotion.errors import PromotionError
+from promotion.serving.events import failure
 from promotion.serving.frames import Reader, frame
 from promotion.serving.nursery import Nursery, cause, kill
+
+LAST_WORDS_SECONDS = 0.2  # to read what a process wrote before it ended
 
 
 class Link(asyncio.Protocol):
@@ -26,6 +29,7 @@ class Link(asyncio.Protocol):
         self.ready = False
         self.closing = False
         self.batch: list[Any] = []
+        self.asked = 0  # how many batches it was given
         self.heavy = False
         self.began = 0.0  # when it was given its batch
         self.loaded_at = 0.0
@@ -51,7 +55,7 @@ class Link(asyncio.Protocol):
         def ended(code: int) -> None:
             self._code = code
             with contextlib.suppress(RuntimeError):  # the loop is closed
-                loop.call_soon_threadsafe(self._ended.set)
+                loop.call_soon_threadsafe(self._over)
 
         try:
             with theirs:
@@ -73,7 +77,9 @@ class Link(asyncio.Protocol):
     def ask(self, batch: list[Any], *, heavy: bool) -> None:
         """Send a batch of pending requests; the answer goes to the owner."""
         self.batch, self.heavy, self.began = batch, heavy, time.monotonic()
-        self._send({"types": [pending.content_type for pending in batch]}, [pending.body for pending in batch])
+        self.asked += 1
+        types = [pending.content_type for pending in batch]
+        self._send({"types": types, "number": self.asked}, [pending.body for pending in batch])
 
     def close(self) -> None:
         """Let the worker end; it has nothing to do."""
@@ -100,25 +106,36 @@ class Link(asyncio.Protocol):
         self._transport = transport
 
     def data_received(self, data: bytes) -> None:
-        """Act on every message that is complete."""
+        """Act on every message that is complete; a process that sends anything else is ended, its batch asked again."""
         try:
-            messages = self._reader.feed(data)
-        except ValueError:
+            for meta, bodies in self._reader.feed(data):
+                self._heed(meta, bodies)
+        except (ValueError, TypeError, KeyError, AttributeError):
+            failure(f"what worker {self.pid} sent")
             self.end()
-            return
-        for meta, bodies in messages:
-            if "answers" in meta:
-                self.proof["batching"] = meta["batching"]
-                self.owner.answered(self, meta, bodies)
-            elif "proved" in meta:
-                self.proof = meta["proved"]
-            elif "loaded" in meta:
-                self.proof, self.notes, self.ready = meta["loaded"], meta["notes"], True
-                self.loaded_at = time.monotonic()
-                if not self._loaded.done():
-                    self._loaded.set_result(None)
-            elif "failed" in meta and not self._loaded.done():
-                self._loaded.set_exception(PromotionError(meta["failed"]))
+
+    def _heed(self, meta: dict[str, Any], bodies: list[bytes]) -> None:
+        if "answers" in meta:
+            count = len(self.batch)
+            if meta["number"] != self.asked or not len(meta["answers"]) == len(bodies) == count > 0:
+                raise ValueError("it answered what it was not asked; did the model fork?")
+            self.proof["batching"] = meta["batching"]
+            self.owner.answered(self, meta, bodies)
+        elif "proved" in meta:
+            self.proof = meta["proved"]
+        elif "loaded" in meta:
+            self.proof, self.notes, self.ready = meta["loaded"], meta["notes"], True
+            self.loaded_at = time.monotonic()
+            if not self._loaded.done():
+                self._loaded.set_result(None)
+        elif "failed" in meta and not self._loaded.done():
+            self._loaded.set_exception(PromotionError(meta["failed"]))
+
+    def _over(self) -> None:
+        """The process has ended. Where what it has forked holds its end of the socket, nothing else would tell."""
+        self._ended.set()
+        if self._transport is not None:
+            asyncio.get_running_loop().call_later(LAST_WORDS_SECONDS, self._transport.abort)
 
     def connection_lost(self, error: Exception | None) -> None:
         """The process has ended, or is ending: wait for its exit code a little, then say so."""

@@ -4,15 +4,19 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
+from promotion.errors import PromotionError
 from promotion.serving.backoff import backoff
 from promotion.serving.events import event
 from promotion.serving.link import Link
 from promotion.serving.nursery import Nursery
 
 LOAD_SECONDS = 300.0
+LOOK_SECONDS = 0.1
+GIVE_UP_SECONDS = 1.0  # how often a version that loads is asked for whether it is wanted
 RESTART_SECONDS, LONGEST_RESTART = 0.25, 5.0
 CALM_SECONDS = 30.0  # a worker that lived so long did not die of its loading
 
@@ -21,15 +25,28 @@ class Pool:
     """`count` workers that hold the model in `folder`. label: the version's name in sentences.
 
     background: bytes that a worker may add to its memory, where it has to give way to everything else.
+    whole: whether the files are what they were, asked (in a thread) before a worker is started in place of one that
+    died; `damaged` says that they were not.
     answered, gone: what the batcher does with a link's answers, and with its batch when it died.
     """
 
-    def __init__(self, folder: Path, label: str, nursery: Nursery, count: int, *, background: int = 0) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        label: str,
+        nursery: Nursery,
+        count: int,
+        *,
+        background: int = 0,
+        whole: Callable[[], bool] = lambda: True,
+    ) -> None:
         self.folder = folder
         self.label = label
         self.nursery = nursery
         self.count = count
         self.background = background
+        self.whole = whole
+        self.damaged = False
         self.links: list[Link] = []
         self.answered: Callable[..., None] = lambda *_: None
         self.gone: Callable[[Link], None] = lambda _: None
@@ -37,6 +54,7 @@ class Pool:
         self.problem: str | None = None
         self.restarts = 0
         self.closed = False
+        self._unwanted = False
         self._failures = 0
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -57,15 +75,40 @@ class Pool:
         note = self.proof.get("note")
         return notes if note is None else [*notes, note]
 
-    async def start(self, proof: dict[str, Any] | None = None) -> None:
+    async def start(self, proof: dict[str, Any] | None = None, *, in_place: bool = False) -> None:
         """Start the first worker, which proves what `proof` does not say; the others follow by themselves.
 
-        PromotionError: it cannot serve.
+        in_place: the version takes the place of one that serves, with as many workers from the first request on; only
+        where one of them cannot be started it does not wait for them. PromotionError: it cannot serve.
         """
         link = await self._load(proof)
         proof = dict(link.proof)
-        for _ in range(self.count - 1):
-            self._later(self._again(0.0, proof))
+        others = [self._later(self._again(0.0, proof)) for _ in range(self.count - 1)]
+        while in_place and not all(task.done() for task in others) and self.problem is None and not self._unwanted:
+            await asyncio.wait(others, timeout=LOOK_SECONDS)
+
+    def installed(self, work: "Future[Any]", loop: asyncio.AbstractEventLoop, unwanted: Callable[[], bool]) -> Any:
+        """Wait in the follower's thread until `work` has started it; where it is unwanted by then, end its loading."""
+        given_up = False
+        while True:
+            try:
+                return work.result(GIVE_UP_SECONDS)
+            except TimeoutError:
+                if work.done():
+                    raise
+                if given_up or unwanted():
+                    given_up = True
+                    loop.call_soon_threadsafe(self._give_up)
+            except PromotionError:
+                if given_up:
+                    raise PromotionError("another took its place while it was loading") from None
+                raise
+
+    def _give_up(self) -> None:
+        self._unwanted = True
+        if not self.ready:  # else it is about to serve, and the next poll takes what is wanted
+            for link in self.links:
+                link.end()
 
     def close(self) -> None:
         """Let the workers end: those that answer, after their answer."""
@@ -102,16 +145,20 @@ class Pool:
             self._retire(link)
         return link
 
-    def _later(self, work: Any) -> None:
+    def _later(self, work: Any) -> "asyncio.Task[None]":
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task
 
-    async def _again(self, delay: float, proof: dict[str, Any] | None) -> None:
+    async def _again(self, delay: float, proof: dict[str, Any] | None, *, check: bool = False) -> None:
         """Start one more worker, as often as it takes."""
         await asyncio.sleep(delay)
         while not self.closed:
             try:
+                self.damaged = check and not await asyncio.to_thread(self.whole)
+                if self.damaged:
+                    raise PromotionError(f"its files in {self.folder} are not what they were")
                 await self._load(proof)
             except Exception as error:  # whatever it is, the next try comes
                 self._failures += 1
@@ -133,5 +180,5 @@ class Pool:
         self._failures = 0 if time.monotonic() - link.loaded_at > CALM_SECONDS else self._failures + 1
         if not self.closed:
             wait = 0.0 if self._failures < 2 else backoff(self._failures, RESTART_SECONDS, cap=LONGEST_RESTART)
-            self._later(self._again(wait, link.proof))
+            self._later(self._again(wait, link.proof, check=True))
         self.gone(link)

@@ -75,10 +75,11 @@ class Shadow:
         self._waiting: deque[Mirrored] = deque()
         self._bytes = 0
 
-    def install(self, local: Local) -> Served:
+    def install(self, local: Local, unwanted: Callable[[], bool]) -> Served:
         """Load a version; called from the follower's thread."""
-        pool = Pool(local.folder, local.label, self.nursery, 1, background=MEMORY_BYTES)
-        return asyncio.run_coroutine_threadsafe(self._install(pool, local), self.loop).result()
+        pool = Pool(local.folder, local.label, self.nursery, 1, background=MEMORY_BYTES, whole=local.whole)
+        work = asyncio.run_coroutine_threadsafe(self._install(pool, local), self.loop)
+        return pool.installed(work, self.loop, unwanted)
 
     async def _install(self, pool: Pool, local: Local) -> Served:
         pool.answered, pool.gone, pool.freed = self._answered, self._gone, self._dispatch

@@ -11,6 +11,7 @@ import json
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -19,6 +20,7 @@ from typing import Any
 from promotion.errors import PromotionError
 from promotion.records.files import digest_files
 
+LEFT_SECONDS = 3600.0  # what nothing was written to for so long is no download any more
 KEPT = 3  # versions of a model whose files stay: what serves, what served before, what is being loaded
 
 
@@ -38,9 +40,17 @@ class Local:
         """The version in sentences."""
         return f"{self.model} version {self.version}"
 
-    def present(self) -> bool:
-        """Whether the files still seem to be there."""
-        return (self.folder / "MLmodel").is_file()
+    def whole(self) -> bool:
+        """Whether the files are those of the digest, computed again now."""
+        return _whole(self.folder, self.digest)
+
+    def sizes(self) -> dict[str, int]:
+        """Size by name of the files that are there: what a poll can look at."""
+        found = {}
+        for path in self.folder.rglob("*"):
+            with contextlib.suppress(OSError):
+                found[str(path)] = path.stat().st_size
+        return found
 
 
 class Store:
@@ -67,6 +77,7 @@ class Store:
     def incoming(self) -> Iterator[Path]:
         """A private folder to download into, removed at the end."""
         self.prepare()
+        self._tidy()
         folder = Path(tempfile.mkdtemp(prefix="incoming-", dir=self.root))
         try:
             yield folder
@@ -78,10 +89,7 @@ class Store:
         if digest is None:
             return None
         folder = self._folder(digest)
-        try:
-            return folder if folder.is_dir() and digest_files(folder) == digest else None
-        except (OSError, PromotionError):
-            return None
+        return folder if _whole(folder, digest) else None
 
     def keep(self, path: Path, digest: str) -> Path:
         """Move downloaded files to where they are found by their digest; return that folder."""
@@ -102,10 +110,20 @@ class Store:
         part = file.with_suffix(".part")
         part.write_text(json.dumps(fields), encoding="utf-8")
         part.replace(file)
-        used = {digest for other in self.root.glob("*.json") for digest in _read(other).get("recent", [])}
+        used = self._served()
         for digest in recent[KEPT:]:
             if digest not in used:
                 shutil.rmtree(self._folder(digest), ignore_errors=True)
+
+    def _tidy(self) -> None:
+        """Remove what a server that was killed left of a download, and files that never served."""
+        served = {self._folder(digest) for digest in self._served()}
+        for folder in (*self.root.glob("incoming-*"), *(self.root / "models").iterdir()):
+            if folder not in served and _age(folder) > LEFT_SECONDS:
+                shutil.rmtree(folder, ignore_errors=True)
+
+    def _served(self) -> set[str]:
+        return {digest for file in self.root.glob("*.json") for digest in _read(file).get("recent", [])}
 
     def recall(self, registry: str, model: str, alias: str) -> Local | None:
         """Return what served last, if its files are here and whole."""
@@ -121,6 +139,22 @@ class Store:
     def _record(self, registry: str, model: str, alias: str) -> Path:
         key = json.dumps([registry, model, alias]).encode()
         return self.root / f"{hashlib.sha256(key).hexdigest()[:40]}.json"
+
+
+def _whole(folder: Path, digest: str) -> bool:
+    try:
+        return folder.is_dir() and digest_files(folder) == digest
+    except (OSError, PromotionError):
+        return False
+
+
+def _age(folder: Path) -> float:
+    """Seconds since anything was written below `folder`."""
+    newest = 0.0
+    for path in (folder, *folder.rglob("*")):
+        with contextlib.suppress(OSError):
+            newest = max(newest, path.stat().st_mtime)
+    return time.time() - newest
 
 
 def _read(file: Path) -> dict[str, Any]:

@@ -196,6 +196,7 @@ class Worker:
             failure("batch")
             answers = [BUG] * len(requests)
         reply = {
+            "number": meta["number"],
             "answers": [(answer.status, answer.media_type) for answer in answers],
             "batching": self.scorer.batching,
             "seconds": time.perf_counter() - began,
