@@ -125,6 +125,7 @@ DIFFERENT = {
         415,
         200,
     ),
+    "two content types": ("POST", "/invocations", {**JSON, "content-type": "application/json"}, ONE, 200, 415),
     "no content type": ("POST", "/invocations", {}, ONE, 500, 415),
     "JSON too deep, numbers too long": ("POST", "/invocations", JSON, b"[" * 100_000, 500, 400),
     "a body over `--max-body-mb`": ("POST", "/invocations", JSON, b" " * 1_100_000, 400, 413),

@@ -186,6 +186,28 @@ def test_requests_in_a_row_are_answered_in_their_order(tight):
     assert answers.index(b"predictions") < answers.index(b'"name": "m"')
 
 
+def test_what_came_before_noise_is_answered(tight):
+    """A body longer than was declared: what was asked before it is answered, then the client hears what is wrong."""
+    answers = everything(dial(tight[1], post(ONE_ROW.encode()) * 2 + b"and more\r\n\r\n"))
+
+    assert [part[:3] for part in answers.split(b"HTTP/1.1 ")[1:]] == [b"200", b"200", b"400"]
+    assert answers.count(b"predictions") == 2 and b"Invalid HTTP request received" in answers
+
+
+def test_an_older_client_is_told_in_its_words(tight):
+    """HTTP/1.0 keeps a connection only if it is told so, and knows no 100 Continue."""
+    body = ONE_ROW.encode()
+    head = b"POST /invocations HTTP/1.0\r\ncontent-type: application/json\r\ncontent-length: %d\r\n" % len(body)
+    answers = everything(
+        dial(tight[1], head + b"connection: keep-alive\r\n\r\n" + body + head + b"expect: 100-continue\r\n\r\n" + body)
+    )
+
+    assert answers.count(b"200 OK") == 2 and b"100 Continue" not in answers
+    assert (
+        answers.index(b"connection: keep-alive") < answers.index(b"predictions") < answers.index(b"connection: close")
+    )
+
+
 def test_head_and_other_methods(tight):
     """HEAD has the length of GET and no body; another method is 405 with what is allowed."""
     answer = everything(dial(tight[1], b"HEAD /version HTTP/1.1\r\nconnection: close\r\n\r\n"))

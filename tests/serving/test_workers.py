@@ -351,16 +351,16 @@ def test_several_models_in_one_server(models, tmp_path):
 
 
 def test_a_server_starts_from_its_local_copy_while_the_registry_is_down(tmp_path):
-    """The last champion is served and /health says that the registry is away; then it follows again."""
+    """The last champion, its own code too, is served and /health says that the registry is away; then it follows."""
     models = Models(tmp_path)
-    models.promote("m", models.register("m", models.save(constant(1))))
+    unruly(models, tmp_path, "m")
     with started(models, "m", tmp_path / "store") as url:
         wait_for(lambda: serving(url, 1))
     models.database.rename(tmp_path / "away.db")
     with started(models, "m", tmp_path / "store") as url:
         health = wait_for(lambda: (h := Client(url).health())["version"] == 1 and h)
         assert health["status"] == "degraded" and "no MLflow database" in health["reason"]
-        assert Client(url).ask()[::2] == (200, '{"predictions": [1]}')
+        assert Client(url).ask(body=GOOD[0])[::2] == (200, GOOD[1])
         (tmp_path / "away.db").rename(models.database)
         wait_for(lambda: serving(url, 1))
     models.database.rename(tmp_path / "away.db")

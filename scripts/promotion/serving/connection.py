@@ -42,6 +42,7 @@ class HttpRequest:
     path: str
     headers: dict[str, str]
     keep_alive: bool
+    version: str = "1.1"
     parts: list[bytes] = field(default_factory=list)
     size: int = 0
     refused: tuple[int, str, bytes, tuple[tuple[str, str], ...]] | None = None
@@ -125,6 +126,7 @@ class Connection(asyncio.Protocol):
         self._busy = False
         self._head: int | None = 0  # bytes of a head that is not complete; None inside a body
         self._last = False  # nothing more is read from this client
+        self._malformed: str | None = None  # what is wrong with its bytes, told after what it asked before
         self._ended = False  # it has shut its sending side
         self._in_next = False
         self._url = b""
@@ -166,7 +168,9 @@ class Connection(asyncio.Protocol):
             if self._request is not None:
                 self.refuse(400, "Upgrades of the connection are not supported")
         except httptools.HttpParserError as error:
-            self.refuse(400, f"Invalid HTTP request received: {error}")
+            self._malformed = f"Invalid HTTP request received: {error}"
+            self._last, self._request = True, None
+            self._next()
         else:
             if self._head is not None and self._head > MOST_HEAD + len(data):
                 self.refuse(431, f"The head of a request may have {MOST_HEAD} bytes")
@@ -217,14 +221,15 @@ class Connection(asyncio.Protocol):
         if path.startswith(("http://", "https://")):
             path = "/" + path.partition("://")[2].partition("/")[2]
         keep = self._parser.should_keep_alive()
-        self._request = request = HttpRequest(method, path, self._headers, keep)
+        self._request = request = HttpRequest(method, path, self._headers, keep, self._parser.get_http_version())
         if not self._busy:
             self.deadline = self.heard + self.gate.limits.receive
         if len(self._url) > 1 << 13:
             request.refused = (414, "text/plain", b"URI Too Long", ())
         else:
             request.refused = self.gate.admit(request)
-        if self._headers.get("expect", "").lower() == "100-continue" and not self._busy:
+        waits = self._headers.get("expect", "").lower() == "100-continue" and request.version != "1.0"
+        if waits and not self._busy:
             if request.refused is None:
                 self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
             else:  # the body will not come, or need not
@@ -270,12 +275,12 @@ class Connection(asyncio.Protocol):
         """Send the answer to the request that waits. headers: whole lines, each with its CRLF."""
         if self._transport.is_closing():
             return
-        close = close or self._last or self.gate.draining or not request.keep_alive
-        close = close or (self._ended and not self._waiting)
+        close = close or self.gate.draining or not request.keep_alive
+        close = close or ((self._ended or self._last) and not self._waiting and self._malformed is None)
         media = "text/plain; charset=utf-8" if media == "text/plain" else media
         head = (
             f"{_status_line(status)}date: {self.gate.date()}\r\n{headers}content-length: {len(body)}\r\n"
-            f"content-type: {media}\r\n{'connection: close' + chr(13) + chr(10) if close else ''}\r\n"
+            f"content-type: {media}\r\n{_connection_line(request, close)}\r\n"
         ).encode("latin-1", "replace")
         if request.method == "HEAD":
             body = b""
@@ -338,6 +343,9 @@ class Connection(asyncio.Protocol):
         self._in_next = False
         if self._busy or self.unread or self._transport.is_closing():
             return
+        if self._malformed is not None:
+            self.refuse(400, self._malformed)
+            return
         limits = self.gate.limits
         self.deadline = time.monotonic() + (limits.keep_alive if self._request is None else limits.receive)
         if not self._transport.is_reading():
@@ -349,6 +357,13 @@ class Connection(asyncio.Protocol):
         self.received, self.unread = received, unread
         if self.gate.held > self.gate.limits.held:
             self.gate.relieve(self)
+
+
+def _connection_line(request: HttpRequest, close: bool) -> str:
+    """What a client has to be told: HTTP/1.0 closes unless it is told otherwise, 1.1 does not."""
+    if close:
+        return "connection: close\r\n"
+    return "connection: keep-alive\r\n" if request.version == "1.0" else ""
 
 
 _LINES: dict[int, str] = {}

@@ -52,6 +52,7 @@ def run(connection: socket.socket) -> None:
         logging.getLogger(name).setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", message="X does not have valid feature names")  # arrays, where that was proven
     ask_tree_by_tree()
+    sys.dont_write_bytecode = True  # a model's folder stays what its digest says
     with joblib.parallel_config("sequential"):  # n_jobs=2 makes one row three times slower
         message = receive(connection)
         if message is None:
