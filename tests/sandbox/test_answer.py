@@ -127,6 +127,7 @@ def test_a_model_that_reads_beyond_its_columns_has_failed(tmp_path: Path) -> Non
     found = complaint_about(save(logistic(), tmp_path / "model"), tmp_path, rows=X.drop(columns="c"))
 
     assert found is not None and "does not answer 150 rows of its own data" in found
+    assert "missing inputs ['c']" in found
 
 
 @pytest.mark.parametrize(

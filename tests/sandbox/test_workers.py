@@ -3,6 +3,7 @@
 import functools
 import itertools
 import os
+import pickle
 import select
 import subprocess
 import sys
@@ -121,6 +122,43 @@ def test_no_secret_reaches_a_worker(two: Pool, monkeypatch: pytest.MonkeyPatch) 
 
     (seen,) = two.map(working.environment, [()])
     assert "sekret" not in str(seen) and "PATH" in seen
+
+
+SECRETS = (
+    *("MLFLOW_TRACKING_URI", "MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN"),
+    *("GITHUB_TOKEN", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"),
+)
+
+
+def test_what_a_worker_is_given_holds_no_secret(parts: Path, two: Pool, tmp_path: Path, monkeypatch) -> None:
+    """The bytes that judging and answering send, by folders and by a share, wherever they go."""
+    for name in SECRETS:
+        monkeypatch.setenv(name, f"sekret://{name}")
+    sent: list[bytes] = []
+
+    class Written(Executor):
+        def submit(self, work: Any, *args: Any, **named: Any) -> Future[Any]:
+            sent.append(pickle.dumps((work, args)))
+            return two._executor_now().submit(work, *args)
+
+    class Refused(Executor):
+        def submit(self, work: Any, *args: Any, **named: Any) -> Future[Any]:
+            sent.append(pickle.dumps((work, args)))
+            refused: Future[Any] = Future()
+            refused.set_exception(PromotionError("no model is asked here"))
+            return refused
+
+    judged(parts, Pool(Written, 2, module.versions(), Place("this machine")))
+    model, made = tmp_path / "model", features(tmp_path / "features")
+    model.mkdir()
+    job = {"model": str(model), "features": str(made), "out": str(tmp_path / "out")}
+    for share in (None, tmp_path / "share"):
+        with pytest.raises(PromotionError, match="no model is asked"):
+            answer(job, log=tmp_path / "log", blame=model, pool=Pool(Refused, 2, {}, Place("there"), share=share))
+
+    for work in (b"_share", b"_deal", b"_put_in_order", b"_part", b"_sent_part"):
+        assert any(work in one for one in sent)
+    assert not any(b"sekret" in one for one in sent)
 
 
 def test_progress_says_how_many_rows_are_done(parts: Path, two: Pool) -> None:

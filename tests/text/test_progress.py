@@ -2,11 +2,14 @@
 
 import os
 import pty
+import re
 import subprocess
 import sys
 from pathlib import Path
+from threading import Event
 
 import pytest
+from promotion.text import progress as module
 from promotion.text.progress import progress
 
 SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
@@ -29,11 +32,19 @@ with progress("fitting", seconds=1) as step:
 with progress("saving") as step:
     Event().wait(0.5)
 """
+LONG = """
+from threading import Event
+from promotion.text.progress import progress
+with progress("a-model: the candidate answers the test window", 1400, "rows", done=lambda: 700):
+    Event().wait(0.6)
+"""
 LEARNED = """
 from threading import Event
 from promotion.text.progress import progress
 with progress("judging", unit="rows") as step:
     step.reached(1_500_000, 3_000_000)
+    Event().wait(0.5)
+    step.reached(1_000_000, 3_000_000)
     Event().wait(0.5)
 with progress("downloading", unit="B") as step:
     step.reached(1_500_000, 3_000_000)
@@ -41,7 +52,7 @@ with progress("downloading", unit="B") as step:
 """
 
 
-def in_a_terminal(code: str, *, without: str | None = None) -> str:
+def in_a_terminal(code: str, *, without: str | None = None, columns: int = 120) -> str:
     """Run code whose output is a terminal; return what the terminal was sent. without: a module that is missing."""
     ours, theirs = pty.openpty()
     hide = f"import sys; sys.modules[{without!r}] = None\n" if without else ""
@@ -49,7 +60,7 @@ def in_a_terminal(code: str, *, without: str | None = None) -> str:
         [sys.executable, "-c", hide + code],
         stdout=theirs,
         stderr=theirs,
-        env={**os.environ, "PYTHONPATH": str(SCRIPTS), "COLUMNS": "120"},
+        env={**os.environ, "PYTHONPATH": str(SCRIPTS), "COLUMNS": str(columns)},
     )
     os.close(theirs)
     seen = b""
@@ -89,7 +100,18 @@ def test_how_much_there_is_may_be_learned_on_the_way() -> None:
     """A pass over rows says after each part how many of how many are done."""
     seen = in_a_terminal(LEARNED)
 
-    assert "1,500,000/3,000,000 rows" in seen and "1.50MB/3.00MB" in seen and " left" in seen
+    assert "judging |" in seen and "1,500,000/3,000,000 rows, " in seen and "M rows/s, " in seen and " left" in seen
+    assert "judging, pass 2 |" in seen and "1.50MB/3.00MB" in seen
+
+
+@pytest.mark.parametrize(("columns", "shown"), [(120, "the candidate answers the test window |"), (70, "a-model:… |")])
+def test_what_is_under_way_is_cut_before_the_time_left(columns: int, shown: str) -> None:
+    """Model names are long and terminals are not."""
+    seen = in_a_terminal(LONG, columns=columns)
+
+    assert shown in seen and "700/1,400 rows, " in seen
+    assert all(len(line) <= columns for line in re.split(r"[\r\n]", re.sub(r"\x1b\[[0-9;]*[A-Za-z]", "", seen)))
+    assert " left" in seen
 
 
 def test_a_terminal_without_the_library_gets_lines() -> None:
@@ -105,3 +127,29 @@ def test_elsewhere_it_is_one_line_a_step(capsys: pytest.CaptureFixture[str]) -> 
         step.advance()
 
     assert capsys.readouterr() == ("scoring candidate ...\nhalfway\n", "")
+
+
+def test_elsewhere_a_long_step_says_now_and_then_how_far_it_is(capsys, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rows, rows a second and the time left, of each pass; also where somebody else counts."""
+    monkeypatch.setattr(module, "LINE_SECONDS", 0.0)
+    with progress("judging", unit="rows") as step:
+        for done in (1000, 2000, 500, 2000):
+            step.reached(done, 2000)
+
+    begun, first, second = capsys.readouterr().out.splitlines()
+    assert begun == "judging ..."
+    assert re.fullmatch(r"judging: 1,000 of 2,000 rows, [\d,]+ rows/s, 0:00 left", first)
+    assert re.fullmatch(r"judging, pass 2: 500 of 2,000 rows, [\d,]+ rows/s, 0:00 left", second)
+
+    looked, numbers = Event(), iter(range(10_000))
+
+    def counted() -> int:
+        found = next(numbers)
+        if found == 2:
+            looked.set()
+        return found
+
+    monkeypatch.setattr(module, "LOOK_SECONDS", 0.001)
+    with progress("answering", 10_000, "rows", done=counted):
+        assert looked.wait(60)
+    assert "answering: 1 of 10,000 rows, " in capsys.readouterr().out

@@ -266,7 +266,8 @@ def stamp(path: Place) -> tuple[int, int]:
     try:
         return places.stamp(path)
     except OSError as error:
-        raise PromotionError(f"it cannot be read any more ({short(error)})", file=path) from None
+        why = "" if isinstance(path, Path) else "; workers have the login of their machine, not of who asks them"
+        raise PromotionError(f"it cannot be read any more, or not by all ({short(error)}){why}", file=path) from None
 
 
 def short(error: Exception) -> str:

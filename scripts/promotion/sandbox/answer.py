@@ -95,7 +95,9 @@ def not_another(name: str, code: Path) -> None:
 
 
 def _short(error: BaseException) -> str:
-    return " ".join(f"{type(error).__name__}: {error}".split())[:300]
+    """What was raised, on one line; of a long text both ends, for MLflow says what is wrong after showing the rows."""
+    text = " ".join(f"{type(error).__name__}: {error}".split())
+    return text if len(text) <= 300 else f"{text[:150]} … {text[-150:]}"
 
 
 def ask(model: Any, X: Any) -> Any:
