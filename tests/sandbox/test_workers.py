@@ -274,11 +274,11 @@ def test_a_worker_that_dies_while_a_model_answers_changes_nothing(
 
 def test_a_worker_of_another_environment_answers_nothing(tmp_path: Path, two: Pool) -> None:
     """Another library, one that is not there, a folder that it does not see: what to do is said."""
-    job = {"model": str(tmp_path), "features": str(tmp_path / "absent"), "part": "x"}
+    job = {"model": str(tmp_path), "features": str(tmp_path), "packages": str(tmp_path / "absent"), "part": "x"}
     for wanted, said in (
         ({"mlflow-skinny": "0.1"}, r"a worker has mlflow-skinny 3\S* instead of 0\.1; install"),
         ({"nobody-has-it": "1"}, "a worker has no nobody-has-it; install the same requirements/train.txt there"),
-        ({}, r"does not see this folder; give a --work that all of them share, or --share s3://"),
+        ({}, r"absent: a worker does not see this folder; give a --work that all of them share, or --share s3://"),
     ):
         with pytest.raises(PromotionError, match=said):
             list(two.map(module_of_answering._part, [(job, wanted, tmp_path / "x.log", tmp_path)]))

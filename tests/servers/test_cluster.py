@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -143,6 +144,18 @@ def test_a_table_in_s3_is_read_by_its_url(
 
         assert judge_table(url, rules(), replicates=200).text() == alone
         assert judge_table(url, rules(), replicates=200, reading=Reading(workers=pool)).text() == alone
+
+
+def test_workers_take_the_scripts_of_whoever_asks(cluster: Cluster, tmp_path: Path, monkeypatch) -> None:
+    """A worker that was sent other scripts before needs no new start, and goes back to them for who has those."""
+    ours, theirs = module.PACKAGE, tmp_path / "promotion"
+    shutil.copytree(ours, theirs, ignore=shutil.ignore_patterns("__pycache__"))
+    (theirs / "frozen.py").write_text((theirs / "frozen.py").read_text() + "\n# of another release\n")
+    for package in (ours, theirs, ours):
+        monkeypatch.setattr(module, "PACKAGE", package)
+        with workers(None, cluster.address) as pool:
+            assert pool is not None
+            assert list(pool.map(working.doubled, [(number,) for number in range(8)])) == list(range(0, 16, 2))
 
 
 def test_no_secret_of_ours_reaches_a_worker(cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -86,11 +86,12 @@ def _part(job: dict[str, Any], wanted: dict[str, str | None], log: Path, blame: 
     ]
     if odd:
         raise PromotionError(f"a worker has {', '.join(odd)}; install the same requirements/train.txt there")
-    if not Path(job["features"]).is_dir():
-        raise PromotionError(
-            "a worker does not see this folder; give a --work that all of them share, or --share s3://…",
-            file=log.parent,
-        )
+    for name in (*SENT, "features"):
+        if job.get(name) is not None and not Path(job[name]).is_dir():
+            raise PromotionError(
+                "a worker does not see this folder; give a --work that all of them share, or --share s3://…",
+                file=job[name],
+            )
     return run_model("part", job, log=log, blame=blame)
 
 
