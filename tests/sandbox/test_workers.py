@@ -5,6 +5,7 @@ import itertools
 import os
 import pickle
 import select
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -93,8 +94,9 @@ if __name__ == "__main__":
 """
 
 
-def test_whoever_is_killed_leaves_nobody_at_work(tmp_path: Path) -> None:
-    """Workers, and the model code that one of them waits for, end with the process that asked."""
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
+def test_whoever_is_killed_or_interrupted_leaves_nobody_at_work(tmp_path: Path, how: signal.Signals) -> None:
+    """Workers, and the model code that one of them waits for, end with the process that asked, and say nothing."""
     begun, script = tmp_path / "begun", tmp_path / "killed.py"
     os.mkfifo(begun)
     script.write_text(KILLED, encoding="utf-8")
@@ -102,10 +104,15 @@ def test_whoever_is_killed_leaves_nobody_at_work(tmp_path: Path) -> None:
     watched = select.poll()
     watched.register(reader, select.POLLIN)
     env = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "scripts")])}
-    asker = subprocess.Popen([sys.executable, script, str(begun)], env=env)
+    with (tmp_path / "said").open("w") as said:
+        command = [sys.executable, script, str(begun)]
+        asker = subprocess.Popen(command, env=env, stderr=said, start_new_session=True)
     try:
         assert watched.poll(60_000) == [(reader, select.POLLIN)]
         assert os.read(reader, 10) == b"begun"
+        if how == signal.SIGINT:  # as Ctrl-C does it in a terminal
+            os.killpg(asker.pid, how)
+            asker.wait(60)
     finally:
         asker.kill()
         asker.wait()
@@ -113,6 +120,7 @@ def test_whoever_is_killed_leaves_nobody_at_work(tmp_path: Path) -> None:
     watched.modify(reader, 0)  # the end of all who hold it open
     assert watched.poll(60_000) == [(reader, select.POLLHUP)]
     os.close(reader)
+    assert (tmp_path / "said").read_text().count("Traceback") == (how == signal.SIGINT)  # its own
 
 
 def test_no_secret_reaches_a_worker(two: Pool, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,6 +13,7 @@ import multiprocessing
 import multiprocessing.forkserver
 import os
 import platform
+import signal
 import tempfile
 import threading
 import time
@@ -198,11 +199,12 @@ def _processes(count: int) -> Executor:
     context.set_forkserver_preload(["promotion.judgement.judge"])
     with _without_secrets():
         multiprocessing.forkserver.ensure_running()
-    return ProcessPoolExecutor(count, mp_context=context, initializer=_end_with_parent)
+    return ProcessPoolExecutor(count, mp_context=context, initializer=_end_with_others)
 
 
-def _end_with_parent() -> None:
-    """Let this process end where the one that it works for was killed; its queue would be waited for for ever."""
+def _end_with_others() -> None:
+    """Let this process end at Ctrl-C without a word, and where the one that it works for was killed."""
+    signal.signal(signal.SIGINT, lambda *_: os._exit(1))
     parent = multiprocessing.parent_process()
     if parent is not None:
         threading.Thread(target=lambda: (wait([parent.sentinel]), os._exit(1)), daemon=True).start()
