@@ -147,7 +147,9 @@ def test_a_table_in_s3_is_read_by_its_url(
 
 
 def test_workers_take_the_scripts_of_whoever_asks(cluster: Cluster, tmp_path: Path, monkeypatch) -> None:
-    """A worker that was sent other scripts before needs no new start, and goes back to them for who has those."""
+    """A worker that was sent other scripts before needs no new start, nor keeps theirs; and goes back to them."""
+    import psutil
+
     ours, theirs = module.PACKAGE, tmp_path / "promotion"
     shutil.copytree(ours, theirs, ignore=shutil.ignore_patterns("__pycache__"))
     (theirs / "frozen.py").write_text((theirs / "frozen.py").read_text() + "\n# of another release\n")
@@ -156,6 +158,10 @@ def test_workers_take_the_scripts_of_whoever_asks(cluster: Cluster, tmp_path: Pa
         with workers(None, cluster.address) as pool:
             assert pool is not None
             assert list(pool.map(working.doubled, [(number,) for number in range(8)])) == list(range(0, 16, 2))
+            forges = list(pool.map(working.forged, [(tmp_path / f"{number}",) for number in range(8)]))
+            assert {one for worker in cluster.processes[1:] for one in psutil.Process(worker.pid).children()} == {
+                psutil.Process(forge) for forge in forges
+            }
 
 
 def test_no_secret_of_ours_reaches_a_worker(cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,5 +1,6 @@
 """What tests give to workers; a module, because a worker imports what it is given."""
 
+import contextlib
 import importlib
 import os
 import signal
@@ -55,6 +56,17 @@ def waits_in_model_code(begun: Path) -> None:
     (folder / "data.py").write_text(code, encoding="utf-8")
     job = {"source": str(folder), "first": "2026-03-01", "days": 1, "features": str(folder), "table": str(folder)}
     run_model_code("features", job, log=folder / "log", blame=folder)
+
+
+def forged(folder: Path) -> int:
+    """Run a step of model code, which ends at once; return the process that this worker forks steps from."""
+    folder.mkdir(exist_ok=True)
+    (folder / "data.py").write_text(f"import os\nopen({str(folder / 'pid')!r}, 'w').write(str(os.getppid()))\n")
+    job = {"source": str(folder), "first": "2026-03-01", "days": 1, "features": str(folder), "table": str(folder)}
+    now = importlib.import_module("promotion.sandbox.run")  # of the scripts that the worker has now
+    with contextlib.suppress(Exception):  # it has no load()
+        now.run_model_code("features", job, log=folder / "log", blame=folder)
+    return int((folder / "pid").read_text())
 
 
 def environment() -> dict[str, str]:

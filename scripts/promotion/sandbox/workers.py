@@ -40,6 +40,9 @@ ASK_SECONDS = 1.0
 FORGET = """
 import sys
 if getattr(sys.modules.get("promotion.packed"), "DIGEST", None) != wanted:
+    forge = getattr(sys.modules.get("promotion.sandbox.run"), "FORGE", None)
+    if forge is not None and not forge._one.locked():
+        forge.close()
     for name in [name for name in sys.modules if name.partition(".")[0] == "promotion"]:
         del sys.modules[name]
     sys.path[:] = [place for place in sys.path if not place.rpartition("/")[2].startswith("promotion-")]
