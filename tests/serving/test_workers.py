@@ -10,6 +10,7 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from promotion.serving import pool
 from promotion.serving.store import Store
 
 from tests.support.serving_world import (
@@ -155,8 +156,10 @@ def test_a_model_that_forks_costs_nobody_elses_request(models, tmp_path, what, s
     (tmp_path / "hold").touch()
     with started(models, name, tmp_path / "store", timeout=20.0) as url:
         wait_for(lambda: Client(url).health()["workers"] == 2)
-        with ThreadPoolExecutor(16) as pool:
-            answers = list(pool.map(lambda body: Client(url).ask(body=body)[::2], [row(what, 0, 0), *[GOOD[0]] * 60]))
+        with ThreadPoolExecutor(16) as threads:
+            answers = list(
+                threads.map(lambda body: Client(url).ask(body=body)[::2], [row(what, 0, 0), *[GOOD[0]] * 60])
+            )
         assert answers[0][0] == status and answers[1:] == [(200, GOOD[1])] * 60
         wait_for(lambda: (h := Client(url).health())["restarts"] >= 1 and h["workers"] == 2)
     (tmp_path / "hold").unlink()
@@ -296,8 +299,9 @@ class Peek(BaseEstimator):
 """
 
 
-def test_a_version_that_loads_without_end_gives_way_to_the_next(models, tmp_path):
+def test_a_version_that_loads_without_end_gives_way_to_the_next(models, tmp_path, monkeypatch):
     """Whoever moves the alias on from a version that hangs in its warm-up does not wait until its time is over."""
+    monkeypatch.setattr(pool, "GIVE_UP_SECONDS", 0.5)
     models.promote("endless", models.register("endless", models.save(constant(1))))
     with started(models, "endless", tmp_path / "store") as url:
         wait_for(lambda: serving(url, 1))

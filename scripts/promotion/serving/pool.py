@@ -16,7 +16,7 @@ from promotion.serving.nursery import Nursery
 
 LOAD_SECONDS = 300.0
 LOOK_SECONDS = 0.1
-GIVE_UP_SECONDS = 1.0  # how often a version that loads is asked for whether it is wanted
+GIVE_UP_SECONDS = 15.0  # a version that loads for longer is given up once it is unwanted; the next may be as slow
 RESTART_SECONDS, LONGEST_RESTART = 0.25, 5.0
 CALM_SECONDS = 30.0  # a worker that lived so long did not die of its loading
 
