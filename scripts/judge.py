@@ -5,7 +5,8 @@ from datetime import date
 from pathlib import Path
 
 from promotion.cli import WORKERS, command_line, handled
-from promotion.config.policy import FILE, Policy
+from promotion.config import FILE
+from promotion.config.policy import Policy
 from promotion.config.promotion_yaml import load
 from promotion.errors import OK, VERDICT_NO, PromotionError
 from promotion.judgement.judge import judge_table

@@ -8,9 +8,9 @@ import argparse
 from pathlib import Path
 
 from promotion.cli import command_line, handled
+from promotion.config import FILE
 from promotion.config.edit import splice
 from promotion.config.pin import PinRecord
-from promotion.config.policy import FILE
 from promotion.errors import VERDICT_NO, PromotionError
 from promotion.git.repo import Repo
 from promotion.github.client import GitHub

@@ -9,8 +9,8 @@ import json
 from collections.abc import Callable
 
 from promotion.cli import command_line, handled
+from promotion.config import FILE
 from promotion.config.model_yaml import LOCK
-from promotion.config.policy import FILE
 from promotion.errors import VERDICT_NO, PromotionError
 from promotion.git.promotion_at import promotion_at
 from promotion.git.repo import Repo

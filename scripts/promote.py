@@ -6,43 +6,64 @@ person gives, commit first.
 Level-based: it compares desired with current and moves the difference, so running it twice, late or
 after a crash is harmless, and a rollback is just another desired state.
 
-plan and apply run on every merge and mostly import, so what only another command needs is imported there.
+plan and apply run on every merge and mostly import: what only another command needs is imported there, and what
+compares and checks while the registry answers the first question.
 """
 
 import argparse
+import gc
 import json
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from promotion.champion.agreed import Authors
-from promotion.champion.apply import Planned, apply, plan_moves
-from promotion.champion.checks import Permissions
-from promotion.champion.desired import Main
 from promotion.cli import command_line, deadline, handled, subcommand, who
-from promotion.config.policy import FILE
+from promotion.config import FILE
 from promotion.errors import VERDICT_NO, PromotionError
 from promotion.git.commits import Tip, commit_to_apply, hosted_tip, person
 from promotion.git.repo import Commit, Repo
+from promotion.registry.at_once import meanwhile
 from promotion.registry.client import CHAMPION, Registry
 from promotion.text.figures import plural
 from promotion.text.progress import progress
+
+if TYPE_CHECKING:
+    from promotion.champion.agreed import Authors
+    from promotion.champion.apply import Planned
 
 TASKS = ("classification", "regression")
 SECONDS = 300.0  # a whole command; a 50 MB model takes under five
 READS = ("repo", "branch")
 
 
-def _planned(args: argparse.Namespace, registry: Registry) -> list[Planned]:
+def _planned(args: argparse.Namespace, registry: Registry) -> "list[Planned]":
     """Say what is read, compare it, and check every model that differs."""
+    listed = registry.beside(registry.models)
+    loaded = meanwhile(_load)
     repo = Repo(args.repo, args.root)
-    tip = commit_to_apply(repo, args.branch, args.commit, rewritten_history=args.rewritten_history)
+    try:
+        tip = commit_to_apply(repo, args.branch, args.commit, rewritten_history=args.rewritten_history)
+    finally:
+        loaded()  # Python may crash where it ends in the middle of an import
+    from promotion.champion.apply import plan_moves
+    from promotion.champion.checks import Permissions
+
     _reading(tip, registry, json=getattr(args, "json", False))
     allowed = Permissions(args.reason, args.rewritten_history, _authors(repo, args.branch))
     with progress("checking", unit="models", told=False) as step:
-        return plan_moves(repo, tip.commit, registry, allowed, branch=args.branch, reached=step.reached)
+        return plan_moves(repo, tip.commit, registry, allowed, branch=args.branch, listed=listed, reached=step.reached)
 
 
-def _authors(repo: Repo, branch: str) -> Authors:
+def _load() -> None:
+    """Import what compares and checks. All of it stays, so nothing looks for garbage in it, now or at the end."""
+    gc.disable()
+    import promotion.champion.apply  # noqa: F401
+
+    gc.freeze()
+    gc.enable()
+
+
+def _authors(repo: Repo, branch: str) -> "Authors":
     """Who a commit of the branch is by; GitHub is asked only where an override names somebody."""
 
     def names(commit: Commit) -> tuple[str, ...]:
@@ -75,6 +96,8 @@ def run_apply(args: argparse.Namespace) -> int:
     """Move @champion of every model that differs and passes its checks; exit 1 when one is refused."""
     registry = Registry()
     planned = _planned(args, registry)
+    from promotion.champion.apply import apply
+
     with progress("applying", len(planned), "models", told=False) as step:
 
         def say(line: str) -> None:  # one a model
@@ -118,6 +141,7 @@ def run_history(args: argparse.Namespace) -> int:
 
 def write_page(repo: Repo, registry: Registry, args: argparse.Namespace) -> int:
     """Write the page of all models."""
+    from promotion.champion.desired import Main
     from promotion.champion.history import histories
     from promotion.github.pulls import host_of
     from promotion.rendering.history import history_html  # the promote job does without what pages are made with
@@ -138,6 +162,7 @@ def write_page(repo: Repo, registry: Registry, args: argparse.Namespace) -> int:
 def run_audit(args: argparse.Namespace) -> int:
     """Print, for every move between two times, all that is known of it, as JSON."""
     from promotion.champion.audit import audit
+    from promotion.champion.desired import Main
     from promotion.github.pulls import host_of
 
     repo, registry = Repo(args.repo, args.root), Registry()

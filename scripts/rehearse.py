@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from promotion.cli import command_line, handled
-from promotion.config.policy import FILE
+from promotion.config import FILE
 from promotion.config.promotion_yaml import load
 from promotion.config.strict import read_text
 from promotion.errors import VERDICT_NO

@@ -17,7 +17,6 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from promotion.errors import PromotionError
 from promotion.text.escape import clean
 
-OBJECT_ID = r"[0-9a-f]{40}([0-9a-f]{24})?"  # of a git commit or tree, SHA-1 or SHA-256
 DIGEST = r"sha256:[0-9a-f]{64}"
 MAX_RECORD_BYTES = 16 * 1024 * 1024
 DEEPEST = 60

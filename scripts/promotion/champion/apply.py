@@ -13,7 +13,7 @@ from promotion.champion.desired import Difference, Main, differences, one_differ
 from promotion.cli import now
 from promotion.errors import PromotionError
 from promotion.git.repo import Repo, pull_request
-from promotion.registry.at_once import at_once, meanwhile
+from promotion.registry.at_once import at_once
 from promotion.registry.client import CHAMPION, RegisteredModel, Registry
 from promotion.registry.ledger import LedgerEntry, Repair, read_ledger, read_repairs
 
@@ -90,13 +90,15 @@ def plan_moves(
     allowed: Permissions | None = None,
     *,
     branch: str = "main",
+    listed: Callable[[], dict[str, RegisteredModel]] | None = None,
     reached: Callable[[int, int], None] = lambda done, total: None,
 ) -> list[Planned]:
     """Compare main with the registry and check every model that differs; write nothing.
 
-    reached: called with how many models are checked, and of how many, after each.
+    listed: what waits for the registry's list (Registry.beside), where it was asked for before. reached: called
+    with how many models are checked, and of how many, after each.
     """
-    listed = meanwhile(registry.models) if registry.at_once > 1 else registry.models
+    listed = listed or registry.beside(registry.models)
     main = Main(repo, tip, branch)
     found = differences(main, listed())
     wanted = [diff for diff in found if diff.step != "none"]

@@ -68,10 +68,11 @@ def check_model(diff: Difference, main: Main, registry: Registry, allowed: Permi
     checks.append(_ask("version", lambda: _version(diff, pin, version, registry)))
     if version is None:
         return checks
+    evidence = registry.beside(lambda: _ask("evidence", lambda: _earned(diff, pin, version, main, registry)))
     checks += [
         _ask("tree", lambda: _tree(diff, pin, version, main)),
         *_files(diff, pin, version, main, registry),
-        _ask("evidence", lambda: _earned(diff, pin, version, main, registry)),
+        evidence(),
     ]
     if pin.override is not None:
         checks.append(_ask("override", lambda: _proven(diff, pin, main, allowed)))

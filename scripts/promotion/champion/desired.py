@@ -6,8 +6,8 @@ from typing import Literal
 
 from promotion.champion.agreed import need_git
 from promotion.champion.pins import PinChange, PinHistory
+from promotion.config import FILE
 from promotion.config.pin import PinRecord
-from promotion.config.policy import FILE
 from promotion.config.promotion_yaml import Entry, model_entry
 from promotion.errors import PromotionError
 from promotion.git.commits import read_tip

@@ -9,15 +9,16 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from promotion import OBJECT_ID
 from promotion.champion.apply import plan_move
 from promotion.champion.landing import Mandate
 from promotion.champion.rollback import refuse_problems
+from promotion.config import FILE
 from promotion.config.edit import splice
 from promotion.config.pin import Override as Why
 from promotion.config.pin import PinRecord
-from promotion.config.policy import FILE
 from promotion.errors import PromotionError
-from promotion.frozen import DIGEST, OBJECT_ID
+from promotion.frozen import DIGEST
 from promotion.git.commits import REMOTE, Change, commit_on, fetch_refs
 from promotion.git.promotion_at import promotion_at, promotion_text
 from promotion.git.repo import Repo

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from promotion.champion.revisions import Pins, Reader
+from promotion.config import FILE
 from promotion.config.pin import PinRecord
-from promotion.config.policy import FILE
 from promotion.git.repo import REGULAR, Commit, Repo
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from promotion.champion.landing import Mandate
 from promotion.champion.rollback import Rollback, prepare_rollback
 from promotion.champion.watching import Promotion
-from promotion.config.policy import FILE
+from promotion.config import FILE
 from promotion.git.commits import fetch_branch, person
 from promotion.git.repo import Repo
 from promotion.github.client import BOT, GitHub, PullRequest

@@ -7,8 +7,8 @@ the strict loader.
 import re
 from typing import Any
 
+from promotion.config import FILE
 from promotion.config.pin import Override, PinRecord
-from promotion.config.policy import FILE
 from promotion.config.strict import Node, compose
 from promotion.errors import PromotionError
 

@@ -14,9 +14,9 @@ from promotion.champion.checks import Permissions
 from promotion.champion.desired import current_state
 from promotion.champion.landing import Mandate
 from promotion.champion.pins import PinChange, PinHistory, went_back
+from promotion.config import FILE
 from promotion.config.edit import splice
 from promotion.config.pin import Override, PinRecord
-from promotion.config.policy import FILE
 from promotion.config.promotion_yaml import Entry
 from promotion.errors import PromotionError
 from promotion.git.commits import Change, commit_on

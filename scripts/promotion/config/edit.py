@@ -5,8 +5,8 @@ from typing import Any
 
 import yaml
 
+from promotion.config import FILE
 from promotion.config.pin import PinRecord
-from promotion.config.policy import FILE
 from promotion.config.promotion_yaml import parse
 from promotion.config.strict import Node, compose
 from promotion.errors import PromotionError

@@ -4,8 +4,9 @@ from typing import Annotated
 
 from pydantic import Field
 
+from promotion import OBJECT_ID
 from promotion.config.sections import Section, Text
-from promotion.frozen import DIGEST, OBJECT_ID
+from promotion.frozen import DIGEST
 
 Digest = Annotated[str, Field(pattern=f"^{DIGEST}$", title="sha256: and 64 hex digits")]
 TreeId = Annotated[str, Field(pattern=f"^{OBJECT_ID}$", title="a git tree id of 40 hex digits")]

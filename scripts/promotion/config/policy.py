@@ -21,12 +21,12 @@ from pydantic import (
     model_validator,
 )
 
+from promotion.config import FILE
 from promotion.config.rules import METRIC, Challenge, ChallengeRule, Floor, Gate
 from promotion.config.sections import COLUMN, Column, Listed, Mapped, Section, Text, must, says
 from promotion.config.trusted import forbidden
 from promotion.frozen import Frozen, canonical_json, sha256_text
 
-FILE = "promotion.yaml"
 PARTS = ("measure", "gate", "warn", "challenge")
 FILES_KEYS = ("formats", "trusted_types")  # what a model's files may be: a part of the policy where a file says it
 

@@ -8,9 +8,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, PrivateAttr
 
+from promotion.config import FILE
 from promotion.config.mistakes import KEY, Mistake, empty, validated
 from promotion.config.pin import PinRecord
-from promotion.config.policy import FILE, FILES_KEYS, PARTS, FilesPolicy, Place, Policy
+from promotion.config.policy import FILES_KEYS, PARTS, FilesPolicy, Place, Policy
 from promotion.config.rules import RULE, Challenge
 from promotion.config.sections import Listed, ModelName, RunnerLabel, Section, Text
 from promotion.config.strict import Loc, Node, Tree, compose, read_text, suggestion

@@ -12,8 +12,8 @@ import weakref
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from promotion import OBJECT_ID
 from promotion.errors import PromotionError
-from promotion.frozen import OBJECT_ID
 from promotion.text.escape import clean
 
 FULL = re.compile(OBJECT_ID)

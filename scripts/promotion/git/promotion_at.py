@@ -1,6 +1,6 @@
 """promotion.yaml at a commit: one way to read it, and one sentence where it is missing."""
 
-from promotion.config.policy import FILE
+from promotion.config import FILE
 from promotion.config.promotion_yaml import Promotion, parse
 from promotion.errors import PromotionError
 from promotion.git.repo import Repo

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path, PurePosixPath
 
-from promotion.config.policy import FILE
+from promotion.config import FILE
 from promotion.errors import PromotionError
 from promotion.git.objects import FULL, Objects
 

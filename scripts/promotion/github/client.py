@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import quote
 
+from promotion import OBJECT_ID
 from promotion.errors import PromotionError
-from promotion.frozen import OBJECT_ID
 from promotion.git.whose import told
 from promotion.github import answers
 from promotion.github.answers import Comment, Issue, PullRequest, Review, WorkflowRun

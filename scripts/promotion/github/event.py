@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from promotion import OBJECT_ID
 from promotion.errors import PromotionError
-from promotion.frozen import OBJECT_ID, strict_json
+from promotion.frozen import strict_json
 from promotion.text.escape import clean
 
 MAX_EVENT_BYTES = 32 * 1024 * 1024  # GitHub caps payloads at 25 MB

@@ -5,9 +5,9 @@ from datetime import UTC, datetime
 
 from promotion.champion.agreed import unproven, was_champion
 from promotion.champion.pins import PinHistory
+from promotion.config import FILE
 from promotion.config.model_yaml import LOCK, lock_digest, maker, run_of, training_key
 from promotion.config.pin import PinRecord
-from promotion.config.policy import FILE
 from promotion.config.promotion_yaml import Promotion
 from promotion.errors import PromotionError
 from promotion.git.promotion_at import promotion_at

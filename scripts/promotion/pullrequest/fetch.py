@@ -3,9 +3,9 @@
 import shutil
 from pathlib import Path
 
+from promotion.config import FILE
 from promotion.config.model_yaml import read_spec, registered
 from promotion.config.pin import PinRecord
-from promotion.config.policy import FILE
 from promotion.errors import PromotionError
 from promotion.pullrequest.candidate import candidate_record
 from promotion.pullrequest.workdir import ModelWork

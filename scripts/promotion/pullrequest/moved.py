@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping
 
+from promotion.config import FILE
 from promotion.config.pin import PinRecord
-from promotion.config.policy import FILE
 from promotion.errors import PromotionError
 from promotion.git.commits import fetch_branch
 from promotion.git.promotion_at import promotion_at

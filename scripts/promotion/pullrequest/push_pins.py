@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping
 
+from promotion.config import FILE
 from promotion.config.edit import splice
 from promotion.config.pin import PinRecord
-from promotion.config.policy import FILE
 from promotion.errors import PromotionError
 from promotion.frozen import Record
 from promotion.git.commits import Change, commit_on, push

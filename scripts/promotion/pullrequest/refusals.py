@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
+from promotion.config import FILE
 from promotion.config.pin import PinRecord
-from promotion.config.policy import FILE
 from promotion.config.promotion_yaml import Entry, Promotion
 from promotion.git.objects import FOLDER
 from promotion.git.repo import Repo

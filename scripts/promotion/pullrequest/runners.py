@@ -3,8 +3,8 @@
 import json
 from collections.abc import Collection, Sequence
 
+from promotion.config import FILE
 from promotion.config.model_yaml import machine_of
-from promotion.config.policy import FILE
 from promotion.errors import PromotionError
 from promotion.git.repo import Repo
 from promotion.records.plan import ModelPlan, Plan, Runner

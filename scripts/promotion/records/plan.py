@@ -3,8 +3,9 @@
 from pathlib import Path
 from typing import ClassVar, Literal
 
+from promotion.config import FILE
 from promotion.config.pin import PinRecord
-from promotion.config.policy import FILE, Place, Policy
+from promotion.config.policy import Place, Policy
 from promotion.errors import PromotionError
 from promotion.frozen import Frozen, Record, added
 

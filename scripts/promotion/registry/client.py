@@ -4,14 +4,15 @@ import contextlib
 import logging
 import os
 import sys
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from promotion.errors import PromotionError
 from promotion.records.files import digest_files
 from promotion.registry import rest
+from promotion.registry.at_once import meanwhile
 from promotion.registry.failures import failure, from_mlflow
 from promotion.registry.rest import Rest, speaks_plain_http
 from promotion.text.escape import without_secrets
@@ -22,6 +23,7 @@ CHAMPION = "champion"
 CANDIDATE = "candidate"
 PREFIX = "promotion."
 AT_ONCE = 8
+R = TypeVar("R")
 
 # MLflow's own defaults retry a dead server for minutes; a verb should say so within seconds.
 HTTP_DEFAULTS = {
@@ -121,7 +123,7 @@ class Registry:
     @property
     def at_once(self) -> int:
         """How many models may be asked about at a time: a database file takes one, a server some."""
-        return AT_ONCE if isinstance(self.client, Rest) else 1
+        return AT_ONCE if self.uri.startswith("http") and isinstance(self.client, Rest) else 1
 
     @contextlib.contextmanager
     def _talking(self, what: str) -> Iterator[None]:
@@ -158,6 +160,10 @@ class Registry:
             for item in _pages(self.client.search_registered_models, max_results=1000):
                 found[item.name] = _model(item)
         return found
+
+    def beside(self, asking: Callable[[], R]) -> Callable[[], R]:
+        """Begin to ask a server beside what comes next; return what waits for the answer. A database is asked then."""
+        return meanwhile(asking) if self.at_once > 1 else asking
 
     def model(self, name: str) -> RegisteredModel | None:
         """Return one registered model, or None."""

@@ -12,9 +12,10 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from promotion import OBJECT_ID
 from promotion.config.pin import PinRecord
 from promotion.errors import PromotionError
-from promotion.frozen import OBJECT_ID, strict_json
+from promotion.frozen import strict_json
 
 PLACE = r"(?:(\d{4})\.)?(\d{8})"
 KEY = re.compile(rf"promotion\.ledger\.{PLACE}")

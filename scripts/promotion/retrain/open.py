@@ -7,6 +7,7 @@ from datetime import date, timedelta
 
 from promotion.champion.pins import PinHistory
 from promotion.champion.rollback import last_change_is_rollback
+from promotion.config import FILE
 from promotion.config.model_yaml import (
     Windows,
     maker,
@@ -18,7 +19,6 @@ from promotion.config.model_yaml import (
     run_of,
     windows,
 )
-from promotion.config.policy import FILE
 from promotion.config.promotion_yaml import Entry, parse
 from promotion.config.strict import read_text
 from promotion.errors import PromotionError

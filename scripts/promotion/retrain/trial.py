@@ -4,7 +4,7 @@ import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
-from promotion.config.policy import FILE
+from promotion.config import FILE
 from promotion.config.strict import suggestion
 from promotion.errors import PromotionError
 from promotion.git.commits import REMOTE

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from promotion.champion.revisions import lenient_pins
+from promotion.config import FILE
 from promotion.config.edit import splice
 from promotion.config.pin import PinRecord
-from promotion.config.policy import FILE
 from promotion.config.promotion_yaml import parse
 from promotion.errors import PromotionError
 from promotion.git.commits import default_branch, fetch_branch, identity, push

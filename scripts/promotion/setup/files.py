@@ -9,8 +9,8 @@ from typing import Any, Literal
 
 import yaml
 
+from promotion.config import FILE
 from promotion.config.edit import add_entries
-from promotion.config.policy import FILE
 from promotion.config.promotion_yaml import parse
 from promotion.config.strict import read_text
 from promotion.errors import PromotionError

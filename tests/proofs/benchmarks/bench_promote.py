@@ -181,21 +181,33 @@ def timed_plan(world: World, url: str, front: Proxy) -> tuple[float, float, int,
     return seconds, processor, len(front.seen), sum(item.wanted for item in planned)
 
 
-def as_process(folder: Path, front: Waiting, upstream: str, rounds: int = 5) -> Line:
-    """Promote one model as a command, beside a bare HTTP client that makes the same requests; medians of rounds."""
+def installed(folder: Path) -> str:
+    """The Python of an environment as the promote job makes it: with requirements/promote.txt and nothing else."""
+    install, venv = str(ROOT / "requirements/install.sh"), folder / "venv"
+    env = {**os.environ, "PYTHON": sys.executable}
+    subprocess.run(["sh", install, str(venv), "promote"], env=env, check=True, capture_output=True)
+    return str(venv / "bin/python")
+
+
+def as_process(folder: Path, front: Waiting, upstream: str, rounds: int = 15) -> Line:
+    """Promote one model as a command, beside a bare HTTP client that makes the same requests; medians of rounds.
+
+    Both run on one Python, which has what the promote job installs.
+    """
+    python = installed(folder)
     world = World(folder / "one", upstream, ("one",))
     ours, bare, asked = [], [], 0
     for turn in range(rounds):
         world.merge(f"round {turn}")
         front.reset()
         began = time.perf_counter()
-        said = command(folder, front.url, "apply", "--repo", str(world.path))
+        said = command(folder, front.url, "apply", "--repo", str(world.path), python=python)
         ours.append(time.perf_counter() - began)
         assert "one: moved @champion" in said, said[-500:]
         requests = [(method, front.url + path, body) for method, path, body in front.asked]  # by the same way
         asked = len(requests)
         began = time.perf_counter()
-        alone = [sys.executable, "-c", BARE]
+        alone = [python, "-c", BARE]
         subprocess.run(alone, env=compiled(folder), input=json.dumps(requests), text=True, check=True)
         bare.append(time.perf_counter() - began)
     mine, theirs = statistics.median(ours), statistics.median(bare)
@@ -246,9 +258,9 @@ def timed_command(front: Waiting, folder: Path, *args: str) -> tuple[float, int]
     return time.perf_counter() - began, len(front.seen)
 
 
-def command(folder: Path, uri: str, *args: str) -> str:
+def command(folder: Path, uri: str, *args: str, python: str = sys.executable) -> str:
     """Run promote.py as a process; return what it printed."""
-    line = [sys.executable, str(ROOT / "scripts/promote.py"), *args]
+    line = [python, str(ROOT / "scripts/promote.py"), *args]
     return subprocess.run(
         line, env={**compiled(folder), "MLFLOW_TRACKING_URI": uri}, capture_output=True, text=True, check=True
     ).stdout
