@@ -93,7 +93,7 @@ class Server:
 
     def run(self) -> None:
         """Serve until `stop`, or SIGTERM or SIGINT where this is the main thread; then finish what is in flight."""
-        sys.setswitchinterval(0.001)  # a poll in its thread must not hold up requests for 5 ms at a time
+        sys.setswitchinterval(0.0001)  # a poll in its thread must not hold up requests for 5 ms at a time
         allow_files(self.settings.limits.connections)
         try:
             asyncio.run(self._run())
