@@ -422,7 +422,7 @@ def test_a_version_that_cannot_be_noted_serves_and_is_noted_later(models, tmp_pa
     models.promote("noted", models.register("noted", models.save(constant(1))))
     with started(models, "noted", store) as url:
         wait_for(lambda: serving(url, 1))
-        (record,) = store.glob("*.json")
+        (record,) = wait_for(lambda: list(store.glob("*.json")))  # written once it serves
         part = record.with_suffix(".part")
         part.mkdir()
         models.promote("noted", models.register("noted", models.save(constant(0))))
