@@ -130,7 +130,10 @@ def test_zero_rows_and_files_that_are_not_scores(tmp_path: Path) -> None:
 def test_files_that_hold_a_column_in_another_type(
     tmp_path: Path, monkeypatch, in_memory: int, column: str, other: pa.DataType, sentence: str | None
 ) -> None:
-    """A column by which rows are found has one type in all files, a number any; one without rows is not asked."""
+    """A column by which rows are found has one type in all files of a table larger than memory, a number any.
+
+    One table in memory holds whole numbers and floats, as it always did: nobody can change a champion's data.py.
+    """
     monkeypatch.setattr(digest, "IN_MEMORY", in_memory)
     table = frame(300)
     table["column.extra"] = 1
@@ -142,7 +145,7 @@ def test_files_that_hold_a_column_in_another_type(
     nothing = pa.table({name: pa.nulls(0) for name in part.column_names})
     pq.write_table(nothing, folder / "part-2.parquet")
 
-    if sentence is None:
+    if sentence is None or (in_memory == 1000 and "floats" in sentence):
         assert open_scores(folder, policy()).rows == 300
         return
     with pytest.raises(PromotionError, match=f"part-3.parquet: {sentence}"):

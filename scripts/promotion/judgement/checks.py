@@ -1,5 +1,6 @@
 """What is checked of a score table when it is opened, and what the one pass over its rows counts."""
 
+import contextlib
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import date
@@ -59,8 +60,9 @@ def shape(names: list[str], where: Place, policy: Policy) -> tuple[tuple[str, ..
 def checked(scores: Scores, policy: Policy, types: Mapping[Place, pa.Schema] | None = None) -> Scores:
     """Check every row, once; return the scores with what the pass has counted, and their digests.
 
-    types: of the files that have rows. That they are alike is seen to after the rows, for a missing value in one file
-    can be why its column has another type.
+    types: of the files that have rows. Rows that stay in memory may differ in them as far as one table can hold them;
+    the files of a larger table may not. It is seen to after the rows, for a missing value in one file can be why its
+    column has another type.
     """
     first, *others = scores.shares(_share, policy)
     checks, kept = first
@@ -68,9 +70,13 @@ def checked(scores: Scores, policy: Policy, types: Mapping[Place, pa.Schema] | N
         checks.add(more)
     if checks.rows == 0:
         raise PromotionError("zero rows: nothing to judge; is the test window right?", file=scores.where)
-    _same_types(types or {}, _needed(scores, policy), policy)
-    if kept:
-        scores = replace(scores, memory=_together(kept, scores.where))
+    together = _together(kept)
+    if together is not None:
+        scores = replace(scores, memory=together)
+    else:
+        _same_types(types or {}, _needed(scores, policy), policy)
+        if kept:
+            raise PromotionError("its parts have different types; write one type", file=scores.where)
     counted = checks.counted(scores)
     _no_rows(counted)
     return replace(counted, digests=_digests(counted, policy))
@@ -133,11 +139,11 @@ def _kind(found: pa.DataType) -> str | None:
     return next((kind for kind, tests in KINDS.items() if any(fits(found) for fits in tests)), str(found))
 
 
-def _together(parts: list[pa.Table], where: Place) -> pa.Table:
-    try:
+def _together(parts: list[pa.Table]) -> pa.Table | None:
+    """One table of them; None where there are none, or none can hold their types."""
+    with contextlib.suppress(pa.ArrowException):
         return pa.concat_tables([part.select(parts[0].column_names) for part in parts], promote_options="permissive")
-    except pa.ArrowException as error:
-        raise PromotionError(f"the parts of the scores have different types ({short(error)})", file=where) from None
+    return None
 
 
 def _no_rows(scores: Scores) -> None:
