@@ -67,6 +67,8 @@ class Unruly(BaseEstimator):
             open(self.folder + "/began", "w").close()
             while os.path.exists(self.folder + "/hold"): time.sleep(0.01)
         if what == 121: time.sleep(3600)
+        if what == 123:
+            while os.path.exists(self.folder + "/long"): time.sleep(0.01)
         if what == 122 and not os.path.exists(self.folder + "/once"):
             open(self.folder + "/once", "w").close()
             os._exit(3)
@@ -246,6 +248,32 @@ def test_a_slow_request_does_not_hold_up_quick_ones(models, tmp_path):
 
     assert answers.get()[0] == 200
     assert max(times) < 1.0
+
+
+def test_a_slow_request_costs_no_other_of_its_batch(models, tmp_path):
+    """The batch is ended at half of the time limit, and each of it asked by itself."""
+    unruly(models, tmp_path, "shared")
+    for name in ("hold", "long"):
+        (tmp_path / name).touch()
+    server = make_server(models, ["shared"], tmp_path / "store", timeout=8.0)
+    with running_server(server) as url, ThreadPoolExecutor(8) as clients:
+        wait_for(lambda: Client(url).health()["workers"] == 2)
+        batcher = server.models[0].batcher
+        links = server.models[0].served.pool.ready
+        held = []
+        for count in (1, 2):
+            held.append(clients.submit(lambda: Client(url).ask(body=row(120, 0, 0))))
+            wait_for(lambda: sum(bool(link.batch) for link in links) == count)  # noqa: B023
+        slow = clients.submit(lambda: Client(url).ask(body=row(123, 0, 0)))
+        wait_for(lambda: batcher.waiting == 1)
+        quick = [clients.submit(lambda: Client(url).ask(body=GOOD[0])) for _ in range(3)]
+        wait_for(lambda: batcher.waiting == 4)
+        (tmp_path / "hold").unlink()
+
+        assert {asked.result()[0] for asked in held} == {200}
+        assert [asked.result()[::2] for asked in quick] == [(200, GOOD[1])] * 3
+        (tmp_path / "long").unlink()
+        assert slow.result()[0] == 200
 
 
 def test_a_request_that_never_ends_is_504_and_its_worker_is_replaced(models, tmp_path):

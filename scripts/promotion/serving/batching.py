@@ -58,7 +58,8 @@ class Batcher:
     else one request. While a batch is out, a second worker is asked only after PATIENCE_SECONDS, for one batch
     of 64 costs less than two of 32. Heavy requests never hold the last worker where there are several. All
     requests of a batch are answered by one version, the one that served when the batch began. When a worker
-    dies its requests are asked again one by one; what was there at three deaths is not asked again.
+    dies its requests are asked again one by one; what was there at three deaths is not asked again. A batch that takes
+    half of the time limit is ended likewise, while there is time to answer what is quick in it.
 
     observed: called after every batch with (version, what was answered, seconds that the worker took).
     failed: called with (version, status) for every request that no worker answered.
@@ -140,8 +141,9 @@ class Batcher:
                 for pending in late:
                     if not pending.over:
                         self._fail(pending, self._pools.get(pool), TIMED_OUT)
-                if late and now - link.began > self.timeout:
-                    event("worker-stuck", model=pool.label, pid=link.pid, seconds=round(now - link.began, 1))
+                taken, several = now - link.began, sum(not pending.over for pending in link.batch) > 1
+                if (late and taken > self.timeout) or (several and taken > self.timeout / 2):
+                    event("worker-stuck", model=pool.label, pid=link.pid, seconds=round(taken, 1))
                     link.end()
 
     def _fail(self, pending: Pending, served: Served | None, answer: tuple[int, str, bytes]) -> None:
