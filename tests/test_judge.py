@@ -103,7 +103,7 @@ def test_bad_input_is_one_sentence(tmp_path: Path, policy_file: Path, capsys, mo
 
 
 def test_places_that_cannot_be_read_are_one_sentence(tmp_path: Path, policy_file: Path, capsys) -> None:
-    """No such file, a URL of an unknown kind, a URL with a login, a scratch folder that is not there."""
+    """No such file, a URL of an unknown kind, a URL with a login, no scheduler, a scratch folder that nobody shares."""
     more = ["--policy", str(policy_file), "--work", str(tmp_path / "out")]
     for table, said in (
         (str(tmp_path / "absent.parquet"), "no such file; give a Parquet file or a folder"),
@@ -115,3 +115,5 @@ def test_places_that_cannot_be_read_are_one_sentence(tmp_path: Path, policy_file
         assert said in error and "SECRET" not in error
     assert judge.main(["scores.parquet", *more, "--cluster", "tcp://127.0.0.1:9"]) == 2
     assert "Dask" in capsys.readouterr().err
+    assert judge.main(["scores.parquet", *more, "--scratch", str(tmp_path)]) == 2
+    assert "error: --scratch is where workers put rows in order" in capsys.readouterr().err

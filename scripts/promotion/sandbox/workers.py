@@ -177,7 +177,7 @@ def workers(
 ) -> Iterator[Pool | None]:
     """The workers that a command line asks for: `count` processes here, or a Dask scheduler's; None for neither.
 
-    scratch, share: as Pool has them. Raise PromotionError for a scheduler that cannot be reached, and for a share
+    scratch, share: as Pool has them. Raise PromotionError for a scheduler that cannot be reached, and for one of these
     without workers.
     """
     if cluster is not None:
@@ -187,6 +187,8 @@ def workers(
     if count is None or count < 2:
         if share is not None:
             raise PromotionError("--share is where workers find what they need; name them: --cluster, or --workers 2")
+        if scratch is not None:
+            raise PromotionError("--scratch is where workers put rows in order; one process does so where TMPDIR says")
         yield None
         return
     pool = Pool(lambda: _processes(count), count, versions(), Place("this machine"), scratch=scratch, share=share)
