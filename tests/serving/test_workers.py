@@ -250,6 +250,7 @@ def test_a_slow_request_does_not_hold_up_quick_ones(models, tmp_path):
     assert max(times) < 1.0
 
 
+@pytest.mark.slow
 def test_a_slow_request_costs_no_other_of_its_batch(models, tmp_path):
     """The batch is ended at half of the time limit, and each of it asked by itself."""
     unruly(models, tmp_path, "shared")
