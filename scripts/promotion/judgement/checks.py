@@ -61,8 +61,8 @@ def checked(scores: Scores, policy: Policy, types: Mapping[Place, pa.Schema] | N
     """Check every row, once; return the scores with what the pass has counted, and their digests.
 
     types: of the files that have rows. Rows that stay in memory may differ in them as far as one table can hold them;
-    the files of a larger table may not. It is seen to after the rows, for a missing value in one file can be why its
-    column has another type.
+    the files of a larger table may where equal values stay equal, for there each is read by itself. It is seen to
+    after the rows, for a missing value in one file can be why its column has another type.
     """
     first, *others = scores.shares(_share, policy)
     checks, kept = first
@@ -73,10 +73,12 @@ def checked(scores: Scores, policy: Policy, types: Mapping[Place, pa.Schema] | N
     together = _together(kept)
     if together is not None:
         scores = replace(scores, memory=together)
+    elif kept:
+        _same_types(types or {}, _needed(scores, policy), MERGED)
+        raise PromotionError("its parts have different types; write one type", file=scores.where)
     else:
-        _same_types(types or {}, _needed(scores, policy), policy)
-        if kept:
-            raise PromotionError("its parts have different types; write one type", file=scores.where)
+        ids = {f"column.{name}" for name in policy.measure.cluster}
+        _same_types(types or {}, [name for name in scores.names if name.startswith("key.") or name in ids], ALIKE)
     counted = checks.counted(scores)
     _no_rows(counted)
     return replace(counted, digests=_digests(counted, policy))
@@ -112,20 +114,18 @@ KINDS = {
     "days": (pa.types.is_date,),
     "times": (pa.types.is_timestamp,),
 }
-NUMBERS = {"whole numbers", "floats", "decimals"}  # which go together where a row is not found by them
+MERGED = dict.fromkeys(("whole numbers", "floats", "decimals"), "numbers")  # which one table in memory holds together
+ALIKE = {"true or false": "whole numbers", "decimals": "text"}  # of which equal values are one key (hashing.canonical)
 
 
-def _same_types(schemas: Mapping[Place, pa.Schema], names: list[str], policy: Policy) -> None:
-    """Raise PromotionError where files hold a column in another kind, so that equal values would not be equal."""
-    ids = {f"column.{name}" for name in policy.measure.cluster}
+def _same_types(schemas: Mapping[Place, pa.Schema], names: list[str], together: Mapping[str, str]) -> None:
+    """Raise PromotionError where files hold a column of `names` in kinds that do not go together."""
     for name in names:
         known: tuple[str, Place] | None = None
         for file, schema in schemas.items():
             kind = _kind(schema.field(name).type)
             known = known if kind is None or known is not None else (kind, file)
-            if kind is None or known is None or kind == known[0]:
-                continue
-            if name.startswith("key.") or name in ids or not {kind, known[0]} <= NUMBERS:
+            if kind is not None and known is not None and together.get(kind, kind) != together.get(known[0], known[0]):
                 there = f"{known[0]} in {places.name(known[1])}"
                 raise PromotionError(f"{name} is {kind} here and {there}; write one type", file=file)
 
