@@ -142,3 +142,58 @@ def test_reader_that_goes_away_is_no_bug() -> None:
     )
 
     assert (done.stdout, done.stderr) == ("x", "")
+
+
+FULL_DISK = """
+import os, resource, shutil, sys, tempfile
+import pyarrow as pa, pyarrow.parquet as pq
+from promotion.cli import handled
+
+os.mkdir("from"), os.mkdir("there"), open("from/file", "w").write("x")
+WAYS = {
+    "printed": lambda: print("x"),
+    "written": lambda: open("there/file", "w").write("x" * 99999),
+    "parquet": lambda: pq.write_table(pa.table({"a": [1]}), "there/file"),
+    "folder": lambda: shutil.copytree("from", "there/folder"),
+    "temporary": lambda: tempfile.mkdtemp(),
+}
+tempfile._candidate_tempdir_list = lambda: ["/nowhere"]
+resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))  # as a full disk, whoever runs this
+raise SystemExit(handled(lambda argv: WAYS[sys.argv[1]]() and 0 or 0)())
+"""
+
+
+@pytest.mark.parametrize(
+    ("way", "says"),
+    [
+        ("printed", "error: File too large; make room"),
+        ("written", "error: File too large; make room"),
+        ("parquet", "error: File too large; make room"),
+        ("folder", "error: there/folder/file: File too large; give another folder"),
+        ("temporary", "error: no folder for temporary files can be written; let TMPDIR name one"),
+    ],
+)
+def test_full_disk_is_no_bug(tmp_path: Path, way: str, says: str) -> None:
+    """Whatever is written where no room is left, is one sentence and exit 2; where it is known, with the file."""
+    env = {**os.environ, "PYTHONPATH": str(PROJECT / "scripts")}
+    with (tmp_path / "out").open("w") as out:
+        done = subprocess.run(
+            [sys.executable, "-c", FULL_DISK, way],
+            env=env, cwd=tmp_path, stdout=out, stderr=subprocess.PIPE, text=True, check=False,
+        )  # fmt: skip
+
+    (line,) = done.stderr.splitlines()
+    assert done.returncode == BAD_INPUT
+    assert line.startswith(says)
+
+
+def test_user_without_a_home_has_the_root(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A container's user whom the system does not know, and no HOME: what asks for a home gets one."""
+
+    def unknown(_: int) -> None:
+        raise KeyError("uid not found")
+
+    monkeypatch.delenv("HOME")
+    monkeypatch.setattr("pwd.getpwuid", unknown)
+
+    assert handled(lambda _: 0 if Path.home() == Path("/") else 1)([]) == 0

@@ -6,7 +6,6 @@ An option that two verbs have is made here, so that it has one name and one mean
 import argparse
 import contextlib
 import datetime
-import errno
 import functools
 import os
 import signal
@@ -20,7 +19,7 @@ from typing import TYPE_CHECKING, Any, TextIO, cast
 from urllib.parse import urlsplit
 
 from promotion import __version__
-from promotion.errors import BAD_INPUT, BUG, PromotionError
+from promotion.errors import BAD_INPUT, BUG, PromotionError, unusable
 from promotion.git.whose import told
 from promotion.text.escape import log_text
 
@@ -86,17 +85,6 @@ SHARED: dict[str, dict[str, Any]] = {
     },
 }
 WORKERS = ("workers", "cluster", "scratch")
-# A folder that cannot be written, or a full disk: the machine's, and no bug of these scripts.
-UNUSABLE = {
-    errno.EACCES,
-    errno.EPERM,
-    errno.EROFS,
-    errno.ENOSPC,
-    errno.EDQUOT,
-    errno.ENOTDIR,
-    errno.EISDIR,
-    errno.ENAMETOOLONG,
-}
 NO_DRY_RUN = {"--dry-run": "`python scripts/retrain.py try MODEL` judges without registering anything"}
 
 
@@ -171,8 +159,12 @@ def handled(main: Callable[..., int]) -> Callable[..., int]:
             return run(argv)
 
     def run(argv: list[str] | None) -> int:
+        if os.path.expanduser("~") == "~":  # a user whom the system does not know: MLflow and git need some home
+            os.environ["HOME"] = "/"  # as container engines say it
         try:
-            return main(argv)
+            code = main(argv)
+            sys.stdout.flush()  # else Python does it at the end, in its own words and with its own code
+            return code
         except PromotionError as error:
             print("\n".join(f"error: {one.line_text}" for one in error.each), file=sys.stderr)
             return BAD_INPUT
@@ -180,18 +172,27 @@ def handled(main: Callable[..., int]) -> Callable[..., int]:
             print("interrupted", file=sys.stderr)
             return 130
         except BrokenPipeError:
-            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # so that Python's own last flush does not complain
+            _say_no_more()
             return 141
         except Exception as error:
-            if isinstance(error, OSError) and error.errno in UNUSABLE and error.filename is not None:
-                why = f"{error.strerror}; give another folder, permission, or room, then run this again"
-                print(f"error: {PromotionError(why, file=os.fsdecode(error.filename)).line_text}", file=sys.stderr)
+            sentence = unusable(error)
+            if sentence is not None:
+                print(f"error: {sentence}", file=sys.stderr)
+                try:
+                    sys.stdout.flush()
+                except OSError:
+                    _say_no_more()
                 return BAD_INPUT
             traceback.print_exc()
             print("this is a bug of these scripts and no verdict; please report the lines above", file=sys.stderr)
             return BUG
 
     return wrapper
+
+
+def _say_no_more() -> None:
+    """Let what waits for an output that takes nothing more go, so that Python's own last flush does not complain."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 
 class _Told:

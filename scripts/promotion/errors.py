@@ -1,6 +1,9 @@
 """The one error that a user is meant to read, and the exit codes."""
 
+import errno
+import os
 import re
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Self
@@ -12,6 +15,9 @@ BUG = 3  # a traceback: never to be taken for a verdict
 # ends a line, or hides text
 UNSEEN = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 LONGEST = 1500  # characters of a sentence, whatever it quotes
+
+FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}  # the disk, this user's share of it, or what one file may have
+UNUSABLE = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG, *FULL}
 
 
 class PromotionError(Exception):
@@ -63,3 +69,21 @@ class PromotionError(Exception):
             return self.message
         place = self.file if self.line is None else f"{self.file}:{self.line}"
         return f"{place}: {self.message}"
+
+
+def unusable(error: Exception) -> PromotionError | None:
+    """The sentence for a full disk or a folder that cannot be used: the machine's, and no bug; None for all else."""
+    if not isinstance(error, OSError):
+        return None
+    number, file = error.errno, error.filename2 or error.filename  # of a copy that fails: where it goes
+    if isinstance(error, shutil.Error) and error.args and isinstance(error.args[0], list):  # of a whole folder
+        _, file, why = error.args[0][0]
+        number = next((one for one in sorted(UNUSABLE) if f"[Errno {one}]" in str(why)), None)
+    if number in UNUSABLE and file is not None:
+        why = f"{os.strerror(number)}; give another folder, permission, or room, then run this again"
+        return PromotionError(why, file=os.fsdecode(file) if isinstance(file, bytes) else str(file))
+    if number in FULL:
+        return PromotionError(f"{os.strerror(number)}; make room where this writes (TMPDIR too), then run this again")
+    if isinstance(error, FileNotFoundError) and "temporary directory" in str(error):  # tempfile's
+        return PromotionError("no folder for temporary files can be written; let TMPDIR name one, then run this again")
+    return None

@@ -1,5 +1,6 @@
 """Models live in processes of their own: whatever one does to its process, every other request is answered."""
 
+import errno
 import json
 import os
 import queue
@@ -452,7 +453,7 @@ def test_a_version_that_cannot_be_noted_serves_and_is_noted_later(models, tmp_pa
     with started(models, "noted", store) as url:
         wait_for(lambda: serving(url, 1))
         (record,) = wait_for(lambda: list(store.glob("*.json")))  # written once it serves
-        part = record.with_suffix(".part")
+        part = record.with_suffix(f".{os.getpid()}.part")
         part.mkdir()
         models.promote("noted", models.register("noted", models.save(constant(0))))
         health = wait_for(lambda: (h := Client(url).health())["version"] == 2 and h["reason"] and h)
@@ -469,7 +470,9 @@ def test_what_a_killed_server_left_of_a_download_is_removed(tmp_path):
     for name in ("incoming-old", "models/never-served", "incoming-new"):
         (tmp_path / name / "data").mkdir(parents=True)
         (tmp_path / name / "data" / "file").touch()
-    for path in (*tmp_path.glob("incoming-old/**/*"), *tmp_path.glob("models/**/*"), tmp_path / "incoming-old"):
+    note = tmp_path / "0.1.part"
+    note.touch()
+    for path in (note, *tmp_path.glob("incoming-old/**/*"), *tmp_path.glob("models/**/*"), tmp_path / "incoming-old"):
         os.utime(path, (1, 1))
     with store.incoming() as folder:
         assert sorted(path.name for path in tmp_path.iterdir()) == sorted([folder.name, "incoming-new", "models"])
@@ -483,6 +486,28 @@ def test_a_store_that_cannot_be_written_is_one_sentence(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(PromotionError, match=r"cannot write into .*file/store .*choose another --store"):
         Store(tmp_path / "file" / "store")
+
+
+def test_a_store_that_became_read_only_serves_what_it_holds(models, tmp_path, monkeypatch):
+    """The champion's files are there: a start needs no room. The next version says what it lacks, and comes later."""
+    store = tmp_path / "store"
+    models.promote("kept", models.register("kept", models.save(constant(1))))
+    with started(models, "kept", store) as url:
+        wait_for(lambda: serving(url, 1) and list(store.glob("*.json")))
+
+    def refuse(**_):
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    with monkeypatch.context() as patch:
+        patch.setattr("promotion.serving.store.tempfile.TemporaryFile", refuse)
+        with started(models, "kept", store) as url:
+            assert wait_for(lambda: serving(url, 1))["reason"] is None
+            models.promote("kept", models.register("kept", models.save(constant(0))))
+            health = wait_for(lambda: (h := Client(url).health())["reason"] and h)
+            assert "cannot write into" in health["reason"] and "version 1 stays in service" in health["reason"]
+            assert Client(url).ask()[::2] == (200, '{"predictions": [1]}')
+            patch.undo()
+            wait_for(lambda: serving(url, 2))
 
 
 def test_sigterm_waits_for_what_is_in_flight(models, tmp_path):

@@ -84,10 +84,11 @@ class ModelWork:
         try:
             yield
         except PromotionError as error:
-            self.error.parent.mkdir(parents=True, exist_ok=True)
-            self.error.write_text(f"{error}\n", encoding="utf-8")
-            if error.log is not None and error.log.is_file():
-                self.error_log.write_bytes(tail(error.log))
+            with contextlib.suppress(OSError):  # on a full disk the error itself is what counts
+                self.error.parent.mkdir(parents=True, exist_ok=True)
+                self.error.write_text(f"{error}\n", encoding="utf-8")
+                if error.log is not None and error.log.is_file():
+                    self.error_log.write_bytes(tail(error.log))
             raise
 
 

@@ -27,6 +27,7 @@ FIXED = {
 # what no library reads when it is imported
 UNREAD = {"HOME", "MLFLOW_TRACKING_URI", "GIT_AUTHOR_DATE", "GIT_COMMITTER_DATE", "PROMOTION_DATA_DIR", "PROMOTION_NOW"}
 TAIL_LINES = 40
+LITTLE = 1 << 16  # bytes, with which neither a log nor an answer can be relied on
 MOST_RESULT = 1 << 20
 
 
@@ -156,6 +157,8 @@ def _run(program: str, step: str, job: dict[str, Any], *, log: Path, blame: Path
         how = f"ended with exit code {returncode} ({last.strip()[:200]})"
     else:
         how = "ended without an answer, as after os._exit(0)"
+    if shutil.disk_usage(log.parent).free < LITTLE:
+        how += f"; the disk of {log.parent} is full"
     raise PromotionError(
         f"the {step} step {how}; its own output is above, the whole log is {log}",
         file=blame if place is None else blame / str(place),

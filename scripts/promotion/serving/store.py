@@ -54,11 +54,15 @@ class Local:
 
 
 class Store:
-    """The folder of local copies; PromotionError when it cannot be written."""
+    """The folder of local copies; PromotionError when it cannot be written, and holds none that could serve."""
 
     def __init__(self, root: Path) -> None:
         self.root = root.absolute()
-        self.prepare()
+        try:
+            self.prepare()
+        except PromotionError:
+            if not self._served():  # else a disk that became read-only is no reason not to start
+                raise
 
     def prepare(self) -> None:
         """Make the folder, also when somebody removed it meanwhile."""
@@ -107,7 +111,9 @@ class Store:
         file = self._record(registry, local.model, alias)
         recent = [local.digest, *(d for d in _read(file).get("recent", []) if d != local.digest)]
         fields = {**asdict(local), "folder": None, "note": None, "recent": recent[:KEPT]}
-        part = file.with_suffix(".part")
+        if fields == _read(file):
+            return
+        part = file.with_suffix(f".{os.getpid()}.part")  # several servers may have one store
         part.write_text(json.dumps(fields), encoding="utf-8")
         part.replace(file)
         used = self._served()
@@ -118,9 +124,11 @@ class Store:
     def _tidy(self) -> None:
         """Remove what a server that was killed left of a download, and files that never served."""
         served = {self._folder(digest) for digest in self._served()}
-        for folder in (*self.root.glob("incoming-*"), *(self.root / "models").iterdir()):
-            if folder not in served and _age(folder) > LEFT_SECONDS:
-                shutil.rmtree(folder, ignore_errors=True)
+        for left in (*self.root.glob("incoming-*"), *self.root.glob("*.part"), *(self.root / "models").iterdir()):
+            if left not in served and _age(left) > LEFT_SECONDS:
+                shutil.rmtree(left, ignore_errors=True)
+                with contextlib.suppress(OSError):  # it was no folder
+                    left.unlink()
 
     def _served(self) -> set[str]:
         return {digest for file in self.root.glob("*.json") for digest in _read(file).get("recent", [])}
