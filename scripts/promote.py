@@ -175,15 +175,15 @@ def run_audit(args: argparse.Namespace) -> int:
 
 
 def run_adopt(args: argparse.Namespace) -> int:
-    """Write promotion.yaml entries for champions that the registry had before this project."""
+    """Write promotion.yaml entries for champions that were there before this project; exit 1 where --all left one out."""
     from promotion.champion.adopt import adopt
 
     registry, repo = Registry(), Repo(args.repo, args.root)
     path = repo.here / FILE
     print(f"reading {path} and {registry.where}")
-    found = adopt(path, repo, registry, args.models, everything=args.all, task=args.task)
-    print("\n".join(found))
-    return 0
+    lines, done = adopt(path, repo, registry, args.models, everything=args.all, task=args.task)
+    print("\n".join(lines))
+    return 0 if done else VERDICT_NO
 
 
 def run_override(args: argparse.Namespace) -> int:

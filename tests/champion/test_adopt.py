@@ -1,5 +1,6 @@
 """Adopt: a registry's own champions get pins, only with what is proven, and nothing moves."""
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -84,6 +85,28 @@ def test_all_adopts_everything_and_touches_nothing_else(no_champion: World) -> N
 
     assert all(pin is not None and pin.adopted for pin in pins(no_champion).values())
     assert {name: no_champion.state(name) for name in before} == before
+
+
+def test_all_adopts_the_others_where_one_cannot_be_read(no_champion: World, capsys) -> None:
+    """A champion whose files lie where nobody can read them is refused with the reason; by name nothing is written."""
+    for name in ("churn", "tiny"):
+        by_hand(no_champion, name)
+    client = no_champion.registry.client
+    client.create_registered_model("afar")
+    client.create_model_version("afar", "s3://bucket/model")
+    client.set_registered_model_alias("afar", "champion", "1")
+    before = no_champion.read()
+
+    with pytest.MonkeyPatch.context() as patch:
+        for library in ("boto3", "botocore"):
+            patch.setitem(sys.modules, library, None)  # as if it were not installed
+        assert adopt(no_champion, "afar") == 2
+        assert "the package `boto3` is needed here" in capsys.readouterr().err
+        assert no_champion.read() == before
+        assert adopt(no_champion, "--all") == 1
+
+    assert "REFUSED could not download afar version 1, for which the package `boto3`" in capsys.readouterr().out
+    assert set(pins(no_champion)) == {"churn", "tiny"} and all(pins(no_champion).values())
 
 
 def test_proven_tree_is_written(foreign_champion: World) -> None:

@@ -160,10 +160,11 @@ def _entry_lines(name: str, pin: PinRecord, policy: str) -> list[str]:
 
 def adopt(
     path: Path, repo: Repo, registry: Registry, names: Sequence[str], *, everything: bool = False, task: str
-) -> list[str]:
-    """Write the pins of `names` (or of all that can be adopted) into the file at `path`; return lines to print.
+) -> tuple[list[str], bool]:
+    """Write the pins of `names`, or of `everything` whose files can be read, into the file at `path`.
 
-    Without names nothing is written: the lines say what could be adopted. The registry is only read.
+    Return lines to print, and whether all that was asked for is done. Without names nothing is written: the lines say
+    what could be adopted. The registry is only read.
     """
     text = read_text(path, missing="see the README for a first") if path.exists() else None
     promotion = Promotion(models={}) if text is None else parse(text, file=str(path))
@@ -171,27 +172,47 @@ def adopt(
     if not names and not everything:
         listed = [str(item) for item in found]
         if not any(item.why_not is None for item in found):
-            return [*listed, f"nothing to adopt in {registry.where}"]
-        return [*listed, "name the models to adopt, or --all; nothing was written"]
+            return [*listed, f"nothing to adopt in {registry.where}"], True
+        return [*listed, "name the models to adopt, or --all; nothing was written"], True
     wanted = [item for item in found if item.why_not is None] if everything else chosen(found, names)
-    found_pins = at_once(lambda item: adopted_pin(item, registry, repo), wanted, registry.at_once)
-    with progress("reading files", len(wanted), "models", told=False) as step:
-        pins = {}
-        for item, pin in zip(wanted, found_pins, strict=True):
-            pins[item.model] = pin
-            step.advance()
+    pins, refused = _pins(wanted, registry, repo)
+    if refused and not everything:
+        raise next(iter(refused.values()))
+    lines = [f"REFUSED {error}" for error in refused.values()]
     if not pins:
-        return [f"nothing to adopt in {registry.where}"]
+        return [*lines, f"nothing to adopt in {registry.where}"], not refused
     changed = write_adopted(text, pins, task=task)
     temporary = path.with_name(path.name + ".part")
     temporary.write_bytes(changed.encode("utf-8"))
     temporary.replace(path)
-    lines = [_wrote(item, pins[item.model]) for item in wanted]
-    return [
-        *lines,
+    lines += [_wrote(item, pins[item.model]) for item in wanted if item.model in pins]
+    lines.append(
         "edit the policies marked `adopted`, open a pull request with this file alone, and merge it: "
-        "promote.py then records these champions and moves nothing",
-    ]
+        "promote.py then records these champions and moves nothing"
+    )
+    return lines, not refused
+
+
+def _pins(
+    wanted: Sequence[Adoptable], registry: Registry, repo: Repo
+) -> tuple[dict[str, PinRecord], dict[str, PromotionError]]:
+    """The pins by model, and why others have none."""
+
+    def pin_of(item: Adoptable) -> PinRecord | PromotionError:
+        try:
+            return adopted_pin(item, registry, repo)
+        except PromotionError as error:
+            return error
+
+    pins, refused = {}, {}
+    with progress("reading files", len(wanted), "models", told=False) as step:
+        for item, found in zip(wanted, at_once(pin_of, wanted, registry.at_once), strict=True):
+            if isinstance(found, PinRecord):
+                pins[item.model] = found
+            else:
+                refused[item.model] = found
+            step.advance()
+    return pins, refused
 
 
 def _wrote(item: Adoptable, pin: PinRecord) -> str:

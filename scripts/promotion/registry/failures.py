@@ -4,6 +4,9 @@ import re
 
 from promotion.text.escape import without_secrets
 
+# module -> package, of the stores of files that MLflow knows, where they differ
+PACKAGES = {"botocore": "boto3", "google": "google-cloud-storage", "azure": "azure-storage-blob"}
+
 
 def from_mlflow(error: Exception) -> bool:
     """Whether an exception is MLflow's or its transport's, and not a bug of ours."""
@@ -20,12 +23,18 @@ def from_mlflow(error: Exception) -> bool:
         "botocore.BotoCoreError",
         "botocore.ClientError",
     }
-    return bool(names & known) or isinstance(error, OSError)
+    return bool(names & known) or isinstance(
+        error, OSError | ModuleNotFoundError
+    )  # MLflow imports a store's as it asks
 
 
 def failure(error: Exception, what: str, uri: str) -> str:
     """One sentence for an MLflow failure: what was tried, why it failed, what to do."""
     text = without_secrets(" ".join(str(error).split()))
+    if isinstance(error, ModuleNotFoundError) and error.name:
+        module = error.name.partition(".")[0]
+        package = PACKAGES.get(module, module)
+        return f"could not {what}, for which the package `{package}` is needed here; install it, then run this again"
     code = getattr(error, "error_code", None)
     status = re.search(r"(?:error code |HTTP )(\d{3})", text)
     number = int(status[1]) if status else 0
