@@ -175,7 +175,7 @@ def run_audit(args: argparse.Namespace) -> int:
 
 
 def run_adopt(args: argparse.Namespace) -> int:
-    """Write promotion.yaml entries for champions that were there before this project; exit 1 where --all left one out."""
+    """Write entries for champions that were there before this project; exit 1 where --all left one out."""
     from promotion.champion.adopt import adopt
 
     registry, repo = Registry(), Repo(args.repo, args.root)
