@@ -43,6 +43,7 @@ def _planned(args: argparse.Namespace, registry: Registry) -> "list[Planned]":
     repo = Repo(args.repo, args.root)
     try:
         tip = commit_to_apply(repo, args.branch, args.commit, rewritten_history=args.rewritten_history)
+        repo.read_ahead(tip.commit, FILE)
     finally:
         loaded()  # Python may crash where it ends in the middle of an import
     from promotion.champion.apply import plan_moves

@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 from pin import winners
 from prepare import prepare
-from promotion.champion import checks
 from promotion.config.pin import PinRecord
 from promotion.errors import PromotionError
 from promotion.pullrequest.classify import Change
 from promotion.pullrequest.workdir import Work
 from promotion.records.plan import Plan
+from promotion.sandbox import artifact
 
 from tests.support.artifacts import tiny_files
 from tests.support.attacks import attack
@@ -91,7 +91,7 @@ def test_the_way_back_stays_open(
     """A revert to what was confirmed before is verified, with a note about what a new pin would be refused for."""
     world = first_champion
     with monkeypatch.context() as before:
-        before.setattr(checks, "accept", lambda *args, **how: None)
+        before.setattr(artifact, "accept", lambda *args, **how: None)
         world.merge("two", files={**tiny_files("two"), "extra.bin": b"x"})
         assert world.apply() == 0
     world.merge("three")

@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 import pytest
 from promotion.champion import apply as applying
-from promotion.champion import checks as checking
 from promotion.champion.checks import Permissions
 from promotion.config.pin import Override, PinRecord
+from promotion.sandbox import artifact
 
 from tests.support.artifacts import tiny_files
 from tests.support.refusals import refused
@@ -122,7 +122,7 @@ def test_no_release_strands_a_champion(
     """What a release before confirmed may be rolled back to, whatever today's reader says about its files."""
     world = second_champion
     with monkeypatch.context() as before:
-        before.setattr(checking, "accept", lambda *args, **how: None)
+        before.setattr(artifact, "accept", lambda *args, **how: None)
         world.merge("three", files=odd("three"))
         assert world.apply() == 0
     three = world.tip

@@ -4,8 +4,7 @@ import json
 import random
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from promotion.champion.agreed import was_champion
 from promotion.champion.checks import Check, Permissions, check_model, digest_now
@@ -24,8 +23,7 @@ EARLIER = "alias on an earlier champion: moved by hand, or a write of an older c
 LATE = "a write of an older commit came late"
 
 
-@dataclass(frozen=True)
-class Planned:
+class Planned(NamedTuple):
     """One model's difference with its checks; none where there is nothing to do."""
 
     difference: Difference
@@ -59,8 +57,7 @@ class Planned:
         }
 
 
-@dataclass(frozen=True)
-class Settled:
+class Settled(NamedTuple):
     """Where @champion was and is; newest: the entry that stands. text: one line that says what happened."""
 
     model: str
@@ -138,7 +135,7 @@ def _guarded(planned: list[Planned], most: int | None) -> list[Planned]:
         f"{len(moving)} champions would move or drop at once; guard.moves allows {most}: raise it if this is intended"
     )
     return [
-        replace(item, checks=(*item.checks, Check("guard", problem))) if item in moving else item for item in planned
+        item._replace(checks=(*item.checks, Check("guard", problem))) if item in moving else item for item in planned
     ]
 
 

@@ -2,24 +2,25 @@
 
 import tempfile
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
 
 from promotion.champion.agreed import Authors, agrees, by_commit, unproven, was_champion
 from promotion.champion.desired import Difference, Main
 from promotion.champion.pins import PinChange
 from promotion.config.pin import PinRecord
+from promotion.config.promotion_yaml import Entry
 from promotion.errors import PromotionError
 from promotion.git.tree import export, folder_at, need_plain
-from promotion.records.evaluation import Evaluation
 from promotion.registry.client import Registry, Version
 from promotion.registry.evidence import judge_evidence, read_evidence
 from promotion.registry.ledger import LedgerEntry
-from promotion.sandbox.artifact import Allowed, accept
+
+if TYPE_CHECKING:
+    from promotion.records.evaluation import Evaluation
 
 
-@dataclass(frozen=True)
-class Check:
+class Check(NamedTuple):
     """One thing that must hold; `problem` is None when it does, else one sentence that says what to do.
 
     note: what a person should know although it holds.
@@ -35,8 +36,7 @@ class Check:
         return self.problem is None
 
 
-@dataclass(frozen=True)
-class Permissions:
+class Permissions(NamedTuple):
     """What the caller explicitly allows. thaw: reason for a rollback during a freeze.
 
     authors: who a commit of main is by; what an override's `by` is compared with.
@@ -207,6 +207,15 @@ def digest_now(registry: Registry, version: Version) -> str:
         return registry.fetch_version(version, Path(folder))[1]
 
 
+def _load() -> None:
+    """Import and build what reads files and evidence once they are here."""
+    import promotion.sandbox.artifact  # noqa: F401
+    from promotion.records.evaluation import Evaluation
+
+    for record in (Evaluation, Entry):
+        record.model_rebuild()
+
+
 def _files(diff: Difference, pin: PinRecord, version: Version, main: Main, registry: Registry) -> list[Check]:
     """The files are the pinned ones; of an adopted pin without a digest the ones that the ledger saw first.
 
@@ -215,11 +224,14 @@ def _files(diff: Difference, pin: PinRecord, version: Version, main: Main, regis
     seen = _was_champion(diff, pin, main)
     wanted = pin.digest or (None if seen is None else seen.digest)
     label = f"the files of version {pin.version}"
+    loaded = registry.beside(_load)
     with tempfile.TemporaryDirectory() as scratch:
         try:
             folder, digest = registry.fetch_version(version, Path(scratch) / "files")
         except PromotionError as error:
             return [Check("files", f"{label} cannot be read: {error}")]
+        finally:
+            loaded()  # Python may crash where it ends in the middle of an import
         if wanted not in (None, digest):
             return [
                 Check(
@@ -228,6 +240,8 @@ def _files(diff: Difference, pin: PinRecord, version: Version, main: Main, regis
                     "after the pin was made: restore them or roll back",
                 )
             ]
+        from promotion.sandbox.artifact import Allowed, accept
+
         entry = diff.desired.entry
         limits = Allowed.by(None if entry is None else entry.policy)
         vouched = seen is not None or (pin.adopted and pin.override is None)
@@ -261,7 +275,7 @@ def _earned(diff: Difference, pin: PinRecord, version: Version, main: Main, regi
     return "; ".join(problems) or None
 
 
-def _judged(diff: Difference, pin: PinRecord, found: Evaluation, change: PinChange, main: Main) -> list[str]:
+def _judged(diff: Difference, pin: PinRecord, found: "Evaluation", change: PinChange, main: Main) -> list[str]:
     return judge_evidence(
         f"version {pin.version}",
         pin,

@@ -2,7 +2,7 @@
 
 import functools
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from promotion.champion.agreed import need_git
 from promotion.champion.pins import PinChange, PinHistory
@@ -70,8 +70,7 @@ class Main:
         return None if text is None else model_entry(text, model, file=f"{self.repo.at(FILE)} at {commit[:12]}")
 
 
-@dataclass(frozen=True)
-class Desired:
+class Desired(NamedTuple):
     """What main says about one model.
 
     change: the commit that last changed its pin; its `before` is not read where nothing differs.
@@ -91,8 +90,7 @@ class Desired:
         return self.era, self.height
 
 
-@dataclass(frozen=True)
-class Current:
+class Current(NamedTuple):
     """What the registry says about one model. exists: it is registered. trouble: why its ledger cannot be read.
 
     latest: its newest versions, as far as they came along.
@@ -101,9 +99,9 @@ class Current:
     champion: int | None
     ledger: tuple[LedgerEntry, ...]
     tags: dict[str, str]
+    latest: dict[int, Version]
     exists: bool = True
     trouble: str | None = None
-    latest: dict[int, Version] = field(default_factory=dict)
 
     @property
     def newest(self) -> LedgerEntry | None:
@@ -144,13 +142,13 @@ class Difference:
 def current_state(registered: RegisteredModel | None) -> Current:
     """Read one registered model's champion and ledger."""
     if registered is None:
-        return Current(None, (), {}, exists=False)
+        return Current(None, (), {}, {}, exists=False)
     champion = registered.aliases.get(CHAMPION)
     try:
         ledger, trouble = tuple(read_ledger(registered.tags)), None
     except PromotionError as error:
         ledger, trouble = (), str(error)
-    return Current(champion, ledger, registered.tags, trouble=trouble, latest=registered.latest)
+    return Current(champion, ledger, registered.tags, registered.latest, trouble=trouble)
 
 
 def differences(main: Main, registered: dict[str, RegisteredModel]) -> list[Difference]:

@@ -3,7 +3,7 @@
 import functools
 import threading
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from promotion.champion.revisions import Pins, Reader
 from promotion.config import FILE
@@ -11,8 +11,7 @@ from promotion.config.pin import PinRecord
 from promotion.git.repo import REGULAR, Commit, Repo
 
 
-@dataclass(frozen=True)
-class PinChange:
+class PinChange(NamedTuple):
     """A first-parent commit that changed a model's pin; None stands for no champion."""
 
     commit: Commit
@@ -40,7 +39,7 @@ class PinHistory:
     @functools.cached_property
     def chain(self) -> dict[str, int]:
         """Every first-parent commit of the tip with its height (the root commit is 1)."""
-        shas = self.repo.git("rev-list", "--first-parent", self.tip).split()
+        shas = self.repo.first_parents(self.tip)
         return {sha: len(shas) - index for index, sha in enumerate(shas)}
 
     @functools.cached_property

@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 from promotion.errors import PromotionError
 from promotion.git.repo import Repo
@@ -30,8 +31,7 @@ class Change:
     files: dict[str, str | None] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
-class Tip:
+class Tip(NamedTuple):
     """A branch as it was read. ref: `origin/main`, or `main` in a checkout without an origin."""
 
     ref: str

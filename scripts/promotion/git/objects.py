@@ -10,7 +10,7 @@ import threading
 import unicodedata
 import weakref
 from collections.abc import Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from promotion import OBJECT_ID
 from promotion.errors import PromotionError
@@ -23,8 +23,7 @@ KEPT = 16  # trees whose names are remembered: a thousand models lie in one
 DAMAGED = "a git tree cannot be read; the clone is damaged: clone again"
 
 
-@dataclass(frozen=True)
-class Entry:
+class Entry(NamedTuple):
     """One line of a tree. mode: as it stands there, in octal without a leading zero."""
 
     mode: str

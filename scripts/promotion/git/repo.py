@@ -1,13 +1,14 @@
 """The only module that runs git: trees, first-parent history, files at a commit."""
 
+import contextlib
 import functools
 import os
 import re
 import subprocess
 import tempfile
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path, PurePosixPath
+from typing import NamedTuple
 
 from promotion.config import FILE
 from promotion.errors import PromotionError
@@ -33,14 +34,15 @@ ENVIRONMENT = {
     "GIT_LITERAL_PATHSPECS": "1",
 }
 REGULAR = ("100644", "100755")
+# A NUL ends each field, because an author may put anything else into a subject or a name.
+LOG = ("log", "-z", "--format=tformat:%H%x00%P%x00%an%x00%cI%x00%s")
 
 
 class NotAFile(PromotionError):
     """A path at a commit is a link, a submodule or a folder where a plain file is needed."""
 
 
-@dataclass(frozen=True)
-class Commit:
+class Commit(NamedTuple):
     """One commit as history shows it. when: ISO 8601 with offset, of the committer."""
 
     sha: str
@@ -278,22 +280,39 @@ class Repo:
 
     def on_first_parent(self, commit: str, tip: str) -> bool:
         """Whether `commit` lies on the first-parent chain of `tip`."""
-        chain = self.git("rev-list", "--first-parent", tip).split()
-        return commit in chain
+        return commit in self.first_parents(tip)
+
+    def first_parents(self, tip: str) -> list[str]:
+        """Return the ids of the first-parent chain of `tip`, newest first."""
+        return self._kept(tip, "rev-list", "--first-parent", tip).split()
 
     def first_parent_log(self, tip: str, path: str | None = None) -> list[Commit]:
         """Return the first-parent commits of `tip`, newest first; with `path`, those that changed it."""
-        return self.top._log("--first-parent", tip, *([] if path is None else ["--", self.at(path)]))
+        paths = [] if path is None else ["--", self.at(path)]
+        return _commits(self.top._kept(tip, *LOG, "--first-parent", tip, *paths))
+
+    def read_ahead(self, tip: str, path: str) -> None:
+        """Let git read now what the history of a file at `tip` will be asked for; what fails is said when it is."""
+        with contextlib.suppress(PromotionError):
+            self.file_at(tip, path)
+            self.first_parents(tip)
+            self.first_parent_log(tip, path)
+
+    def _kept(self, commit: str, *args: str) -> str:
+        """What git says about a commit and those before it; that never changes where it is named by its full id."""
+        if not FULL.fullmatch(commit):
+            return self.git(*args)
+        if args not in self._answers:
+            self._answers[args] = self.git(*args)
+        return self._answers[args]
+
+    @functools.cached_property
+    def _answers(self) -> dict[tuple[str, ...], str]:
+        return {}
 
     def describe(self, commit: str) -> Commit:
         """Return one commit's author, time and subject."""
-        return self._log("-1", commit)[0]
-
-    def _log(self, *args: str) -> list[Commit]:
-        """Read commits; a NUL ends each field, because an author may put anything else into a subject or a name."""
-        fields = self.git("log", "-z", "--format=tformat:%H%x00%P%x00%an%x00%cI%x00%s", *args).split("\0")
-        rows = zip(*(iter(fields),) * 5, strict=False)
-        return [Commit(sha, tuple(parents.split()), who, when, subject) for sha, parents, who, when, subject in rows]
+        return _commits(self.git(*LOG, "-1", commit))[0]
 
     def first_with(self, base: str, tip: str, path: str, tree: str) -> Commit | None:
         """Return the oldest commit of `base`..`tip` in which `path` is this very tree, or None."""
@@ -367,6 +386,12 @@ class Repo:
                 file=Path(found[1]),
                 line=int(found[2]),
             )
+
+
+def _commits(text: str) -> list[Commit]:
+    """Read what LOG prints."""
+    rows = zip(*(iter(text.split("\0")),) * 5, strict=False)
+    return [Commit(sha, tuple(parents.split()), who, when, subject) for sha, parents, who, when, subject in rows]
 
 
 def pull_request(commit: Commit) -> int | None:

@@ -5,8 +5,8 @@ import os
 import re
 import shlex
 import sys
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from promotion import __version__
 from promotion.git.repo import Repo
@@ -17,8 +17,7 @@ COMMAND = re.compile(r"\bpython scripts/(?=\w+\.py)")  # how every sentence of o
 ADDRESS = re.compile(r"[/:]([\w.-]+/[\w.-]+?)(?:\.git)?/?$")
 
 
-@dataclass(frozen=True)
-class Scripts:
+class Scripts(NamedTuple):
     """The scripts that run. own: they belong to the judged repository, so that a pull request could change them there.
 
     name: whose they are, and of which commit or release, for the foot of a report. lock: the text of their own lock

@@ -5,9 +5,8 @@ import logging
 import os
 import sys
 from collections.abc import Callable, Collection, Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from promotion.errors import PromotionError
 from promotion.records.files import digest_files
@@ -37,8 +36,7 @@ HTTP_DEFAULTS = {
 }
 
 
-@dataclass(frozen=True)
-class Version:
+class Version(NamedTuple):
     """A registered model version. source: where its files are. tags: without our prefix. description: Markdown."""
 
     model: str
@@ -50,8 +48,7 @@ class Version:
     description: str = ""
 
 
-@dataclass(frozen=True)
-class Run:
+class Run(NamedTuple):
     """A run of the experiment tracker. tags: ours only, without the prefix."""
 
     run_id: str
@@ -60,8 +57,7 @@ class Run:
     artifact_uri: str
 
 
-@dataclass(frozen=True)
-class RegisteredModel:
+class RegisteredModel(NamedTuple):
     """A registered model's aliases (name -> version) and all of its tags.
 
     latest: those of its newest versions that came along with their tags, by number; to ask for them again is in vain.
@@ -70,7 +66,7 @@ class RegisteredModel:
     name: str
     aliases: dict[str, int]
     tags: dict[str, str]
-    latest: dict[int, Version] = field(default_factory=dict)
+    latest: dict[int, Version]
 
 
 def tracking_uri() -> str:

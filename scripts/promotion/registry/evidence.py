@@ -3,12 +3,15 @@
 import hashlib
 import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from promotion.config.pin import PinRecord
 from promotion.errors import PromotionError
 from promotion.frozen import MAX_RECORD_BYTES
-from promotion.records.evaluation import WINNING, Evaluation
 from promotion.registry.client import Registry
+
+if TYPE_CHECKING:
+    from promotion.records.evaluation import Evaluation
 
 FOLDER = "evidence"
 
@@ -18,7 +21,7 @@ def artifact_path(digest: str) -> str:
     return f"{FOLDER}/{digest.removeprefix('sha256:')}.json"
 
 
-def store_evidence(registry: Registry, run_id: str, evaluation: Evaluation) -> str:
+def store_evidence(registry: Registry, run_id: str, evaluation: "Evaluation") -> str:
     """Keep an evaluation with its run, unless it is there; return its digest."""
     digest = evaluation.sha256
     with tempfile.TemporaryDirectory() as scratch:
@@ -29,7 +32,7 @@ def store_evidence(registry: Registry, run_id: str, evaluation: Evaluation) -> s
     return digest
 
 
-def read_evidence(registry: Registry, run_id: str, digest: str) -> Evaluation | None:
+def read_evidence(registry: Registry, run_id: str, digest: str) -> "Evaluation | None":
     """Return the evaluation with this digest from a run, or None; raise PromotionError if its bytes are others."""
     with tempfile.TemporaryDirectory() as scratch:
         path = registry.fetch(run_id, artifact_path(digest), Path(scratch))
@@ -38,6 +41,8 @@ def read_evidence(registry: Registry, run_id: str, digest: str) -> Evaluation | 
         content = path.read_bytes() if path.is_file() and path.stat().st_size <= MAX_RECORD_BYTES else b""
     if "sha256:" + hashlib.sha256(content).hexdigest() != digest:
         raise PromotionError(f"the evidence of run {run_id} does not hash to its pin {digest}; it was changed")
+    from promotion.records.evaluation import Evaluation  # which another thread may have imported while this one waited
+
     return Evaluation.parse(content.decode("utf-8"), where=artifact_path(digest))
 
 
@@ -61,9 +66,11 @@ def check_evidence(
 
 
 def judge_evidence(
-    who: str, pin: PinRecord, found: Evaluation, *, model: str, champion: PinRecord | None, policy_digest: str
+    who: str, pin: PinRecord, found: "Evaluation", *, model: str, champion: PinRecord | None, policy_digest: str
 ) -> list[str]:
     """Compare a pin with its evaluation; pure. Return what is wrong, in sentences."""
+    from promotion.records.evaluation import WINNING
+
     problems = []
     if found.model != model:
         problems.append(f"{who}: its evidence is about {found.model}")

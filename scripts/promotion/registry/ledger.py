@@ -9,8 +9,7 @@ begins: heights start again there, and any entry of it is newer than all of the 
 import json
 import re
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from promotion import OBJECT_ID
 from promotion.config.pin import PinRecord
@@ -24,8 +23,7 @@ REPAIR = re.compile(rf"promotion\.repair\.{PLACE}\.(\d{{3,}})")
 MOST_TEXT = 5000  # characters; what every MLflow release takes as a tag's value
 
 
-@dataclass(frozen=True)
-class LedgerEntry:
+class LedgerEntry(NamedTuple):
     """One pin change that passed its checks.
 
     height: first-parent height of `commit`. era: how often history was rewritten before it. before,
@@ -75,15 +73,14 @@ class LedgerEntry:
 
     def text(self) -> str:
         """The tag's value: compact JSON of at most 5,000 characters; a longer note is cut."""
-        fields = asdict(self)
+        fields = self._asdict()
         for name in ("height", "era", "reached") if self.pending else ("height", "era", "reached", "pending"):
             del fields[name]
         fields["by"] = fields["by"][:200]
         return _fitting(fields, "note")
 
 
-@dataclass(frozen=True)
-class Repair:
+class Repair(NamedTuple):
     """A move of the alias that no pin change asked for, and that we took back.
 
     height, era: the entry that stood. before: where the alias was found. version: where it was put.
@@ -105,7 +102,7 @@ class Repair:
 
     def text(self) -> str:
         """The tag's value."""
-        fields = {k: v for k, v in asdict(self).items() if k not in ("height", "number", "era")}
+        fields = {k: v for k, v in self._asdict().items() if k not in ("height", "number", "era")}
         fields["by"] = fields["by"][:200]
         return _fitting(fields, "cause")
 
@@ -144,7 +141,7 @@ def read_ledger(tags: dict[str, str]) -> list[LedgerEntry]:
         if match:
             era, height = _order(match)
             entry = _entry(key, _fields(key, value), era, height)
-            entries.append(replace(entry, reached=reached.get((era, height))))
+            entries.append(entry._replace(reached=reached.get((era, height))))
     return sorted(entries, key=lambda entry: entry.order)
 
 

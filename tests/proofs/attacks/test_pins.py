@@ -1,6 +1,5 @@
 """The pin and the ledger: a tag earns nothing that main's history does not say, and a name is nobody's to choose."""
 
-import dataclasses
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -32,7 +31,7 @@ def forge(world: World, pin: PinRecord | None, **fields: object) -> LedgerEntry:
     """Write a tag that says a pin was champion."""
     like = world.ledger()[-1]
     given = {"version": None if pin is None else pin.version, "digest": None if pin is None else pin.digest}
-    entry = dataclasses.replace(like, **{"pending": False, "reached": None, "reason": "merge", **given, **fields})
+    entry = like._replace(**{"pending": False, "reached": None, "reason": "merge", **given, **fields})
     world.registry.set_model_tag(world.model, entry.key, entry.text())
     return entry
 
