@@ -34,9 +34,11 @@ def serve(names: Sequence[str], *, host: str, port: int, store: Path, settings: 
 
         def announce(model: Model) -> None:
             if model.served is not None:
-                print(f"serving {model.name} version {model.served.version} at {url}", flush=True)
+                line = f"serving {model.name} version {model.served.version} at {url}"
             else:
-                print(f"serving {model.name} at {url}, with 503 for now: {model.follower.waiting_for()}", flush=True)
+                line = f"serving {model.name} at {url}, with 503 for now: {model.follower.waiting_for()}"
+            sys.stdout.write(f"{line}\n")  # in one piece: each model has a thread that may say it
+            sys.stdout.flush()
 
         Server(
             names, listener=listener, registry=Registry(), store=Store(store), settings=settings, announce=announce

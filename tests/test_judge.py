@@ -109,10 +109,14 @@ def test_places_that_cannot_be_read_are_one_sentence(tmp_path: Path, policy_file
         (str(tmp_path / "absent.parquet"), "no such file; give a Parquet file or a folder"),
         ("gopher://host/scores", "this URL cannot be opened"),
         ("s3://KEY:SECRET@bucket/scores", "a URL with a login in it would be shown and sent on"),
+        ("s3://bucket/scores?region=x&Session_Token=SECRET", "a URL with a login in it would be shown and sent on"),
+        ("abfs://bucket/scores?sv=1&sig=SECRET", "a URL with a login in it would be shown and sent on"),
     ):
         assert judge.main([table, *more]) == 2
         error = capsys.readouterr().err
         assert said in error and "SECRET" not in error
+    assert judge.main(["scores.parquet", *more, "--cluster", "tcp://me:SECRET@127.0.0.1:9"]) == 2
+    assert "SECRET" not in (error := capsys.readouterr().err) and "an address with a login" in error
     assert judge.main(["scores.parquet", *more, "--cluster", "tcp://127.0.0.1:9"]) == 2
     assert "Dask" in capsys.readouterr().err
     assert judge.main(["scores.parquet", *more, "--scratch", str(tmp_path)]) == 2

@@ -43,6 +43,10 @@ def _scheduler(text: str) -> str:
         good = found.scheme in SCHEDULERS and found.hostname and found.port and not found.path.strip("/")
     except ValueError:
         good = False
+    if "@" in text:  # before the address is quoted
+        raise PromotionError(
+            "--cluster: an address with a login in it would be shown; Dask's own configuration has logins"
+        )
     if not good:
         raise PromotionError(f"--cluster: `{text}` is not the address of a Dask scheduler, such as tcp://HOST:8786")
     return text

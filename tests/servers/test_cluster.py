@@ -122,6 +122,17 @@ def test_a_worker_killed_and_one_added_in_the_middle_change_nothing(
     assert found.text() == alone
 
 
+def test_paths_are_those_of_whoever_asks(
+    cluster: Cluster, parts: Path, alone: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Workers started in another folder find a table and a scratch folder that are named from ours."""
+    (tmp_path / "scratch").mkdir()
+    (tmp_path / "table").symlink_to(parts)
+    monkeypatch.chdir(tmp_path)
+    with workers(None, cluster.address, Path("scratch")) as pool:
+        assert judge_table(Path("table"), rules(), replicates=200, reading=Reading(workers=pool)).text() == alone
+
+
 def url_of(env: dict[str, str], name: str) -> str:
     """A folder of the bucket, as pyarrow is told of it."""
     host = env["MLFLOW_S3_ENDPOINT_URL"].removeprefix("http://")

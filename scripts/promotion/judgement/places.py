@@ -2,6 +2,7 @@
 
 import contextlib
 import fnmatch
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,13 +13,14 @@ import pyarrow as pa
 from promotion.errors import PromotionError
 
 Place = Path | str  # a str is a URL
+LOGIN = re.compile(r"secret|token|passw|credential|signature|key=|\b(sig|sas)=", re.IGNORECASE)  # in a query
 
 
 def place(text: str) -> Place:
     """A path or a URL as a person gives it; raise PromotionError for a URL with a login in it."""
     if "://" not in text:
         return Path(text)
-    if "@" in urlsplit(text).netloc or "secret" in urlsplit(text).query:
+    if "@" in urlsplit(text).netloc or LOGIN.search(urlsplit(text).query):
         raise PromotionError(
             "a URL with a login in it would be shown and sent on; give the login to the environment of whoever reads it"
         )
@@ -50,6 +52,11 @@ def inside(where: Place, name: str) -> Place:
     return f"{head.rstrip('/')}/{name}{mark}{query}"
 
 
+def absolute(where: Place) -> Place:
+    """The same place for who works in another folder."""
+    return where.absolute() if isinstance(where, Path) else where
+
+
 def name(file: Place) -> str:
     """The last part of where a file lies."""
     return str(file).partition("?")[0].rstrip("/").rsplit("/", 1)[-1]
@@ -66,6 +73,8 @@ def copied(source: Place, target: Place) -> None:
         fs.copy_files(what, where, source_filesystem=here, destination_filesystem=there)
     except (pa.ArrowException, OSError) as error:
         text = str(error).splitlines()[0][:200]
+        if isinstance(error, FileNotFoundError) and error.errno is None:  # fsspec's, which says no more than the path
+            text = f"no such file: {text}"
         raise PromotionError(f"it cannot be copied to {target} ({text})", file=str(source)) from None
 
 

@@ -210,8 +210,8 @@ class Scores:
             yield work(self, *more)
             return
         alone = [
-            replace(self, files=(file,), stamps={file: self.stamps[file]}, counts={}, reading=READING)
-            for file in self.files
+            replace(self, files=(there,), stamps={there: self.stamps[file]}, counts={}, reading=READING)
+            for file, there in zip(self.files, map(places.absolute, self.files), strict=True)
         ]
         done, total = 0, sum(self.counts.values())
         for file, found in zip(self.files, workers.map(work, [(one, *more) for one in alone]), strict=True):

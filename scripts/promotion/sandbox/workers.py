@@ -28,6 +28,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from promotion.errors import PromotionError
+from promotion.judgement import places
 from promotion.judgement.table import Workers as Workers
 from promotion.sandbox.run import clean_environment
 
@@ -123,7 +124,8 @@ class Pool:
         scratch: see judgement's Workers. share: where workers that see no folder of ours find model and days.
         """
         self._start, self._size, self._wanted, self._place = start, size, wanted, place
-        self.scratch, self.share = scratch, share
+        self.scratch = None if scratch is None else scratch.absolute()
+        self.share = None if share is None else places.absolute(share)
         self._executor: Executor | None = None
 
     def map(self, work: Callable[..., R], items: Sequence[tuple[Any, ...]]) -> Iterator[R]:
