@@ -99,10 +99,8 @@ def command_line(
 
     moved: option of an older release -> one sentence that gives the new one; using it raises PromotionError.
     """
-    parser = argparse.ArgumentParser(
-        description=description, epilog=epilog, parents=[_parent(shared, moved or {})], allow_abbrev=False, **more
-    )
-    return parser
+    parser = argparse.ArgumentParser(description=description, epilog=epilog, allow_abbrev=False, **more)
+    return _with_options(parser, shared, moved or {})
 
 
 def subcommand(
@@ -117,28 +115,28 @@ def subcommand(
         run.__name__.removeprefix("run_"),
         help=text,
         description=text[0].upper() + text[1:] + ".",
-        parents=[_parent(shared, moved or {})],
         allow_abbrev=False,
     )
     command.set_defaults(run=run)
-    return command
+    return _with_options(command, shared, moved or {})
 
 
-def _parent(shared: tuple[str, ...], moved: Mapping[str, str]) -> argparse.ArgumentParser:
-    parent = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    parent.add_argument(
+def _with_options(
+    parser: argparse.ArgumentParser, shared: tuple[str, ...], moved: Mapping[str, str]
+) -> argparse.ArgumentParser:
+    parser.add_argument(
         "--version",
         action="version",
         version=f"promote by pull request {__version__}",
         help="print the release of these scripts",
     )
     for name in shared:
-        parent.add_argument(f"--{name}", **SHARED[name])
+        parser.add_argument(f"--{name}", **SHARED[name])
     if "repo" in shared:
-        parent.add_argument("--root", **SHARED["root"])
+        parser.add_argument("--root", **SHARED["root"])
     for spelling, sentence in moved.items():
-        parent.add_argument(spelling, nargs="?", action=_Moved, const=sentence, help=argparse.SUPPRESS)
-    return parent
+        parser.add_argument(spelling, nargs="?", action=_Moved, const=sentence, help=argparse.SUPPRESS)
+    return parser
 
 
 class _Moved(argparse.Action):

@@ -6,7 +6,6 @@ libyaml's own (0.1 s).
 """
 
 import bisect
-import difflib
 import functools
 import gc
 import re
@@ -309,6 +308,8 @@ def resolved(text: str) -> tuple[Any, str | None]:
 
 def closest(word: Any, known: Iterable[str]) -> str | None:
     """What was meant by a misspelt word, whatever its capitals; None where nothing known is close."""
+    import difflib  # only a mistake needs it
+
     by_lower = {one.lower(): one for one in known}
     close = difflib.get_close_matches(str(word).lower(), by_lower, n=1)
     return by_lower[close[0]] if close else None

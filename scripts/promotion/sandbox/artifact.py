@@ -7,9 +7,8 @@ byte for byte those of the reviewed tree. Nothing is loaded and nothing is impor
 
 import re
 import sys
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from promotion.config.policy import Policy
 from promotion.config.trusted import forbidden
@@ -36,8 +35,7 @@ LISTED_BY_MLFLOW = (
 TAKEN = frozenset({"promotion", "mlflow", "numpy", "pandas", "scipy", "sklearn", "skops", "pyarrow"})
 
 
-@dataclass(frozen=True)
-class Allowed:
+class Allowed(NamedTuple):
     """What promotion.yaml lets a model be beyond what runs no code. formats: `pickle`, `code`. types: trusted_types."""
 
     formats: frozenset[str] = frozenset()
@@ -54,8 +52,7 @@ DEFAULT = Allowed()
 ANY_FORMAT = Allowed(frozenset(FORMATS_THAT_RUN_CODE), any_type=True)  # for who knows no policy, as the server
 
 
-@dataclass(frozen=True)
-class Artifact:
+class Artifact(NamedTuple):
     """A model folder that was accepted. inputs: its signature. types: beyond the known ones. code: its modules."""
 
     format: str

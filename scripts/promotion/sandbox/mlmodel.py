@@ -6,9 +6,8 @@ parsed, and what two YAML parsers might read differently (aliases, tags, a key t
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import yaml
 
@@ -27,8 +26,7 @@ COLUMN_TYPES = ("boolean", "integer", "long", "float", "double", "string", "bina
 MOST_COLUMNS = 10_000
 
 
-@dataclass(frozen=True)
-class Column:
+class Column(NamedTuple):
     """One input of a model: its name, MLflow's type, and whether a caller must send it."""
 
     name: str
@@ -36,8 +34,7 @@ class Column:
     required: bool = True
 
 
-@dataclass(frozen=True)
-class Described:
+class Described(NamedTuple):
     """What an MLmodel says.
 
     format: skops, xgboost, lightgbm, catboost or onnx, which run no code when they are loaded, or one of those that
@@ -175,8 +172,7 @@ CATBOOST = ("CatBoost", "CatBoostClassifier", "CatBoostRegressor", "CatBoostRank
 ONNX_PROVIDERS = _is(["CUDAExecutionProvider", "CPUExecutionProvider"], ["CPUExecutionProvider"])
 
 
-@dataclass(frozen=True)
-class Flavour:
+class Flavour(NamedTuple):
     """One of MLflow's flavours. loader: its own module. files: what its model may be called, by format.
 
     key, pyfunc_key: under which its own part and the python_function part name that file.

@@ -10,9 +10,8 @@ import re
 import zipfile
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from promotion.config.trusted import HARMLESS
 from promotion.errors import PromotionError
@@ -67,8 +66,7 @@ BOOSTERS = frozenset(
 BIT_GENERATORS = ("MT19937", "PCG64", "PCG64DXSM", "Philox", "SFC64")
 
 
-@dataclass(frozen=True)
-class Types:
+class Types(NamedTuple):
     """What a .skops file holds beyond plain values: `known` to be data only, and `others`. Sorted names."""
 
     known: tuple[str, ...]
