@@ -217,7 +217,6 @@ class Batcher:
         self.answered += len(answered)
         for pending, (status, media), body in answered:
             pending.finish(served, status, media, body)
-        pool.done(link)
         self._dispatch()
         self.observed(served, answered, meta["seconds"])
 

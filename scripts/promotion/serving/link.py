@@ -36,6 +36,7 @@ class Link(asyncio.Protocol):
         self.proof: dict[str, Any] = {}
         self.notes: list[str] = []
         self._reader = Reader()
+        self._nursery: Any = None  # the nursery, from start on
         self._transport: Any = None  # an asyncio.Transport, from connection_made on
         self._loaded: Any = None  # a future, from start on
         self._code: int | None = None
@@ -46,22 +47,27 @@ class Link(asyncio.Protocol):
         """Whether it waits for work."""
         return self.ready and not self.batch and not self.closing
 
-    async def start(self, nursery: Nursery, order: dict[str, Any], seconds: float) -> None:
-        """Fork the worker and let it load; raise PromotionError when it cannot, or dies, or takes over `seconds`."""
+    async def start(
+        self, nursery: Nursery, order: dict[str, Any], seconds: float, siblings: Sequence["Link"] = ()
+    ) -> None:
+        """Fork the worker and let it load; raise PromotionError when it cannot, or dies, or takes over `seconds`.
+
+        siblings: those of workers that it shall fork once it has loaded, where it can; `shared` tells whether it did.
+        """
         loop = asyncio.get_running_loop()
-        self._loaded = loop.create_future()
-        ours, theirs = socket.socketpair()
-
-        def ended(code: int) -> None:
-            self._code = code
-            with contextlib.suppress(RuntimeError):  # the loop is closed
-                loop.call_soon_threadsafe(self._over)
-
+        links, ends = [self, *siblings], []
         try:
-            with theirs:
-                future = nursery.spawn(theirs, ended)
+            with contextlib.ExitStack() as stack:
+                theirs = []
+                for link in links:
+                    link._nursery, link._loaded = nursery, loop.create_future()
+                    ours, end = socket.socketpair()
+                    ends.append(ours)
+                    theirs.append(stack.enter_context(end))
+                future = nursery.spawn(theirs, self._watcher())
                 self.pid = await asyncio.wait_for(asyncio.wrap_future(future), seconds)
-            await loop.create_unix_connection(lambda: self, sock=ours)
+            for link, ours in zip(links, ends, strict=True):
+                await loop.create_unix_connection(link._itself, sock=ours)
             self._send({"load": True, **order})
             await asyncio.wait_for(asyncio.shield(self._loaded), seconds)
         except (ConnectionError, OSError) as error:
@@ -71,8 +77,27 @@ class Link(asyncio.Protocol):
             self.end()
             raise PromotionError(f"it did not load and answer within {seconds:g} s") from None
         finally:
-            if self._transport is None:
-                ours.close()  # which ends the worker
+            for link, ours in zip(links, ends, strict=False):
+                if link._transport is None:
+                    ours.close()  # which ends the worker
+
+    async def shared(self, seconds: float) -> bool:
+        """Whether the worker was forked by one that had loaded, within `seconds`; else it has to load by itself."""
+        await asyncio.wait([self._loaded], timeout=seconds)
+        with contextlib.suppress(PromotionError, asyncio.CancelledError, asyncio.InvalidStateError):
+            self._loaded.result()
+        return self.ready
+
+    def _watcher(self) -> Callable[[int], None]:
+        """What the nursery calls, from its thread, with the exit code."""
+        loop = asyncio.get_running_loop()
+
+        def ended(code: int) -> None:
+            self._code = code
+            with contextlib.suppress(RuntimeError):  # the loop is closed
+                loop.call_soon_threadsafe(self._over)
+
+        return ended
 
     def ask(self, batch: list[Any], *, heavy: bool) -> None:
         """Send a batch of pending requests; the answer goes to the owner."""
@@ -99,6 +124,9 @@ class Link(asyncio.Protocol):
             for piece in pieces:
                 self._transport.write(piece)
 
+    def _itself(self) -> "Link":
+        return self
+
     # asyncio.Protocol
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -113,6 +141,8 @@ class Link(asyncio.Protocol):
         except (ValueError, TypeError, KeyError, AttributeError):
             failure(f"what worker {self.pid} sent")
             self.end()
+            if self.pid is None:
+                self.close()
 
     def _heed(self, meta: dict[str, Any], bodies: list[bytes]) -> None:
         if "answers" in meta:
@@ -124,6 +154,9 @@ class Link(asyncio.Protocol):
         elif "proved" in meta:
             self.proof = meta["proved"]
         elif "loaded" in meta:
+            if self.pid is None:
+                self._nursery.adopt(meta["pid"], self._watcher())
+                self.pid = meta["pid"]
             self.proof, self.notes, self.ready = meta["loaded"], meta["notes"], True
             self.loaded_at = time.monotonic()
             if not self._loaded.done():
@@ -140,6 +173,9 @@ class Link(asyncio.Protocol):
     def connection_lost(self, error: Exception | None) -> None:
         """The process has ended, or is ending: wait for its exit code a little, then say so."""
         self.ready = False
+        if self.pid is None:  # a sibling that was not forked
+            self._loaded.cancel()
+            return
         if self.closing and not self.batch and self._loaded.done():
             return
         asyncio.get_running_loop().create_task(self._tell_end())

@@ -1,6 +1,5 @@
 """The server's hold on the zygote: workers are forked there, away from the server's threads and credentials."""
 
-import array
 import contextlib
 import json
 import logging
@@ -11,7 +10,7 @@ import sys
 import tempfile
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from pathlib import Path
 
@@ -23,6 +22,7 @@ log = logging.getLogger("serve")
 ZYGOTE = Path(__file__).with_name("zygote.py")
 # One thread each: a second makes one row slower, and there are as many workers as cores are wanted.
 # The limit is for libraries that ask OpenMP for more than its number (LightGBM, 2.8 times slower with two).
+MOST = 64  # sockets that the zygote takes at a time: a worker that is not forked loads by itself
 THREADS = ("OMP_NUM_THREADS", "OMP_THREAD_LIMIT", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
@@ -42,9 +42,10 @@ class Nursery:
         with self._lock:
             self._started()
 
-    def spawn(self, worker_end: socket.socket, ended: Callable[[int], None]) -> "Future[int]":
+    def spawn(self, ends: Sequence[socket.socket], ended: Callable[[int], None]) -> "Future[int]":
         """Fork a worker with its end of a socket pair; return its process id to come.
 
+        ends: the first is its own, further ones are for workers that it forks in turn, each of which is to be adopted.
         ended: called from another thread with the exit code once the process is gone.
         """
         future: Future[int] = Future()
@@ -52,13 +53,20 @@ class Nursery:
         with self._lock:
             control = self._started()
             self._waiting.append(future)
-            rights = array.array("i", [worker_end.fileno()])
             try:
-                control.sendmsg([b"w"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, rights)])
+                socket.send_fds(control, [b"w"], [end.fileno() for end in ends[:MOST]])
             except OSError:
                 self._waiting.remove(future)
                 future.set_exception(ConnectionError("the zygote is gone"))
         return future
+
+    def adopt(self, pid: int, ended: Callable[[int], None]) -> None:
+        """Watch over a worker that another one forked. ValueError: it is no child of the zygote, or a known one."""
+        with self._lock:
+            process = self._process
+            if process is None or process.pid != _parent(pid) or pid in self._watchers:
+                raise ValueError(f"process {pid} is no worker")
+            self._watchers[pid] = ended
 
     def close(self) -> None:
         """End the zygote, and with it every worker that is left."""
@@ -125,6 +133,14 @@ class Nursery:
                 watcher = self._watchers.pop(fact["ended"], None)
             if watcher is not None:
                 watcher(fact["code"])
+
+
+def _parent(pid: int) -> int | None:
+    """The process that would be told of the end of `pid`; None when there is none."""
+    try:
+        return int(Path(f"/proc/{pid:d}/stat").read_text().rpartition(")")[2].split()[1])
+    except (OSError, ValueError):
+        return None
 
 
 def cause(code: int | None) -> str:

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
@@ -15,8 +15,10 @@ from promotion.serving.link import Link
 from promotion.serving.nursery import Nursery
 
 LOAD_SECONDS = 300.0
+SHARE_SECONDS = 10.0
 LOOK_SECONDS = 0.1
 GIVE_UP_SECONDS = 15.0  # a version that loads for longer is given up once it is unwanted; the next may be as slow
+APART_SECONDS = 0.25
 RESTART_SECONDS, LONGEST_RESTART = 0.25, 5.0
 CALM_SECONDS = 30.0  # a worker that lived so long did not die of its loading
 
@@ -76,14 +78,15 @@ class Pool:
         return notes if note is None else [*notes, note]
 
     async def start(self, proof: dict[str, Any] | None = None, *, in_place: bool = False) -> None:
-        """Start the first worker, which proves what `proof` does not say; the others follow by themselves.
+        """Start the first worker, which proves what `proof` does not say; it forks the others, where that can be.
 
         in_place: the version takes the place of one that serves, with as many workers from the first request on; only
         where one of them cannot be started it does not wait for them. PromotionError: it cannot serve.
         """
-        link = await self._load(proof)
-        proof = dict(link.proof)
-        others = [self._later(self._again(0.0, proof)) for _ in range(self.count - 1)]
+        siblings = [Link(self, self._died) for _ in range(self.count - 1)]
+        self.links += siblings
+        link = await self._load(proof, siblings)
+        others = [self._later(self._beside(sibling, dict(link.proof))) for sibling in siblings]
         while in_place and not all(task.done() for task in others) and self.problem is None and not self._unwanted:
             await asyncio.wait(others, timeout=LOOK_SECONDS)
 
@@ -110,40 +113,48 @@ class Pool:
             for link in self.links:
                 link.end()
 
-    def close(self) -> None:
-        """Let the workers end: those that answer, after their answer."""
+    def close(self, *, apart: bool = True) -> None:
+        """Let the workers end: those that answer, after their answer.
+
+        apart: one after another, because to give back a worker's memory takes as long as some requests, on cores that
+        others are answered on.
+        """
         self.closed = True
         for task in self._tasks:
             task.cancel()
-        for link in list(self.links):
-            self._retire(link)
+        self._retire(apart)
 
-    def done(self, link: Link) -> None:
-        """A worker has answered its batch."""
-        if self.closed:
-            self._retire(link)
-
-    def _retire(self, link: Link) -> None:
-        if not link.batch:
+    def _retire(self, apart: bool) -> None:
+        idle = [link for link in self.links if not link.batch]
+        for link in idle[:1] if apart else idle:
             link.close()
-            if link in self.links:
-                self.links.remove(link)
+            self.links.remove(link)
+        if self.links:
+            asyncio.get_running_loop().call_later(APART_SECONDS, self._retire, apart)
 
-    async def _load(self, proof: dict[str, Any] | None) -> Link:
+    async def _load(self, proof: dict[str, Any] | None, siblings: Sequence[Link] = ()) -> Link:
         link = Link(self, self._died)
         self.links.append(link)
         order = {"folder": str(self.folder), "label": self.label, "proof": proof, "background": self.background}
         try:
-            await link.start(self.nursery, order, LOAD_SECONDS)
+            await link.start(self.nursery, order, LOAD_SECONDS, siblings)
         except BaseException:
             if link in self.links:
                 self.links.remove(link)
             link.close()
             link.end()
             raise
-        if self.closed:
-            self._retire(link)
         return link
+
+    async def _beside(self, sibling: Link, proof: dict[str, Any]) -> None:
+        """Take a worker that the first one forked; where it did not, start one that loads by itself."""
+        if await sibling.shared(SHARE_SECONDS):
+            self.freed()
+            return
+        if sibling in self.links:
+            self.links.remove(sibling)
+        sibling.close()
+        await self._again(0.0, proof)
 
     def _later(self, work: Any) -> "asyncio.Task[None]":
         task = asyncio.get_running_loop().create_task(work)

@@ -134,7 +134,7 @@ class Server:
         for model in self.models:
             model.follower.stop()
             if model.served is not None:
-                model.served.pool.close()
+                model.served.pool.close(apart=False)
             if model.shadow is not None:
                 model.shadow.close()
         if self.logbook is not None:

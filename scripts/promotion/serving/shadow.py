@@ -175,7 +175,6 @@ class Shadow:
                 self.counts.differ += 1
             pairs.append((request, version, body))
         self.told(pairs)
-        link.owner.done(link)
         self._dispatch()
 
     def _gone(self, link: Link) -> None:

@@ -5,6 +5,7 @@ the server is gone, and whatever the model does to it, the server notices and st
 """
 
 import contextlib
+import functools
 import importlib
 import importlib.metadata
 import logging
@@ -17,8 +18,10 @@ import sys
 import threading
 import time
 import warnings
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import joblib  # type: ignore[import-untyped]
 import numpy as np
@@ -30,10 +33,13 @@ from promotion.serving.events import failure
 from promotion.serving.forests import ask_tree_by_tree
 from promotion.serving.frames import receive, send
 from promotion.serving.scoring import BUG, JSON, Request, Scorer
+from promotion.serving.siblings import ended, multiplied, opened
 
 PRELOADED = ("mlflow.pyfunc.scoring_server", "mlflow.sklearn", "sklearn.ensemble", "sklearn.linear_model", "skops.io")
 PROOF_SECONDS = 20.0
 NICE = 10
+
+T = TypeVar("T")
 
 
 def preload() -> None:
@@ -45,8 +51,8 @@ def preload() -> None:
     warn_dependency_requirement_mismatches(["mlflow"])
 
 
-def run(connection: socket.socket) -> None:
-    """Answer the server's messages until it is gone."""
+def run(connection: socket.socket, siblings: Sequence[socket.socket]) -> None:
+    """Answer the server's messages until it is gone; in a worker that is forked for a sibling's end, those there."""
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(asctime)s %(message)s", force=True)
     for name in ("mlflow", "alembic"):
         logging.getLogger(name).setLevel(logging.ERROR)
@@ -59,9 +65,17 @@ def run(connection: socket.socket) -> None:
             return
         if message[0]["background"]:
             give_way(message[0]["background"])
-        scorer = _started(connection, message[0])
-        if scorer is not None:
-            Worker(connection, scorer).run()
+        order, before = message[0], opened()
+        try:
+            scorer, notes = giving_way(functools.partial(load, order))
+            connection = multiplied(connection, siblings, before)
+        except BaseException as error:  # a Rust panic and sys.exit are no Exception
+            kind = "" if isinstance(error, PromotionError) else f"{type(error).__name__}: "
+            send(connection, {"failed": kind + " ".join(str(error).split())[:500]})
+            return
+        proof = {"batching": scorer.batching, "array": scorer.proof.array, "note": scorer.proof.note}
+        send(connection, {"loaded": proof, "notes": notes, "pid": os.getpid()})
+        Worker(connection, scorer).run()
 
 
 def give_way(memory: int) -> None:
@@ -76,30 +90,23 @@ def give_way(memory: int) -> None:
         Path("/proc/self/oom_score_adj").write_text("1000")  # the first to go when memory runs out
 
 
-def _started(connection: socket.socket, order: dict[str, Any]) -> Scorer | None:
-    """Load as the server asked, in a thread that gives way to whatever serves; report, and return the scorer."""
-    found: dict[str, Any] = {}
+def giving_way(work: Callable[[], T]) -> T:
+    """Return what `work` returns, or raise what it raises, from a thread that gives way to whatever serves."""
+    done: Future[T] = Future()
 
-    def work() -> None:
+    def run() -> None:
         with contextlib.suppress(OSError, AttributeError):
             os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICE)
         try:
             with joblib.parallel_config("sequential"):
-                found["scorer"], found["notes"] = load(order)
-        except BaseException as error:  # a Rust panic and sys.exit are no Exception
-            text = " ".join(str(error).split())[:500]
-            found["error"] = text if isinstance(error, PromotionError) else f"{type(error).__name__}: {text}"
+                done.set_result(work())
+        except BaseException as error:
+            done.set_exception(error)
 
-    thread = threading.Thread(target=work, name="load")
+    thread = threading.Thread(target=run, name="load")
     thread.start()
-    thread.join()
-    if "error" in found:
-        send(connection, {"failed": found["error"]})
-        return None
-    scorer: Scorer = found["scorer"]
-    proof = {"batching": scorer.batching, "array": scorer.proof.array, "note": scorer.proof.note}
-    send(connection, {"loaded": proof, "notes": found["notes"], "pid": os.getpid()})
-    return scorer
+    ended(thread)
+    return done.result()
 
 
 def load(order: dict[str, Any]) -> tuple[Scorer, list[str]]:
@@ -222,14 +229,16 @@ def _encoded(text: str) -> bytes:
     return text.encode("utf-8", "surrogatepass" if not text.isascii() else "strict")
 
 
-def begin(descriptor: int) -> None:
-    """In the forked child: serve on a socket, then end without what the parent has registered."""
+def begin(descriptor: int, further: Sequence[int] = ()) -> None:
+    """In the forked child: serve on a socket, then end without what the parent has registered.
+
+    further: descriptors of the sockets of those that it may fork.
+    """
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)  # the server ends us, by closing the socket, when it has drained
     code = 0
     try:
-        with socket.socket(fileno=descriptor) as connection:
-            run(connection)
+        run(socket.socket(fileno=descriptor), [socket.socket(fileno=one) for one in further])
     except (BrokenPipeError, ConnectionResetError):
         pass
     except BaseException:

@@ -1,12 +1,13 @@
 """Imports the libraries once and forks a worker for every version; started by nursery.py, without credentials.
 
-Run as a file: `python -I zygote.py DESCRIPTOR`. On that socket it gets one byte and the worker's end of a
-socket pair for every worker, answers with the process id, and tells when a worker has ended. When the
-server is gone it ends what is left.
+Run as a file: `python -I zygote.py DESCRIPTOR`, as the first of a session. On that socket it gets one byte and the
+worker's end of a socket pair for every worker (further ends are for those that this worker forks once it has loaded),
+answers with the process id, and tells when a worker has ended: it is the parent of all of them. When the server is
+gone it ends what is left.
 """
 
-import array
 import contextlib
+import ctypes
 import gc
 import json
 import os
@@ -17,6 +18,8 @@ import sys
 from pathlib import Path
 
 SCRIPTS = Path(__file__).resolve().parents[2]
+MOST = 64  # sockets at a time, as nursery.py sends them
+PR_SET_CHILD_SUBREAPER = 36
 
 
 def main(descriptor: int) -> None:
@@ -35,19 +38,17 @@ def main(descriptor: int) -> None:
     os.set_blocking(wake, False)
     signal.signal(signal.SIGCHLD, lambda *_: None)
     signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
-    children: set[int] = set()
+    adopts = _adopt_orphans()
     _tell(control, {"ready": os.getpid()})
     while True:
         ready = select.select([control.fileno(), woken], [], [])[0]
         if woken in ready:
             os.read(woken, 4096)
-            _reap(control, children)
+            _reap(control)
         if control.fileno() in ready:
-            data, ancillary, _, _ = control.recvmsg(1, socket.CMSG_SPACE(array.array("i").itemsize))
+            data, given, _, _ = socket.recv_fds(control, 1, MOST)
             if not data:
                 break
-            given = array.array("i")
-            given.frombytes(ancillary[0][2])
             child = os.fork()
             if child == 0:
                 signal.set_wakeup_fd(-1)
@@ -55,12 +56,21 @@ def main(descriptor: int) -> None:
                 control.close()
                 os.close(woken)
                 os.close(wake)
-                worker.begin(given[0])
-            os.close(given[0])
-            children.add(child)
+                for descriptor in given[1:] if not adopts else ():
+                    os.close(descriptor)
+                worker.begin(given[0], given[1:] if adopts else ())
+            for descriptor in given:
+                os.close(descriptor)
             _tell(control, {"started": child})
-    for child in children:
-        os.kill(child, signal.SIGKILL)
+    os.killpg(0, signal.SIGKILL)
+
+
+def _adopt_orphans() -> bool:
+    """Become the parent of what a worker forks and leaves; return whether that is so (Linux)."""
+    try:
+        return ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0
+    except (OSError, AttributeError):
+        return False
 
 
 def _tell(control: socket.socket, fact: dict[str, int]) -> None:
@@ -68,12 +78,14 @@ def _tell(control: socket.socket, fact: dict[str, int]) -> None:
         control.sendall(json.dumps(fact).encode() + b"\n")
 
 
-def _reap(control: socket.socket, children: set[int]) -> None:
-    while children:
-        child, status = os.waitpid(-1, os.WNOHANG)
+def _reap(control: socket.socket) -> None:
+    while True:
+        try:
+            child, status = os.waitpid(-1, os.WNOHANG)
+        except ChildProcessError:
+            return
         if child == 0:
             return
-        children.discard(child)
         _tell(control, {"ended": child, "code": os.waitstatus_to_exitcode(status)})
 
 
