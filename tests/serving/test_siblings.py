@@ -160,15 +160,11 @@ def test_a_forked_worker_in_an_endless_predict_ends_with_its_zygote(models, tmp_
         wait_for(lambda: all(map(gone, pids)))
 
 
-@pytest.mark.parametrize("pid", [0, 1, -1])
-def test_only_a_child_of_the_zygote_is_taken_for_a_worker(pid):
-    """A model that names another process has that one neither watched nor ended."""
-    nursery = Nursery()
-    nursery.start()
-    try:
-        with pytest.raises(ValueError, match="is no worker"):
-            nursery.adopt(pid, lambda code: None)
-        with pytest.raises(ValueError, match="is no worker"):
-            nursery.adopt(os.getpid(), lambda code: None)
-    finally:
-        nursery.close()
+def test_only_a_child_of_the_zygote_is_taken_for_a_worker(models, tmp_path):
+    """A model that names another process, or the worker of another model, has that one neither watched nor ended."""
+    noted(models, tmp_path, "names")
+    server = make_server(models, ["names"], tmp_path / "store", workers=2)
+    with running_server(server) as url:
+        for pid in (0, 1, -1, os.getpid(), *ready(server, url, 2)):
+            with pytest.raises(ValueError, match="is no worker"):
+                server.nursery.adopt(pid, lambda code: None)
