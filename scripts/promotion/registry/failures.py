@@ -23,9 +23,8 @@ def from_mlflow(error: Exception) -> bool:
         "botocore.BotoCoreError",
         "botocore.ClientError",
     }
-    return bool(names & known) or isinstance(
-        error, OSError | ModuleNotFoundError
-    )  # MLflow imports a store's as it asks
+    # MLflow imports the library of a store of files when it asks there
+    return bool(names & known) or isinstance(error, OSError | ModuleNotFoundError)
 
 
 def failure(error: Exception, what: str, uri: str) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 from promotion.errors import PromotionError
 from promotion.serving.events import failure
 from promotion.serving.frames import Reader, frame
-from promotion.serving.nursery import Nursery, cause, kill
+from promotion.serving.nursery import cause, kill
 
 LAST_WORDS_SECONDS = 0.2  # to read what a process wrote before it ended
 
@@ -18,8 +18,8 @@ LAST_WORDS_SECONDS = 0.2  # to read what a process wrote before it ended
 class Link(asyncio.Protocol):
     """One worker. `batch` is what it is answering; it is free when it is ready and answers nothing.
 
-    owner: the pool; its `answered` is called with (link, meta, bodies) for every answer. gone: called with
-    (link, reason) once, when the process is gone.
+    owner: the pool. Its `nursery` forks the worker, its `answered` is called with (link, meta, bodies) for each answer.
+    gone: called with (link, reason) once, when the process is gone.
     """
 
     def __init__(self, owner: Any, gone: Callable[["Link", str], None]) -> None:
@@ -36,7 +36,6 @@ class Link(asyncio.Protocol):
         self.proof: dict[str, Any] = {}
         self.notes: list[str] = []
         self._reader = Reader()
-        self._nursery: Any = None  # the nursery, from start on
         self._transport: Any = None  # an asyncio.Transport, from connection_made on
         self._loaded: Any = None  # a future, from start on
         self._code: int | None = None
@@ -47,9 +46,7 @@ class Link(asyncio.Protocol):
         """Whether it waits for work."""
         return self.ready and not self.batch and not self.closing
 
-    async def start(
-        self, nursery: Nursery, order: dict[str, Any], seconds: float, siblings: Sequence["Link"] = ()
-    ) -> None:
+    async def start(self, order: dict[str, Any], seconds: float, siblings: Sequence["Link"] = ()) -> None:
         """Fork the worker and let it load; raise PromotionError when it cannot, or dies, or takes over `seconds`.
 
         siblings: those of workers that it shall fork once it has loaded, where it can; `shared` tells whether it did.
@@ -60,11 +57,11 @@ class Link(asyncio.Protocol):
             with contextlib.ExitStack() as stack:
                 theirs = []
                 for link in links:
-                    link._nursery, link._loaded = nursery, loop.create_future()
+                    link._loaded = loop.create_future()
                     ours, end = socket.socketpair()
                     ends.append(ours)
                     theirs.append(stack.enter_context(end))
-                future = nursery.spawn(theirs, self._watcher())
+                future = self.owner.nursery.spawn(theirs, self._watcher())
                 self.pid = await asyncio.wait_for(asyncio.wrap_future(future), seconds)
             for link, ours in zip(links, ends, strict=True):
                 await loop.create_unix_connection(link._itself, sock=ours)
@@ -155,7 +152,7 @@ class Link(asyncio.Protocol):
             self.proof = meta["proved"]
         elif "loaded" in meta:
             if self.pid is None:
-                self._nursery.adopt(meta["pid"], self._watcher())
+                self.owner.nursery.adopt(meta["pid"], self._watcher())
                 self.pid = meta["pid"]
             self.proof, self.notes, self.ready = meta["loaded"], meta["notes"], True
             self.loaded_at = time.monotonic()

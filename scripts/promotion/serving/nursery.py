@@ -16,13 +16,13 @@ from pathlib import Path
 
 from promotion.sandbox.run import clean_environment
 from promotion.serving.events import event
+from promotion.serving.zygote import MOST
 
 log = logging.getLogger("serve")
 
 ZYGOTE = Path(__file__).with_name("zygote.py")
 # One thread each: a second makes one row slower, and there are as many workers as cores are wanted.
 # The limit is for libraries that ask OpenMP for more than its number (LightGBM, 2.8 times slower with two).
-MOST = 64  # sockets that the zygote takes at a time: a worker that is not forked loads by itself
 THREADS = ("OMP_NUM_THREADS", "OMP_THREAD_LIMIT", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 

@@ -137,7 +137,7 @@ class Pool:
         self.links.append(link)
         order = {"folder": str(self.folder), "label": self.label, "proof": proof, "background": self.background}
         try:
-            await link.start(self.nursery, order, LOAD_SECONDS, siblings)
+            await link.start(order, LOAD_SECONDS, siblings)
         except BaseException:
             if link in self.links:
                 self.links.remove(link)

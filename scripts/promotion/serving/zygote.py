@@ -18,7 +18,7 @@ import sys
 from pathlib import Path
 
 SCRIPTS = Path(__file__).resolve().parents[2]
-MOST = 64  # sockets at a time, as nursery.py sends them
+MOST = 64  # sockets at a time: a worker without one of them is not forked, and loads by itself
 PR_SET_CHILD_SUBREAPER = 36
 
 
