@@ -14,7 +14,6 @@ from promotion.serving.nursery import Nursery
 from tests.support.serving_world import (
     Client,
     Models,
-    constant,
     make_server,
     running_server,
     save_module,
@@ -83,7 +82,7 @@ def gone(pid):
     """Whether there is no such process, or only what is left of one that ended."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):  # it went while we looked
         return True
 
 
@@ -128,19 +127,6 @@ def test_a_forked_worker_that_is_killed_is_told_and_replaced(models, tmp_path, c
 
     assert re.search(rf'event=worker-died .*pid={forked} text="it was ended by signal 9"', caplog.text)
     assert len(notes.read_text().split()) == 2
-
-
-def test_all_workers_of_a_version_that_left_end(models, tmp_path):
-    """However many there were: none stays behind."""
-    noted(models, tmp_path, "leaves")
-    server = make_server(models, ["leaves"], tmp_path / "store", workers=3)
-    with running_server(server) as url:
-        before = ready(server, url, 3)
-        models.promote("leaves", models.register("leaves", models.save(constant(1))))
-        wait_for(lambda: Client(url).health()["version"] == 2)
-        wait_for(lambda: all(map(gone, before)))
-
-        assert len(ready(server, url, 3)) == 3
 
 
 @pytest.mark.slow

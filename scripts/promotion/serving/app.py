@@ -25,10 +25,15 @@ Refusal = tuple[int, str, bytes, tuple[tuple[str, str], ...]]
 JSON = "application/json"
 RETRY_AFTER = (("Retry-After", "1"),)
 GETS = ("ping", "health", "version")
+KEPT_SECONDS = 600.0
 
 
 class Model:
-    """One model of the server: what follows it, what answers for it, what is sent with every answer."""
+    """One model of the server: what follows it, what answers for it, what is sent with every answer.
+
+    kept: the version before, whose workers stay for KEPT_SECONDS, so that a rollback has nothing to load. They end
+    before a third version is loaded: there are never more than two in memory, as there are in any swap.
+    """
 
     follower: Follower  # given by the server, as the loop is
     loop: asyncio.AbstractEventLoop
@@ -40,8 +45,10 @@ class Model:
         self.workers = workers
         self.shadow: Shadow | None = None
         self.logbook: Logbook | None = None
+        self.kept: Served | None = None
+        self._kept_until: asyncio.TimerHandle | None = None
         self._headers: dict[int | None, str] = {}
-        self._restarts_before = 0
+        self._restarts_before = 0  # of versions that are gone
         self._proofs: dict[str, dict[str, Any]] = {}
 
     @property
@@ -56,21 +63,48 @@ class Model:
         return pool.installed(work, self.loop, unwanted)
 
     async def _install(self, pool: Pool, local: Local) -> Served:
-        try:
-            await pool.start(self._proofs.get(local.digest), in_place=self.served is not None)
-        except BaseException:
-            pool.close()
-            raise
-        served = Served(local, pool, now())
-        if pool.proof.get("batching"):
-            self._proofs[local.digest] = dict(pool.proof)  # the same files need not show it twice
-        self._restarts_before = self.restarts()  # of the version before this one, from here on
+        kept, before = self.kept, self.served
+        if kept is not None and kept.pool.ready and (kept.version, kept.local.digest) == (local.version, local.digest):
+            served = Served(local, kept.pool, kept.loaded_at)
+        else:
+            self._let_go()
+            try:
+                await pool.start(self._proofs.get(local.digest), in_place=before is not None)
+            except BaseException:
+                pool.close()
+                raise
+            served = Served(local, pool, now())
+        if served.pool.proof.get("batching"):
+            self._proofs[local.digest] = dict(served.pool.proof)  # the same files need not show it twice
+        self._keep(before)
         self.batcher.serve(served)
         return served
 
+    def _keep(self, before: Served | None) -> None:
+        if self._kept_until is not None:
+            self._kept_until.cancel()
+            self._kept_until = None
+        self.kept = before
+        if before is not None:
+            self._kept_until = self.loop.call_later(KEPT_SECONDS, self._let_go)
+
+    def _let_go(self) -> None:
+        if self.kept is not None:
+            self._restarts_before += self.kept.pool.restarts
+            self.kept.pool.close()
+            self.kept = None
+
+    def close(self) -> None:
+        """Let all workers end."""
+        for one in (self.served, self.kept):
+            if one is not None:
+                one.pool.close(apart=False)
+        if self.shadow is not None:
+            self.shadow.close()
+
     def restarts(self) -> int:
         """How many workers died and were replaced."""
-        return self._restarts_before + (0 if self.served is None else self.served.pool.restarts)
+        return self._restarts_before + sum(one.pool.restarts for one in (self.served, self.kept) if one is not None)
 
     def headers(self, served: Served | None) -> str:
         """X-Model-Name and X-Model-Version as lines."""
@@ -99,6 +133,7 @@ class Model:
             "alias": follower.alias,
             "version": None if served is None else served.version,
             "since": follower.since,
+            "kept": None if self.kept is None else self.kept.version,
             "loading": follower.loading,
             "last_poll": follower.last_poll,
             "last_error": follower.last_error,

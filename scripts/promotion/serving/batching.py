@@ -95,11 +95,9 @@ class Batcher:
         return len(self._quick) + len(self._heavy)
 
     def serve(self, served: Served) -> None:
-        """Let a version take over; the one before answers what it has begun, then its workers end."""
-        before, self.served = self.served, served
+        """Let a version take over; the one before answers what it has begun."""
+        self.served = served
         self.adopt(served)
-        if before is not None:
-            before.pool.close()
         self._dispatch()
 
     def adopt(self, served: Served) -> None:

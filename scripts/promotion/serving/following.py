@@ -44,7 +44,7 @@ class Follower(threading.Thread):
 
     install: loads a version beside what serves and lets it take over; blocks meanwhile, asks now and then whether it
     is unwanted by now, PromotionError when it cannot. polled_once: called after the first poll, whatever it found.
-    failed_loads, swaps: counts.
+    kept: a version beside `current` that is loaded, if there is one. failed_loads, swaps: counts.
     """
 
     def __init__(
@@ -71,10 +71,12 @@ class Follower(threading.Thread):
         self.failed_loads = 0
         self.swaps = 0
         self.polled_once: Callable[[], None] = lambda: None
+        self.kept: Callable[[], Served | None] = lambda: None
         self._problems: dict[str, str] = {}
-        self._sizes: dict[str, int] = {}
+        self._sizes: dict[str, dict[str, int]] = {}  # of files, by the digest of what serves and what served before
         self._failures = 0
         self._broken: tuple[int, int, float] | None = None  # version, failures, when to try again
+        self._asked = 0.0  # when the registry answered last
         self._stopping = threading.Event()
 
     def run(self) -> None:
@@ -127,7 +129,7 @@ class Follower(threading.Thread):
                 self._look_after(self.current)
         elif self._broken is None or self._broken[0] != number or time.monotonic() >= self._broken[2]:
             self._take(number)
-            return 0.0  # loading takes a while: what does the alias name now?
+            return self._asked + self.poll_seconds - time.monotonic()
         return self.poll_seconds
 
     def _named(self) -> int | None:
@@ -137,6 +139,7 @@ class Follower(threading.Thread):
             if not file.exists():  # opening it would make an empty registry
                 raise PromotionError(f"there is no MLflow database {file}; set MLFLOW_TRACKING_URI or change folder")
         found = self.registry.model(self.model)
+        self._asked = time.monotonic()
         number = None if found is None else found.aliases.get(self.alias)
         if number is not None:
             self._well("alias")
@@ -167,11 +170,14 @@ class Follower(threading.Thread):
         version = self.registry.version(self.model, number)
         if version is None:
             raise PromotionError(f"@{self.alias} names version {number}, which the registry does not have")
-        return fetch(self.registry, version, self.store, self.alias)
+        kept = self.kept()
+        known = None if kept is None or kept.version != number or self._damaged(kept) else kept.local
+        return fetch(self.registry, version, self.store, self.alias, known)
 
     def _install(self, local: Local) -> None:
         began = time.monotonic()
-        before = self.current
+        before, sizes = self.current, local.sizes()
+        was = None if before is None else before.local.digest
         self.current = self.install(local, functools.partial(self._moved_on, local.version))
         self.since = now()
         self.swaps += before is not None
@@ -183,7 +189,7 @@ class Follower(threading.Thread):
         self._tell("swap", old=old, new=local.version, ms=milliseconds)
         for note in self.current.notes:
             self._tell("note", version=local.version, text=note)
-        self._sizes = local.sizes()
+        self._sizes = {digest: files for digest, files in self._sizes.items() if digest == was} | {local.digest: sizes}
         self._remember(local)
 
     def _remember(self, local: Local) -> None:
@@ -203,9 +209,14 @@ class Follower(threading.Thread):
         """See to it that the next start and the next worker find what serves."""
         if "store" in self._problems:
             self._remember(served.local)
-        sizes = served.local.sizes()
-        if served.pool.damaged or any(sizes.get(name) != size for name, size in self._sizes.items()):
+        if self._damaged(served):
             self._fetch_again(served)
+
+    def _damaged(self, served: Served) -> bool:
+        """Whether the files of what is loaded are not what they were, as far as a look shows."""
+        sizes = served.local.sizes()
+        were = self._sizes[served.local.digest]
+        return served.pool.damaged or any(sizes.get(name) != size for name, size in were.items())
 
     def _from_store(self) -> None:
         """While the registry does not answer, serve what served last here, if its files are whole."""
@@ -237,7 +248,9 @@ class Follower(threading.Thread):
         return without_secrets(self.registry.uri)
 
     def _moved_on(self, number: int) -> bool:
-        """Whether the alias has left `number` meanwhile; the next poll then takes the newer one."""
+        """Whether the alias has left `number` since it was asked about; the next poll then takes the newer one."""
+        if time.monotonic() - self._asked < self.poll_seconds:
+            return False
         try:
             return self._named() != number
         except Exception:

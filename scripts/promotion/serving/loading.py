@@ -3,6 +3,8 @@
 This runs in the server, which never loads a model: workers do, from the folder that was checked here.
 """
 
+from dataclasses import replace
+
 from promotion.errors import PromotionError
 from promotion.registry.client import CHAMPION, Registry, Version
 from promotion.registry.ledger import read_ledger
@@ -10,9 +12,12 @@ from promotion.sandbox.artifact import ANY_FORMAT, accept
 from promotion.serving.store import Local, Store
 
 
-def fetch(registry: Registry, version: Version, store: Store, alias: str = CHAMPION) -> Local:
+def fetch(
+    registry: Registry, version: Version, store: Store, alias: str = CHAMPION, known: Local | None = None
+) -> Local:
     """Return the files of `version`, from the store where they are there, else downloaded into it.
 
+    known: what a model that is loaded was loaded from; where these are the files, they are not read once more.
     Raises PromotionError when it is not READY, when the ledger confirms no pin of it, when its files do not hash
     to what that pin says, or, where no pin vouches for them, when they are not what a model may be.
     """
@@ -20,6 +25,8 @@ def fetch(registry: Registry, version: Version, store: Store, alias: str = CHAMP
     if not version.ready:
         raise PromotionError(f"{label} is not READY in the registry")
     wanted, vouched = confirmed(registry, version, alias)
+    if known is not None and known.digest == wanted:
+        return replace(known, version=version.version, run_id=version.run_id)
     folder = store.find(wanted)
     digest = wanted
     if folder is None or digest is None:

@@ -84,6 +84,7 @@ class Server:
         model = Model(name, Batcher(timeout=settings.timeout, **settings.batch), self.nursery, settings.workers)
         model.follower = Follower(registry, name, settings.alias, settings.poll_seconds, self.store, model.install)
         model.follower.polled_once = functools.partial(announce, model)
+        model.follower.kept = lambda: model.kept
         model.logbook = self.logbook
         if settings.shadow is not None:
             shadow = model.shadow = Shadow(name, settings.shadow, self.nursery, settings.budget, told=model.log)
@@ -93,7 +94,7 @@ class Server:
 
     def run(self) -> None:
         """Serve until `stop`, or SIGTERM or SIGINT where this is the main thread; then finish what is in flight."""
-        sys.setswitchinterval(0.0001)  # a poll in its thread must not hold up requests for 5 ms at a time
+        sys.setswitchinterval(0.00001)  # a poll in its thread must not hold up requests for 5 ms at a time
         allow_files(self.settings.limits.connections)
         try:
             asyncio.run(self._run())
@@ -133,10 +134,7 @@ class Server:
         sweeper.cancel()
         for model in self.models:
             model.follower.stop()
-            if model.served is not None:
-                model.served.pool.close(apart=False)
-            if model.shadow is not None:
-                model.shadow.close()
+            model.close()
         if self.logbook is not None:
             await self.logbook.close(LOG_GRACE_SECONDS)
         for connection in list(self.gate.connections):

@@ -45,9 +45,11 @@ T = TypeVar("T")
 def preload() -> None:
     """Do before the fork what every model needs: imports, and MLflow's list of what is installed, which it keeps."""
     from mlflow.utils.requirements_utils import warn_dependency_requirement_mismatches
+    from sklearn.dummy import DummyClassifier  # type: ignore[import-untyped]
 
     for name in PRELOADED:
         importlib.import_module(name)
+    DummyClassifier().fit(pd.DataFrame({"x": [0.0]}), [0])  # with what is imported for the first data frame
     warn_dependency_requirement_mismatches(["mlflow"])
 
 

@@ -76,7 +76,7 @@ def make_models(folder: Path, uri: str) -> dict[str, tuple[Path, Any]]:
             signature=infer_signature(X, model.predict(X)),
             input_example=X.head(50),
         )
-        for _ in range(2):  # two versions, to move between
+        for _ in range(3):  # versions to move between
             run = registry.create_run(name, "bench", {})
             registry.log_files(run.run_id, path, "model")
             version = registry.register(name, run, {}).version
@@ -116,11 +116,15 @@ def running(
 
 def _up(port: int, path: str = "/ping") -> bool:
     try:
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=2)
-        connection.request("GET", path)
-        return connection.getresponse().status == 200
+        return _got(port, path).status == 200
     except OSError:
         return False
+
+
+def _got(port: int, path: str) -> http.client.HTTPResponse:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=2)
+    connection.request("GET", path)
+    return connection.getresponse()
 
 
 def free_port() -> int:
@@ -222,45 +226,60 @@ def beside(
         )
 
 
-def moving(folder: Path, uri: str, environment: dict[str, str], seconds: float) -> Line:
-    """p99 of serve.py steady and while @champion moves every 2 s, 8 connections, in turns; medians."""
+def moving(folder: Path, uri: str, environment: dict[str, str], seconds: float) -> Iterator[Line]:
+    """p99 of serve.py while @champion moves every 2 s, 8 connections, beside the steady one, in turns; medians.
+
+    To and fro between two versions, as a promotion and its rollback do, and through three, so that each is loaded.
+    """
     from promotion.registry.client import Registry
 
     from tests.proofs.benchmarks.hammer import measured
 
     registry, port, body = Registry(uri), free_port(), folder / "body.json"
     command = [sys.executable, str(SCRIPTS / "serve.py"), "forest", "--port", str(port), "--poll-seconds", "0.5"]
-    steady, while_moving, versions = [], [], itertools.cycle((1, 2))
+    ways = {"to and fro": (1, 2), "through three versions": (1, 2, 3)}
+    steady: list[dict[str, Any]] = []
+    found: dict[str, list[dict[str, Any]]] = {way: [] for way in ways}
 
-    def move(stop: threading.Event) -> None:
+    def move(versions: Iterator[int], stop: threading.Event) -> None:
         while not stop.wait(2.0):
             registry.set_alias("forest", "champion", next(versions))
+
+    def served(version: int) -> None:
+        registry.set_alias("forest", "champion", version)
+        while json.loads(_got(port, "/version").read())["version"] != version:
+            time.sleep(0.1)
 
     with running([*command, "--store", str(folder / "store")], port, environment, folder / "moving.log"):
         time.sleep(3)  # the second worker
         measured(port, 8, 1.0, body)
         for _ in range(3):
-            steady.append(measured(port, 8, seconds, body))
-            thread = threading.Thread(target=move, args=[stop := threading.Event()])
-            thread.start()
-            while_moving.append(measured(port, 8, 2 * seconds, body))
-            stop.set()
-            thread.join()
-            time.sleep(2)  # the last move
-    before, after = (statistics.median(result["p99"] for result in results) for results in (steady, while_moving))
-    counts = [Counter(result["statuses"]) for result in while_moving]
-    answers = sum(map(Counter.total, counts))
-    failed = answers - sum(count["200"] for count in counts) + sum(result["lost"] for result in while_moving)
-    if len(set().union(*(result["versions"] for result in while_moving))) != 2:
-        raise SystemExit(f"the champion did not move: {[result['versions'] for result in while_moving]}")
-    return Line(
-        "forest, 8 connections, @champion moves every 2 s: p99",
-        f"{after:.1f} ms; {failed} of {answers:,} requests failed",
-        "nothing moves",
-        f"{before:.1f} ms",
-        after / before,
-        "at most 1.2; 0 failed",
-    )
+            for way, versions in ways.items():
+                for version in versions:
+                    served(version)
+                steady.append(measured(port, 8, seconds / 2, body))
+                thread = threading.Thread(target=move, args=[itertools.cycle(versions), stop := threading.Event()])
+                thread.start()
+                found[way].append(measured(port, 8, 2 * seconds, body))
+                stop.set()
+                thread.join()
+    before = statistics.median(result["p99"] for result in steady)
+    for way, results in found.items():
+        after = statistics.median(result["p99"] for result in results)
+        counts = [Counter(result["statuses"]) for result in results]
+        answers = sum(map(Counter.total, counts))
+        failed = answers - sum(count["200"] for count in counts) + sum(result["lost"] for result in results)
+        seen = set().union(*(result["versions"] for result in results))
+        if len(seen) < len(ways[way]):
+            raise SystemExit(f"the champion did not move {way}: {seen}")
+        yield Line(
+            f"forest, 8 connections, @champion moves every 2 s {way}: p99",
+            f"{after:.1f} ms; {failed} of {answers:,} requests failed",
+            "nothing moves",
+            f"{before:.1f} ms",
+            after / before,
+            "at most 1.2; 0 failed",
+        )
 
 
 def lines(models: Sequence[str] = tuple(MODELS), seconds: float = 5.0) -> Iterator[Line]:
@@ -275,7 +294,7 @@ def lines(models: Sequence[str] = tuple(MODELS), seconds: float = 5.0) -> Iterat
         for kind in models:
             for peer in peers_of(folder / kind, all_of_them=kind == models[0]):
                 yield from compare(kind, made[kind][1], peer, folder, environment, seconds)
-        yield moving(folder, uri, environment, seconds)
+        yield from moving(folder, uri, environment, seconds)
 
 
 def main(argv: list[str] | None = None) -> int:

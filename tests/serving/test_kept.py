@@ -1,0 +1,135 @@
+"""The version before stays loaded for a while, so that a rollback takes over at once; a third one makes it leave."""
+
+import os
+
+import pytest
+from promotion.serving import app, pool
+
+from tests.serving.test_siblings import gone, ready
+from tests.support.serving_world import ONE_ROW, ROWS, Client, Models, make_server, running_server, wait_for
+
+
+def answering(value):
+    """A model that always answers `value`."""
+    from sklearn.dummy import DummyRegressor
+
+    return DummyRegressor(strategy="constant", constant=float(value)).fit(ROWS, [0.0] * len(ROWS))
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory):
+    """One registry with a model of three versions, which answer 1, 2 and 3."""
+    models = Models(tmp_path_factory.mktemp("registry"))
+    for number in (1, 2, 3):
+        assert models.register("kept", models.save(answering(number))) == number
+    return models
+
+
+@pytest.fixture
+def kept(models, tmp_path):
+    """A server of two workers that serves version 1, and its model's registry."""
+    move(models, 1)
+    server = make_server(models, ["kept"], tmp_path / "store", workers=2)
+    with running_server(server) as url:
+        yield server, models, url
+
+
+def move(models, version):
+    """Move @champion."""
+    models.registry.set_alias("kept", "champion", version)
+
+
+def taken(server, url, version):
+    """Wait until two workers serve `version`, and it answers; return their process ids."""
+    wait_for(lambda: Client(url).health()["version"] == version)
+    pids = ready(server, url, 2)
+    assert Client(url).ask(body=ONE_ROW)[2] == f'{{"predictions": [{version}.0]}}'
+    return pids
+
+
+def test_a_rollback_takes_the_workers_that_are_there(kept):
+    """Back and forth, the same processes answer."""
+    server, models, url = kept
+    first = taken(server, url, 1)
+    assert Client(url).health()["kept"] is None
+    move(models, 2)
+    second = taken(server, url, 2)
+    assert Client(url).health()["kept"] == 1
+    for version, pids in ((1, first), (2, second), (1, first)):
+        move(models, version)
+        assert taken(server, url, version) == pids
+        assert Client(url).health()["kept"] == 3 - version
+
+
+def test_a_third_version_finds_at_most_one_other_in_memory(kept, monkeypatch):
+    """The first one's workers are asked to end before the third loads, one after another; none is left."""
+    server, models, url = kept
+    model = server.models[0]
+    first = taken(server, url, 1)
+    move(models, 2)
+    second = taken(server, url, 2)
+    loading = []
+    start = pool.Pool.start
+
+    async def seen(self, *args, **options):
+        loading.append((model.kept, len(before.links)))
+        await start(self, *args, **options)
+
+    before = model.kept.pool
+    monkeypatch.setattr(pool.Pool, "start", seen)
+    move(models, 3)
+    taken(server, url, 3)
+
+    assert loading == [(None, 1)]
+    wait_for(lambda: all(map(gone, first)))
+    assert Client(url).health()["kept"] == 2
+    assert not any(map(gone, second))
+
+
+def test_it_leaves_after_a_while(kept, monkeypatch):
+    """Its memory is given back; going back to it then loads it again."""
+    monkeypatch.setattr(app, "KEPT_SECONDS", 0.5)
+    server, models, url = kept
+    first = taken(server, url, 1)
+    move(models, 2)
+    taken(server, url, 2)
+    wait_for(lambda: all(map(gone, first)))
+    assert Client(url).health()["kept"] is None
+    move(models, 1)
+
+    assert not set(taken(server, url, 1)) & set(first)
+
+
+def test_kept_workers_that_die_are_no_hindrance(kept):
+    """They are started again while they are kept, and counted once."""
+    server, models, url = kept
+    first = taken(server, url, 1)
+    move(models, 2)
+    taken(server, url, 2)
+    for pid in first:
+        os.kill(pid, 9)
+    wait_for(lambda: len(server.models[0].kept.pool.ready) == 2 and all(map(gone, first)), 60)
+    move(models, 1)
+    taken(server, url, 1)
+    move(models, 3)
+    taken(server, url, 3)
+
+    assert Client(url).health()["restarts"] == 2
+
+
+def test_a_version_that_cannot_be_loaded_changes_nothing_for_what_serves(kept, tmp_path):
+    """It makes the kept one leave, and what serves goes on; from there, what the registry names is loaded."""
+    server, models, url = kept
+    taken(server, url, 1)
+    move(models, 2)
+    second = taken(server, url, 2)
+    broken = answering(0)
+    broken.constant_[:] = float("nan")
+    move(models, models.register("kept", models.save(broken)))
+    wait_for(lambda: Client(url).health()["status"] == "degraded")
+    assert Client(url).health()["kept"] is None
+    move(models, 1)
+    taken(server, url, 1)
+    move(models, 2)
+
+    assert taken(server, url, 2) == second
