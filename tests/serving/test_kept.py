@@ -1,8 +1,11 @@
 """The version before stays loaded for a while, so that a rollback takes over at once; a third one makes it leave."""
 
 import os
+import shutil
+from unittest import mock
 
 import pytest
+from promotion.errors import PromotionError
 from promotion.serving import app, pool
 
 from tests.serving.test_siblings import gone, ready
@@ -115,6 +118,25 @@ def test_kept_workers_that_die_are_no_hindrance(kept):
     taken(server, url, 3)
 
     assert Client(url).health()["restarts"] == 2
+
+
+def test_a_rollback_needs_no_files(kept, caplog, monkeypatch):
+    """What is in memory takes over although its files are gone; then they are fetched again, as any version's are."""
+    caplog.set_level("INFO", "serve")
+    server, models, url = kept
+    first = taken(server, url, 1)
+    move(models, 2)
+    taken(server, url, 2)
+    local = server.models[0].kept.local
+    with monkeypatch.context() as patch:
+        patch.setattr(models.registry, "fetch_version", mock.Mock(side_effect=PromotionError("its store is down")))
+        shutil.rmtree(local.folder)
+        move(models, 1)
+        assert taken(server, url, 1) == first
+        wait_for(lambda: any("could not be fetched again" in line for line in caplog.messages))
+    wait_for(lambda: Client(url).health()["status"] == "ok")
+
+    assert local.whole()
 
 
 def test_a_version_that_cannot_be_loaded_changes_nothing_for_what_serves(kept, tmp_path):

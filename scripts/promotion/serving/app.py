@@ -32,7 +32,7 @@ class Model:
     """One model of the server: what follows it, what answers for it, what is sent with every answer.
 
     kept: the version before, whose workers stay for KEPT_SECONDS, so that a rollback has nothing to load. They end
-    before a third version is loaded: there are never more than two in memory, as there are in any swap.
+    as a third version is to be loaded: two are in memory, as there are in any swap.
     """
 
     follower: Follower  # given by the server, as the loop is

@@ -171,12 +171,12 @@ class Follower(threading.Thread):
         if version is None:
             raise PromotionError(f"@{self.alias} names version {number}, which the registry does not have")
         kept = self.kept()
-        known = None if kept is None or kept.version != number or self._damaged(kept) else kept.local
+        known = None if kept is None or kept.version != number else kept.local
         return fetch(self.registry, version, self.store, self.alias, known)
 
     def _install(self, local: Local) -> None:
         began = time.monotonic()
-        before, sizes = self.current, local.sizes()
+        before, sizes = self.current, self._sizes.get(local.digest) or local.sizes()
         was = None if before is None else before.local.digest
         self.current = self.install(local, functools.partial(self._moved_on, local.version))
         self.since = now()
@@ -209,14 +209,9 @@ class Follower(threading.Thread):
         """See to it that the next start and the next worker find what serves."""
         if "store" in self._problems:
             self._remember(served.local)
-        if self._damaged(served):
-            self._fetch_again(served)
-
-    def _damaged(self, served: Served) -> bool:
-        """Whether the files of what is loaded are not what they were, as far as a look shows."""
         sizes = served.local.sizes()
-        were = self._sizes[served.local.digest]
-        return served.pool.damaged or any(sizes.get(name) != size for name, size in were.items())
+        if served.pool.damaged or any(sizes.get(n) != size for n, size in self._sizes[served.local.digest].items()):
+            self._fetch_again(served)
 
     def _from_store(self) -> None:
         """While the registry does not answer, serve what served last here, if its files are whole."""
