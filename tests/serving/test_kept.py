@@ -1,6 +1,7 @@
 """The version before stays loaded for a while, so that a rollback takes over at once; a third one makes it leave."""
 
 import os
+import queue
 import shutil
 from unittest import mock
 
@@ -9,7 +10,17 @@ from promotion.errors import PromotionError
 from promotion.serving import app, pool
 
 from tests.serving.test_siblings import gone, ready
-from tests.support.serving_world import ONE_ROW, ROWS, Client, Models, make_server, running_server, wait_for
+from tests.support.serving_world import (
+    ONE_ROW,
+    ROWS,
+    Client,
+    Models,
+    ask_in_thread,
+    make_server,
+    running_server,
+    save_held,
+    wait_for,
+)
 
 
 def answering(value):
@@ -48,6 +59,12 @@ def taken(server, url, version):
     pids = ready(server, url, 2)
     assert Client(url).ask(body=ONE_ROW)[2] == f'{{"predictions": [{version}.0]}}'
     return pids
+
+
+def alter(server):
+    """Put what serves into the files of what is kept: it can be loaded, and is not what was judged."""
+    model = server.models[0]
+    shutil.copy(model.served.local.folder / "model.skops", model.kept.local.folder)
 
 
 def test_a_rollback_takes_the_workers_that_are_there(kept):
@@ -103,21 +120,70 @@ def test_it_leaves_after_a_while(kept, monkeypatch):
     assert not set(taken(server, url, 1)) & set(first)
 
 
-def test_kept_workers_that_die_are_no_hindrance(kept):
-    """They are started again while they are kept, and counted once."""
+def test_kept_workers_that_die_are_not_replaced(kept):
+    """A version that was left because it crashes costs nothing more; going back to it loads it again, files checked."""
     server, models, url = kept
     first = taken(server, url, 1)
     move(models, 2)
+    second = taken(server, url, 2)
+    before = server.models[0].kept.pool
+    os.kill(first[0], 9)
+    wait_for(lambda: len(before.links) == 1)
+    alter(server)
+    move(models, 1)
+    third = taken(server, url, 1)
+
+    assert not set(third) & {*first, *second}
+    assert server.models[0].served.local.whole()
+    assert Client(url).health()["restarts"] == 0
+
+
+def test_what_is_loaded_again_after_all_is_checked_first(kept, monkeypatch):
+    """The workers went while the registry was asked, and the files are not what they were: they are fetched again."""
+    server, models, url = kept
+    model = server.models[0]
+    taken(server, url, 1)
+    move(models, 2)
     taken(server, url, 2)
-    for pid in first:
-        os.kill(pid, 9)
-    wait_for(lambda: len(server.models[0].kept.pool.ready) == 2 and all(map(gone, first)), 60)
+    local = model.kept.local
+    install = model.follower.install
+
+    def late(one, unwanted):
+        if one.unread:
+            alter(server)
+            server._loop.call_soon_threadsafe(model._let_go)
+        return install(one, unwanted)
+
+    monkeypatch.setattr(model.follower, "install", late)
     move(models, 1)
     taken(server, url, 1)
-    move(models, 3)
-    taken(server, url, 3)
 
-    assert Client(url).health()["restarts"] == 2
+    assert local.whole()
+    assert model.follower.failed_loads == 1
+
+
+def test_workers_that_are_still_at_work_do_not_take_over(models, tmp_path):
+    """They would let others wait: the version is loaded again, and their request is answered all the same."""
+    held = models.register("held", save_held(models, tmp_path, "heldkept", 1))
+    other = models.register("held", models.save(answering(2)))
+    models.promote("held", held)
+    server, answers = make_server(models, ["held"], tmp_path / "store", workers=2), queue.Queue()
+    with running_server(server) as url:
+        first = ready(server, url, 2)
+        (tmp_path / "hold").touch()
+        asking = ask_in_thread(url, answers)
+        wait_for((tmp_path / "began").exists)
+        models.promote("held", other)
+        wait_for(lambda: Client(url).health()["version"] == other)
+        (tmp_path / "began").unlink()
+        models.promote("held", held)
+        wait_for((tmp_path / "began").exists)  # as it is loaded, it is asked for its example
+        (tmp_path / "hold").unlink()
+        wait_for(lambda: Client(url).health()["version"] == held)
+        asking.join()
+
+        assert answers.get()[0] == 200
+        assert not set(ready(server, url, 2)) & set(first)
 
 
 def test_a_rollback_needs_no_files(kept, caplog, monkeypatch):

@@ -5,11 +5,13 @@ import functools
 import json
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 from urllib.parse import quote, unquote
 
 from promotion.cli import now
+from promotion.errors import PromotionError
 from promotion.serving.batching import Answered, Batcher, QueueFull
 from promotion.serving.connection import Connection, Gate, HttpRequest
 from promotion.serving.following import Follower, Served
@@ -63,22 +65,35 @@ class Model:
         return pool.installed(work, self.loop, unwanted)
 
     async def _install(self, pool: Pool, local: Local) -> Served:
-        kept, before = self.kept, self.served
-        if kept is not None and kept.pool.ready and (kept.version, kept.local.digest) == (local.version, local.digest):
-            served = Served(local, kept.pool, kept.loaded_at)
-        else:
+        before, served = self.served, self._back(local)
+        if served is None:
             self._let_go()
             try:
+                if local.unread and not await asyncio.to_thread(local.whole):
+                    raise PromotionError(f"its files in {local.folder} are not what they were")
                 await pool.start(self._proofs.get(local.digest), in_place=before is not None)
             except BaseException:
                 pool.close()
                 raise
-            served = Served(local, pool, now())
+            served = Served(replace(local, unread=False), pool, now())
         if served.pool.proof.get("batching"):
             self._proofs[local.digest] = dict(served.pool.proof)  # the same files need not show it twice
         self._keep(before)
         self.batcher.serve(served)
         return served
+
+    def spare(self) -> Served | None:
+        """The version that was kept, if all of its workers are there and wait."""
+        kept = self.kept
+        return kept if kept is not None and sum(link.free for link in kept.pool.links) >= self.workers else None
+
+    def _back(self, local: Local) -> Served | None:
+        """The version that was kept, if it is this one."""
+        spare = self.spare()
+        if spare is None or (spare.version, spare.local.digest) != (local.version, local.digest):
+            return None
+        spare.pool.resting = False
+        return Served(replace(local, unread=False), spare.pool, spare.loaded_at)
 
     def _keep(self, before: Served | None) -> None:
         if self._kept_until is not None:
@@ -86,6 +101,7 @@ class Model:
             self._kept_until = None
         self.kept = before
         if before is not None:
+            before.pool.resting = True
             self._kept_until = self.loop.call_later(KEPT_SECONDS, self._let_go)
 
     def _let_go(self) -> None:

@@ -18,6 +18,8 @@ from promotion.serving.pool import Pool
 from promotion.serving.store import Local, Store
 from promotion.text.escape import without_secrets
 
+FRESH_SECONDS = 1.0
+
 
 @dataclass(frozen=True)
 class Served:
@@ -44,7 +46,7 @@ class Follower(threading.Thread):
 
     install: loads a version beside what serves and lets it take over; blocks meanwhile, asks now and then whether it
     is unwanted by now, PromotionError when it cannot. polled_once: called after the first poll, whatever it found.
-    kept: a version beside `current` that is loaded, if there is one. failed_loads, swaps: counts.
+    spare: a version beside `current` that could take over at once, if there is one. failed_loads, swaps: counts.
     """
 
     def __init__(
@@ -71,12 +73,12 @@ class Follower(threading.Thread):
         self.failed_loads = 0
         self.swaps = 0
         self.polled_once: Callable[[], None] = lambda: None
-        self.kept: Callable[[], Served | None] = lambda: None
+        self.spare: Callable[[], Served | None] = lambda: None
         self._problems: dict[str, str] = {}
         self._sizes: dict[str, dict[str, int]] = {}  # of files, by the digest of what serves and what served before
         self._failures = 0
         self._broken: tuple[int, int, float] | None = None  # version, failures, when to try again
-        self._asked = 0.0  # when the registry answered last
+        self._asked = 0.0  # when the registry answered the last poll
         self._stopping = threading.Event()
 
     def run(self) -> None:
@@ -120,6 +122,7 @@ class Follower(threading.Thread):
                 self._from_store()
             return backoff(self._failures, self.poll_seconds)
         self._failures = 0
+        self._asked = time.monotonic()
         self.last_poll = now()
         self._well("registry")
         if number is None or (self.current is not None and self.current.version == number):
@@ -129,7 +132,7 @@ class Follower(threading.Thread):
                 self._look_after(self.current)
         elif self._broken is None or self._broken[0] != number or time.monotonic() >= self._broken[2]:
             self._take(number)
-            return self._asked + self.poll_seconds - time.monotonic()
+            return self.poll_seconds if self._just_asked() else 0.0  # else: what does the alias name now?
         return self.poll_seconds
 
     def _named(self) -> int | None:
@@ -139,7 +142,6 @@ class Follower(threading.Thread):
             if not file.exists():  # opening it would make an empty registry
                 raise PromotionError(f"there is no MLflow database {file}; set MLFLOW_TRACKING_URI or change folder")
         found = self.registry.model(self.model)
-        self._asked = time.monotonic()
         number = None if found is None else found.aliases.get(self.alias)
         if number is not None:
             self._well("alias")
@@ -170,8 +172,8 @@ class Follower(threading.Thread):
         version = self.registry.version(self.model, number)
         if version is None:
             raise PromotionError(f"@{self.alias} names version {number}, which the registry does not have")
-        kept = self.kept()
-        known = None if kept is None or kept.version != number else kept.local
+        spare = self.spare()
+        known = None if spare is None or spare.version != number else spare.local
         return fetch(self.registry, version, self.store, self.alias, known)
 
     def _install(self, local: Local) -> None:
@@ -243,13 +245,16 @@ class Follower(threading.Thread):
         return without_secrets(self.registry.uri)
 
     def _moved_on(self, number: int) -> bool:
-        """Whether the alias has left `number` since it was asked about; the next poll then takes the newer one."""
-        if time.monotonic() - self._asked < self.poll_seconds:
+        """Whether the alias has left `number` since the poll; the next one then takes the newer one."""
+        if self._just_asked():
             return False
         try:
             return self._named() != number
         except Exception:
             return False  # what the registry said last still stands
+
+    def _just_asked(self) -> bool:
+        return time.monotonic() - self._asked < FRESH_SECONDS
 
     def _tell(self, what: str, **fields: Any) -> None:
         event(what, model=self.model, alias=self.alias, **fields)

@@ -58,6 +58,7 @@ class Link(asyncio.Protocol):
                 theirs = []
                 for link in links:
                     link._loaded = loop.create_future()
+                    link._loaded.add_done_callback(lambda done: done.cancelled() or done.exception())  # who asks or not
                     ours, end = socket.socketpair()
                     ends.append(ours)
                     theirs.append(stack.enter_context(end))

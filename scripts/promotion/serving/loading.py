@@ -17,7 +17,8 @@ def fetch(
 ) -> Local:
     """Return the files of `version`, from the store where they are there, else downloaded into it.
 
-    known: what a model that is loaded was loaded from; where these are the files, they are not read once more.
+    known: what a model that is loaded was loaded from; where these are the files, they are not read once more, which
+    the result says (`unread`).
     Raises PromotionError when it is not READY, when the ledger confirms no pin of it, when its files do not hash
     to what that pin says, or, where no pin vouches for them, when they are not what a model may be.
     """
@@ -26,7 +27,7 @@ def fetch(
         raise PromotionError(f"{label} is not READY in the registry")
     wanted, vouched = confirmed(registry, version, alias)
     if known is not None and known.digest == wanted:
-        return replace(known, version=version.version, run_id=version.run_id)
+        return replace(known, run_id=version.run_id, unread=True)
     folder = store.find(wanted)
     digest = wanted
     if folder is None or digest is None:

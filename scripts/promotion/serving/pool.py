@@ -56,6 +56,7 @@ class Pool:
         self.problem: str | None = None
         self.restarts = 0
         self.closed = False
+        self.resting = False  # nobody asks it for anything: a worker that dies is not replaced
         self._unwanted = False
         self._failures = 0
         self._tasks: set[asyncio.Task[None]] = set()
@@ -165,7 +166,7 @@ class Pool:
     async def _again(self, delay: float, proof: dict[str, Any] | None, *, check: bool = False) -> None:
         """Start one more worker, as often as it takes."""
         await asyncio.sleep(delay)
-        while not self.closed:
+        while not (self.closed or self.resting):
             try:
                 self.damaged = check and not await asyncio.to_thread(self.whole)
                 if self.damaged:
@@ -187,9 +188,9 @@ class Pool:
         if self.closed and not link.batch:
             return
         event("worker-died", level=logging.ERROR, model=self.label, pid=link.pid, text=reason)
-        self.restarts += 1
         self._failures = 0 if time.monotonic() - link.loaded_at > CALM_SECONDS else self._failures + 1
-        if not self.closed:
+        if not (self.closed or self.resting):
+            self.restarts += 1
             wait = 0.0 if self._failures < 2 else backoff(self._failures, RESTART_SECONDS, cap=LONGEST_RESTART)
             self._later(self._again(wait, link.proof, check=True))
         self.gone(link)

@@ -84,7 +84,7 @@ class Server:
         model = Model(name, Batcher(timeout=settings.timeout, **settings.batch), self.nursery, settings.workers)
         model.follower = Follower(registry, name, settings.alias, settings.poll_seconds, self.store, model.install)
         model.follower.polled_once = functools.partial(announce, model)
-        model.follower.kept = lambda: model.kept
+        model.follower.spare = model.spare
         model.logbook = self.logbook
         if settings.shadow is not None:
             shadow = model.shadow = Shadow(name, settings.shadow, self.nursery, settings.budget, told=model.log)

@@ -26,7 +26,10 @@ KEPT = 3  # versions of a model whose files stay: what serves, what served befor
 
 @dataclass(frozen=True)
 class Local:
-    """A version whose files are here. digest: of the files, computed. note: what /health should say about it."""
+    """A version whose files are here. digest: of the files, computed. note: what /health should say about it.
+
+    unread: that was computed before, for what is in memory: who loads it again looks first.
+    """
 
     model: str
     version: int
@@ -34,6 +37,7 @@ class Local:
     digest: str
     folder: Path
     note: str | None = None
+    unread: bool = False
 
     @property
     def label(self) -> str:
@@ -111,6 +115,7 @@ class Store:
         file = self._record(registry, local.model, alias)
         recent = [local.digest, *(d for d in _read(file).get("recent", []) if d != local.digest)]
         fields = {**asdict(local), "folder": None, "note": None, "recent": recent[:KEPT]}
+        del fields["unread"]
         if fields == _read(file):
             return
         part = file.with_suffix(f".{os.getpid()}.part")  # several servers may have one store
