@@ -5,7 +5,6 @@ import functools
 import json
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 from urllib.parse import quote, unquote
@@ -75,7 +74,7 @@ class Model:
             except BaseException:
                 pool.close()
                 raise
-            served = Served(replace(local, unread=False), pool, now())
+            served = Served(local, pool, now())
         if served.pool.proof.get("batching"):
             self._proofs[local.digest] = dict(served.pool.proof)  # the same files need not show it twice
         self._keep(before)
@@ -93,12 +92,11 @@ class Model:
         if spare is None or (spare.version, spare.local.digest) != (local.version, local.digest):
             return None
         spare.pool.resting = False
-        return Served(replace(local, unread=False), spare.pool, spare.loaded_at)
+        return Served(local, spare.pool, spare.loaded_at)
 
     def _keep(self, before: Served | None) -> None:
         if self._kept_until is not None:
             self._kept_until.cancel()
-            self._kept_until = None
         self.kept = before
         if before is not None:
             before.pool.resting = True
