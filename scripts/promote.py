@@ -10,14 +10,18 @@ plan and apply run on every merge and mostly import: what only another command n
 compares and checks while the registry answers the first question.
 """
 
-import argparse
 import gc
+
+if __name__ == "__main__":
+    gc.disable()  # what is imported stays, so nothing looks for garbage in it
+
+import argparse
 import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from promotion.cli import command_line, deadline, handled, subcommand, who
+from promotion.cli import command_line, deadline, handled, leave, subcommand, who
 from promotion.config import FILE
 from promotion.errors import VERDICT_NO, PromotionError
 from promotion.git.commits import Tip, commit_to_apply, hosted_tip, person
@@ -276,10 +280,11 @@ def _parser() -> argparse.ArgumentParser:
 def main(argv: list[str] | None = None) -> int:
     """Parse arguments and run one command."""
     args = _parser().parse_args(argv)
+    gc.enable()
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
     with deadline(args.deadline, f"promote.py {args.command}"):
         return args.run(args)
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    leave(main())

@@ -15,7 +15,7 @@ import traceback
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Any, TextIO, cast
+from typing import TYPE_CHECKING, Any, NoReturn, TextIO, cast
 from urllib.parse import urlsplit
 
 from promotion import __version__
@@ -190,6 +190,16 @@ def handled(main: Callable[..., int]) -> Callable[..., int]:
             return BUG
 
     return wrapper
+
+
+def leave(code: int) -> NoReturn:
+    """End the process at once, as mypy does: Python would free one by one what was imported, for longer than a request.
+
+    What was printed is written; what runs in a daemon thread is cut off, as at any end.
+    """
+    with contextlib.suppress(OSError):
+        sys.stdout.flush()
+    os._exit(code)
 
 
 def _say_no_more() -> None:

@@ -163,3 +163,24 @@ def test_changed_above(new_world, height: int, changed: set[str]) -> None:  # ty
     world.merge("second", "one")
 
     assert PinHistory(world.repo, world.tip).changed_above(height) == changed
+
+
+def test_a_plan_reads_few_revisions_however_long_the_ledger_is(second_champion: World, monkeypatch) -> None:
+    """What git says of every entry is not asked where the entry is about other versions."""
+    world = second_champion
+    texts: list[str | None] = []
+    read = Reader.pins
+    monkeypatch.setattr(Reader, "pins", lambda reader, text: texts.append(text) or read(reader, text))
+
+    def revisions_read() -> int:
+        texts.clear()
+        assert world.promote("plan") == 0
+        return len(texts)
+
+    world.merge("three")
+    after_two = revisions_read()
+    for turn in range(5):
+        assert world.apply() == 0
+        world.merge(f"more {turn}")
+
+    assert revisions_read() == after_two

@@ -39,32 +39,38 @@ def was_champion(
     knows does not count.
     """
     entries = sorted(ledger, key=lambda entry: entry.order, reverse=True)
-    eras = [entry.era for entry in entries if agrees(history, model, entry)]
     # where the newest commit is gone, main was rewritten (or is another's), which promote asks about on its own
     rewritten = bool(entries) and entries[0].commit not in history.chain
+
+    def of_an_earlier_era(entry: LedgerEntry) -> bool:
+        return entry.era < max((other.era for other in entries if agrees(history, model, other)), default=0)
+
     for entry in entries:
-        if not entry.stands or (before is not None and entry.order >= before):
+        if not entry.stands or (before is not None and entry.order >= before) or not _names(entry, pin):
             continue
         if agrees(history, model, entry):
             then = [history.pins(entry.commit).get(model)]
-        elif entry.commit not in history.chain and (rewritten or entry.era < max(eras, default=0)):
+        elif entry.commit not in history.chain and (rewritten or of_an_earlier_era(entry)):
             # of before main was rewritten: the commit is gone, but some commit of today must pin the same
             then = [change.after for change in history.changes(model)]
         else:
             continue
-        if any(old is not None and _same(entry, old, pin) for old in then):
+        if any(old is not None and _same(old, pin) for old in then):
             return entry
     return None
 
 
-def _same(entry: LedgerEntry, old: PinRecord, pin: PinRecord) -> bool:
-    """Whether entry, the pin of then and the pin of now are about one version, with one tree and one digest.
+def _names(entry: LedgerEntry, pin: PinRecord) -> bool:
+    """Whether an entry is about this version and these files; of an adopted pin either may lack the digest.
 
-    An adopted pin of then may lack a digest; the entry has had one since, and the pin of now may.
+    Asked first: what git says then has to be read only of the few entries that are.
     """
-    tree = old.source_tree == pin.source_tree
-    files = old.digest in (None, pin.digest) and (entry.digest == pin.digest or None in (entry.digest, pin.digest))
-    return entry.version == old.version == pin.version and tree and files
+    return entry.version == pin.version and (entry.digest == pin.digest or None in (entry.digest, pin.digest))
+
+
+def _same(old: PinRecord, pin: PinRecord) -> bool:
+    """Whether the pin of then and the pin of now are about one version and one tree; that of then may lack a digest."""
+    return old.version == pin.version and old.source_tree == pin.source_tree and old.digest in (None, pin.digest)
 
 
 def by_commit(commit: Commit) -> tuple[str, ...]:

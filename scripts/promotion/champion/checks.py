@@ -151,25 +151,22 @@ def _ours(diff: Difference, main: Main, allowed: Permissions) -> str | None:
     pin, champion = diff.desired.pin, diff.current.champion
     if champion is None or diff.current.trouble is not None:
         return None
-    adopt = "run `python scripts/promote.py adopt` to take it over"
-    known = [
-        entry
-        for entry in diff.current.ledger
-        if agrees(main.history, diff.model, entry)
-        or (allowed.rewritten_history and entry.commit not in main.history.chain)
-    ]
-    if pin is None:
-        if any(entry.version == champion for entry in known):
-            return None
-        return (
-            f"main pins no champion but the registry has version {champion} as @champion, which this project never "
-            f"set; {adopt}"
-        )
-    if known or champion == pin.version:
+    if pin is not None and champion == pin.version:
         return None
+
+    def known(entry: LedgerEntry) -> bool:
+        return agrees(main.history, diff.model, entry) or (
+            allowed.rewritten_history and entry.commit not in main.history.chain
+        )
+
+    newest_first = reversed(diff.current.ledger)
+    if any((pin is not None or entry.version == champion) and known(entry) for entry in newest_first):
+        return None
+    what = "no champion but the registry has" if pin is None else f"{pin.version}, but the registry has"
+    todo = "to take it over" if pin is None else "to take it over, then let the candidate challenge it"
     return (
-        f"the registry has version {champion} as @champion, which this project never set, and main pins {pin.version}; "
-        f"{adopt}, then let the candidate challenge it"
+        f"main pins {what} version {champion} as @champion, which this project never set; "
+        f"run `python scripts/promote.py adopt` {todo}"
     )
 
 

@@ -2,8 +2,7 @@
 
 import math
 import re
-from dataclasses import dataclass
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, NamedTuple, Self
 
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Discriminator, Field, Tag, WithJsonSchema
 
@@ -17,8 +16,7 @@ FLOOR = rf"({TRIVIAL}|(>=|<=|>|<)\s*[-+]?([0-9][0-9_]*(\.[0-9_]*)?|\.[0-9]+)([eE
 RULE_FORM = "is not a rule: write METRIC, `METRIC by COLUMN` or `METRIC by COLUMN=VALUE`"
 
 
-@dataclass(frozen=True)
-class Target:
+class Target(NamedTuple):
     """What a rule looks at: a metric on all rows, on every value of a slice column, or on one value."""
 
     metric: str
@@ -40,8 +38,7 @@ class Target:
         return cls(*match.groups())
 
 
-@dataclass(frozen=True)
-class Floor:
+class Floor(NamedTuple):
     """A gate rule: the metric's value on the test window `op` bound, as point values.
 
     op `above_trivial`, without a bound: better than the best model that always says the same.
@@ -52,8 +49,7 @@ class Floor:
     bound: float | None
 
 
-@dataclass(frozen=True)
-class ChallengeRule:
+class ChallengeRule(NamedTuple):
     """A challenge rule on candidate minus champion.
 
     kind `superior`: the interval lies wholly on the better side of 0. kind `not_worse_than`: wholly

@@ -117,7 +117,7 @@ class Duel:
             margin = rule.margin * (self.measured.finding(one, CHAMPION).value if rule.relative else scale)
             worthwhile = self.policy.challenge.worthwhile if i == 0 else None
             power = power_of(
-                replace(rule, margin=margin, relative=False),
+                rule._replace(margin=margin, relative=False),
                 finding.error,
                 share,
                 days=len(self.scores.counted()),

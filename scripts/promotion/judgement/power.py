@@ -1,7 +1,6 @@
 """Power: what a test set can show, from the standard error of a difference; normal approximation, pure."""
 
 import math
-from dataclasses import replace
 from datetime import date
 from statistics import NormalDist
 
@@ -129,7 +128,7 @@ def policy_power(policy: Policy, evaluation: Evaluation) -> tuple[Power, ...]:
             worthwhile = policy.challenge.worthwhile if i == 0 else None
             found.append(
                 power_of(
-                    replace(wanted, margin=wanted.margin * scale),
+                    wanted._replace(margin=wanted.margin * scale),
                     power.sd,
                     share,
                     days=days,

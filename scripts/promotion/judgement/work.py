@@ -1,6 +1,5 @@
 """One score table under one policy: what its rules look at, and the sums that they share."""
 
-from dataclasses import replace
 from functools import cached_property
 
 from promotion.config.policy import ChallengeRule, Floor, Policy
@@ -47,7 +46,7 @@ class Work:
         )
         self.rules: tuple[tuple[ChallengeRule, Statistic], ...] = (
             tuple(
-                (replace(rule, kind="superior", margin=0.0, relative=False) if watching and i == 0 else rule, one)
+                (rule._replace(kind="superior", margin=0.0, relative=False) if watching and i == 0 else rule, one)
                 for i, rule in enumerate(policy.challenge.rules)
                 for one in statistics(rule.target, self._metrics, scores, policy, policy.line_of(rule))
             )
