@@ -3,11 +3,13 @@
 import os
 import queue
 import shutil
+from pathlib import Path
 from unittest import mock
 
 import pytest
 from promotion.errors import PromotionError
 from promotion.serving import app, pool
+from promotion.serving.nursery import Nursery
 
 from tests.serving.test_siblings import gone, ready
 from tests.support.serving_world import (
@@ -19,8 +21,27 @@ from tests.support.serving_world import (
     make_server,
     running_server,
     save_held,
+    save_module,
     wait_for,
 )
+
+BUSY = """
+import threading
+import numpy as np
+from sklearn.base import BaseEstimator
+
+def compute():
+    while True:
+        sum(range(100_000))
+
+class Busy(BaseEstimator):
+    def __setstate__(self, state):
+        super().__setstate__(state)
+        threading.Thread(target=compute, daemon=True).start()
+
+    def predict(self, X):
+        return np.full(len(X), 1.0)
+"""
 
 
 def answering(value):
@@ -59,6 +80,21 @@ def taken(server, url, version):
     pids = ready(server, url, 2)
     assert Client(url).ask(body=ONE_ROW)[2] == f'{{"predictions": [{version}.0]}}'
     return pids
+
+
+def save_busy(models, folder):
+    """Save a model that computes in a thread of its own from when it is loaded on."""
+    return save_module(models, folder / "code", "busymodule", BUSY, "Busy")
+
+
+def state(pid):
+    """What a process does: R, S, ..., and T where it stands still."""
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+
+
+def spent(pid):
+    """The processor time that a process has used, in hundredths of a second."""
+    return sum(map(int, Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[11:13]))
 
 
 def alter(server):
@@ -118,6 +154,79 @@ def test_it_leaves_after_a_while(kept, monkeypatch):
     move(models, 1)
 
     assert not set(taken(server, url, 1)) & set(first)
+
+
+def test_what_is_kept_stands_still(models, tmp_path):
+    """What a model does in a thread of its own ends with the promotion of the next, and goes on with its rollback."""
+    busy = models.register("busy", save_busy(models, tmp_path))
+    other = models.register("busy", models.save(answering(2)))
+    models.promote("busy", busy)
+    server = make_server(models, ["busy"], tmp_path / "store", workers=2)
+    with running_server(server) as url:
+        first = ready(server, url, 2)
+        models.promote("busy", other)
+        wait_for(lambda: Client(url).health()["version"] == other)
+        wait_for(lambda: set(map(state, first)) == {"T"})
+        models.promote("busy", busy)
+        wait_for(lambda: Client(url).health()["version"] == busy)
+        before = list(map(spent, first))
+        wait_for(lambda: all(map(int.__gt__, map(spent, first), before)))
+
+        assert ready(server, url, 2) == first
+        assert Client(url).ask(body=ONE_ROW)[0] == 200
+
+
+def test_what_still_answers_stands_still_afterwards(models, tmp_path):
+    """A request that was begun before the promotion is answered by the version that it was for."""
+    held = models.register("still", save_held(models, tmp_path, "heldstill", 1))
+    other = models.register("still", models.save(answering(2)))
+    models.promote("still", held)
+    server, answers = make_server(models, ["still"], tmp_path / "store", workers=1), queue.Queue()
+    with running_server(server) as url:
+        (first,) = ready(server, url, 1)
+        (tmp_path / "hold").touch()
+        asking = ask_in_thread(url, answers)
+        wait_for((tmp_path / "began").exists)
+        models.promote("still", other)
+        wait_for(lambda: Client(url).health()["version"] == other)
+        assert state(first) != "T"
+        (tmp_path / "hold").unlink()
+        asking.join()
+
+        assert answers.get()[0] == 200
+        wait_for(lambda: state(first) == "T")
+
+
+def test_what_is_kept_leaves_when_nothing_else_would_end_it(models, tmp_path):
+    """Its zygote is gone: were the server killed now, workers that stand still would stay for ever."""
+    move(models, 1)
+    server = make_server(models, ["kept"], tmp_path / "store", workers=2)
+    server.nursery = server.models[0].nursery = Nursery()
+    server.own_nursery = True
+    with running_server(server) as url:
+        first = taken(server, url, 1)
+        move(models, 2)
+        taken(server, url, 2)
+        os.kill(server.nursery._process.pid, 9)
+
+        wait_for(lambda: all(map(gone, first)))
+        assert Client(url).health()["kept"] is None
+        assert Client(url).ask(body=ONE_ROW)[0] == 200
+
+
+def test_what_stands_still_ends_with_its_zygote(models, tmp_path):
+    """As it does when the server is killed."""
+    move(models, 1)
+    server = make_server(models, ["kept"], tmp_path / "store", workers=2)
+    server.nursery = server.models[0].nursery = Nursery()
+    server.own_nursery = True
+    with running_server(server) as url:
+        first = taken(server, url, 1)
+        move(models, 2)
+        taken(server, url, 2)
+        wait_for(lambda: set(map(state, first)) == {"T"})
+        server.nursery.close()
+        wait_for(lambda: all(map(gone, first)))
 
 
 def test_kept_workers_that_die_are_not_replaced(kept):

@@ -32,8 +32,8 @@ KEPT_SECONDS = 600.0
 class Model:
     """One model of the server: what follows it, what answers for it, what is sent with every answer.
 
-    kept: the version before, whose workers stay for KEPT_SECONDS, so that a rollback has nothing to load. They end
-    as a third version is to be loaded: two are in memory, as there are in any swap.
+    kept: the version before, whose workers stay for KEPT_SECONDS and stand still, so that a rollback has nothing to
+    load. They end as a third version is to be loaded: two are in memory, as there are in any swap.
     """
 
     follower: Follower  # given by the server, as the loop is
@@ -91,7 +91,7 @@ class Model:
         spare = self.spare()
         if spare is None or (spare.version, spare.local.digest) != (local.version, local.digest):
             return None
-        spare.pool.resting = False
+        spare.pool.wake()
         return Served(local, spare.pool, spare.loaded_at)
 
     def _keep(self, before: Served | None) -> None:
@@ -99,7 +99,7 @@ class Model:
             self._kept_until.cancel()
         self.kept = before
         if before is not None:
-            before.pool.resting = True
+            before.pool.rest()
             self._kept_until = self.loop.call_later(KEPT_SECONDS, self._let_go)
 
     def _let_go(self) -> None:
@@ -107,6 +107,12 @@ class Model:
             self._restarts_before += self.kept.pool.restarts
             self.kept.pool.close()
             self.kept = None
+
+    def sweep(self) -> None:
+        """Answer what is overdue; let what is kept go where nothing would end it after us."""
+        self.batcher.sweep()
+        if self.kept is not None and not all(self.nursery.holds(link.pid) for link in self.kept.pool.ready):
+            self._let_go()
 
     def close(self) -> None:
         """Let all workers end."""

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import signal
 import socket
 import time
 from collections.abc import Callable, Sequence
@@ -10,7 +11,7 @@ from typing import Any
 from promotion.errors import PromotionError
 from promotion.serving.events import failure
 from promotion.serving.frames import Reader, frame
-from promotion.serving.nursery import cause, kill
+from promotion.serving.nursery import cause, tell
 
 LAST_WORDS_SECONDS = 0.2  # to read what a process wrote before it ended
 
@@ -112,7 +113,19 @@ class Link(asyncio.Protocol):
 
     def end(self) -> None:
         """End the worker at once."""
-        kill(None if self._code is not None else self.pid)
+        self._tell(signal.SIGKILL)
+
+    def rest(self) -> None:
+        """Let the process stand still, whatever the model does by itself; what still answers does so afterwards."""
+        if self.free:
+            self._tell(signal.SIGSTOP)
+
+    def wake(self) -> None:
+        """Let the process go on. Of the two, what was said last holds."""
+        self._tell(signal.SIGCONT)
+
+    def _tell(self, number: signal.Signals) -> None:
+        tell(None if self._code is not None else self.pid, number)
 
     def _send(self, meta: dict[str, Any], bodies: Sequence[bytes] = ()) -> None:
         pieces = frame(meta, bodies)
@@ -161,6 +174,8 @@ class Link(asyncio.Protocol):
                 self._loaded.set_result(None)
         elif "failed" in meta and not self._loaded.done():
             self._loaded.set_exception(PromotionError(meta["failed"]))
+        if self.owner.resting:
+            self.rest()
 
     def _over(self) -> None:
         """The process has ended. Where what it has forked holds its end of the socket, nothing else would tell."""

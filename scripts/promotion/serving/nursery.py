@@ -4,6 +4,7 @@ import contextlib
 import json
 import logging
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -67,6 +68,12 @@ class Nursery:
             if process is None or process.pid != _parent(pid) or pid in self._watchers:
                 raise ValueError(f"process {pid} is no worker")
             self._watchers[pid] = ended
+
+    def holds(self, pid: int | None) -> bool:
+        """Whether a worker ends with the zygote, and so with the server, even where it stands still."""
+        with self._lock:
+            process = self._process
+        return pid is None or _parent(pid) in (None, process and process.pid)
 
     def close(self) -> None:
         """End the zygote, and with it every worker that is left."""
@@ -150,8 +157,8 @@ def cause(code: int | None) -> str:
     return f"it was ended by signal {-code}" if code < 0 else f"it ended with code {code}"
 
 
-def kill(pid: int | None) -> None:
-    """End a worker at once."""
+def tell(pid: int | None, number: signal.Signals) -> None:
+    """Send a worker a signal, if it is there."""
     if pid is not None:
         with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, 9)
+            os.kill(pid, number)

@@ -56,7 +56,7 @@ class Pool:
         self.problem: str | None = None
         self.restarts = 0
         self.closed = False
-        self.resting = False  # nobody asks it for anything: a worker that dies is not replaced
+        self.resting = False
         self._unwanted = False
         self._failures = 0
         self._tasks: set[asyncio.Task[None]] = set()
@@ -114,6 +114,21 @@ class Pool:
             for link in self.links:
                 link.end()
 
+    def rest(self) -> None:
+        """Nobody asks it any more: its workers stand still once they have answered, and one that dies is not replaced.
+
+        So a version that was left because it spins, leaks or calls out in a thread of its own does so no longer.
+        """
+        self.resting = True
+        for link in self.links:
+            link.rest()
+
+    def wake(self) -> None:
+        """It is asked again, or to end."""
+        self.resting = False
+        for link in self.links:
+            link.wake()
+
     def close(self, *, apart: bool = True) -> None:
         """Let the workers end: those that answer, after their answer.
 
@@ -121,6 +136,7 @@ class Pool:
         others are answered on.
         """
         self.closed = True
+        self.wake()
         for task in self._tasks:
             task.cancel()
         self._retire(apart)
