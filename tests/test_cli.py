@@ -144,6 +144,17 @@ def test_reader_that_goes_away_is_no_bug() -> None:
     assert (done.stdout, done.stderr) == ("x", "")
 
 
+@pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-"])
+def test_closed_output_is_no_bug(closed: str, tmp_path: Path) -> None:
+    """A job whose output goes nowhere has the same exit codes; what can be said is said."""
+    command = f'"{sys.executable}" "{PROJECT / "scripts/promote.py"}" plan --repo "{tmp_path}" {closed}'
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
+
+    assert done.returncode == BAD_INPUT
+    assert done.stdout == ""
+    assert ("not a git checkout" in done.stderr, "Traceback" in done.stderr) == ("2>" not in closed, False)
+
+
 FULL_DISK = """
 import os, resource, shutil, sys, tempfile
 import pyarrow as pa, pyarrow.parquet as pq

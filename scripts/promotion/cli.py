@@ -157,6 +157,7 @@ def handled(main: Callable[..., int]) -> Callable[..., int]:
 
     @functools.wraps(main)
     def wrapper(argv: list[str] | None = None) -> int:
+        sys.stdout, sys.stderr = sys.stdout or _nowhere(), sys.stderr or _nowhere()
         with _harmless_output():
             return run(argv)
 
@@ -190,6 +191,11 @@ def handled(main: Callable[..., int]) -> Callable[..., int]:
             return BUG
 
     return wrapper
+
+
+def _nowhere() -> TextIO:
+    """In place of an output that was closed before Python began."""
+    return os.fdopen(os.open(os.devnull, os.O_WRONLY), "w")
 
 
 def leave(code: int) -> NoReturn:

@@ -112,9 +112,11 @@ def test_a_rollback_takes_the_workers_that_are_there(kept):
     second = taken(server, url, 2)
     assert Client(url).health()["kept"] == 1
     for version, pids in ((1, first), (2, second), (1, first)):
+        timer = server.models[0]._kept_until
         move(models, version)
         assert taken(server, url, version) == pids
         assert Client(url).health()["kept"] == 3 - version
+        assert timer.cancelled()  # else it would end what is kept from now on
 
 
 def test_a_third_version_finds_at_most_one_other_in_memory(kept, monkeypatch):
@@ -197,8 +199,8 @@ def test_what_still_answers_stands_still_afterwards(models, tmp_path):
         wait_for(lambda: state(first) == "T")
 
 
-def test_what_is_kept_leaves_when_nothing_else_would_end_it(models, tmp_path):
-    """Its zygote is gone: were the server killed now, workers that stand still would stay for ever."""
+def test_what_stands_still_goes_on_when_its_zygote_is_killed(models, tmp_path):
+    """Else it would stay for ever once the server is killed too; from then on it is not stopped, and takes over."""
     move(models, 1)
     server = make_server(models, ["kept"], tmp_path / "store", workers=2)
     server.nursery = server.models[0].nursery = Nursery()
@@ -206,12 +208,14 @@ def test_what_is_kept_leaves_when_nothing_else_would_end_it(models, tmp_path):
     with running_server(server) as url:
         first = taken(server, url, 1)
         move(models, 2)
-        taken(server, url, 2)
+        second = taken(server, url, 2)
+        wait_for(lambda: set(map(state, first)) == {"T"})
         os.kill(server.nursery._process.pid, 9)
-
-        wait_for(lambda: all(map(gone, first)))
-        assert Client(url).health()["kept"] is None
-        assert Client(url).ask(body=ONE_ROW)[0] == 200
+        wait_for(lambda: "T" not in set(map(state, first)))
+        move(models, 1)
+        assert taken(server, url, 1) == first
+        wait_for(lambda: "T" not in set(map(state, second)))  # its threads end one by one: it may still be there
+    wait_for(lambda: all(map(gone, [*first, *second])))
 
 
 def test_what_stands_still_ends_with_its_zygote(models, tmp_path):

@@ -108,12 +108,6 @@ class Model:
             self.kept.pool.close()
             self.kept = None
 
-    def sweep(self) -> None:
-        """Answer what is overdue; let what is kept go where nothing would end it after us."""
-        self.batcher.sweep()
-        if self.kept is not None and not all(self.nursery.holds(link.pid) for link in self.kept.pool.ready):
-            self._let_go()
-
     def close(self) -> None:
         """Let all workers end."""
         for one in (self.served, self.kept):

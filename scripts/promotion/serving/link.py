@@ -116,8 +116,11 @@ class Link(asyncio.Protocol):
         self._tell(signal.SIGKILL)
 
     def rest(self) -> None:
-        """Let the process stand still, whatever the model does by itself; what still answers does so afterwards."""
-        if self.free:
+        """Let the process stand still, whatever the model does by itself; what still answers does so afterwards.
+
+        Only a child of the zygote: it goes on when that dies (siblings.py), and sees then whether the server is gone.
+        """
+        if self.free and self.owner.nursery.holds(self.pid):
             self._tell(signal.SIGSTOP)
 
     def wake(self) -> None:

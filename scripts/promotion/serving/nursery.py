@@ -70,10 +70,10 @@ class Nursery:
             self._watchers[pid] = ended
 
     def holds(self, pid: int | None) -> bool:
-        """Whether a worker ends with the zygote, and so with the server, even where it stands still."""
+        """Whether the zygote is a worker's parent; no where the system does not tell."""
         with self._lock:
             process = self._process
-        return pid is None or _parent(pid) in (None, process and process.pid)
+        return process is not None and pid is not None and process.pid == _parent(pid)
 
     def close(self) -> None:
         """End the zygote, and with it every worker that is left."""

@@ -154,7 +154,7 @@ class Server:
             try:
                 self.gate.sweep()
                 for model in self.models:
-                    model.sweep()
+                    model.batcher.sweep()
                     if model.shadow is not None:
                         model.shadow.sweep()
             except Exception as error:

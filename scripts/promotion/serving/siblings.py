@@ -1,8 +1,10 @@
 """Workers that are forked from one that has loaded: a version is loaded once, and its memory is shared."""
 
 import contextlib
+import ctypes
 import gc
 import os
+import signal
 import socket
 import threading
 import time
@@ -11,6 +13,24 @@ from pathlib import Path
 
 TASKS, FILES = Path("/proc/self/task"), Path("/proc/self/fd")
 MOMENT = 0.0005
+PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
+
+
+def adopt_orphans() -> bool:
+    """Become the parent of what a worker forks and leaves; return whether that is so (Linux)."""
+    return _prctl(PR_SET_CHILD_SUBREAPER, 1)
+
+
+def go_on_with_parent_gone() -> None:
+    """When its parent dies this process goes on, where it stands still, and sees whether the server is gone too."""
+    _prctl(PR_SET_PDEATHSIG, signal.SIGCONT)
+
+
+def _prctl(option: int, value: int) -> bool:
+    try:
+        return ctypes.CDLL(None).prctl(option, value, 0, 0, 0) == 0
+    except (OSError, AttributeError):
+        return False
 
 
 def opened() -> set[str]:
@@ -60,6 +80,7 @@ def _fork(ends: Sequence[socket.socket]) -> socket.socket | None:
             if not os.fork():
                 while os.getppid() == between:
                     time.sleep(MOMENT)
+                go_on_with_parent_gone()
                 return end
     finally:
         if os.getpid() == between:

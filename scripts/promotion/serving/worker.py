@@ -33,7 +33,7 @@ from promotion.serving.events import failure
 from promotion.serving.forests import ask_tree_by_tree
 from promotion.serving.frames import receive, send
 from promotion.serving.scoring import BUG, JSON, Request, Scorer
-from promotion.serving.siblings import ended, multiplied, opened
+from promotion.serving.siblings import ended, go_on_with_parent_gone, multiplied, opened
 
 PRELOADED = ("mlflow.pyfunc.scoring_server", "mlflow.sklearn", "sklearn.ensemble", "sklearn.linear_model", "skops.io")
 PROOF_SECONDS = 20.0
@@ -238,6 +238,7 @@ def begin(descriptor: int, further: Sequence[int] = ()) -> None:
     """
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)  # the server ends us, by closing the socket, when it has drained
+    go_on_with_parent_gone()
     code = 0
     try:
         run(socket.socket(fileno=descriptor), [socket.socket(fileno=one) for one in further])

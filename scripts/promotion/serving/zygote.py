@@ -7,7 +7,6 @@ gone it ends what is left.
 """
 
 import contextlib
-import ctypes
 import gc
 import json
 import os
@@ -19,13 +18,12 @@ from pathlib import Path
 
 SCRIPTS = Path(__file__).resolve().parents[2]
 MOST = 64  # sockets at a time: a worker without one of them is not forked, and loads by itself
-PR_SET_CHILD_SUBREAPER = 36
 
 
 def main(descriptor: int) -> None:
     """Fork on request until the other side is gone."""
     sys.path.insert(0, str(SCRIPTS))
-    from promotion.serving import worker
+    from promotion.serving import siblings, worker
 
     worker.preload()
     worker.forget(SCRIPTS)
@@ -38,7 +36,7 @@ def main(descriptor: int) -> None:
     os.set_blocking(wake, False)
     signal.signal(signal.SIGCHLD, lambda *_: None)
     signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
-    adopts = _adopt_orphans()
+    adopts = siblings.adopt_orphans()
     _tell(control, {"ready": os.getpid()})
     while True:
         ready = select.select([control.fileno(), woken], [], [])[0]
@@ -63,14 +61,6 @@ def main(descriptor: int) -> None:
                 os.close(descriptor)
             _tell(control, {"started": child})
     os.killpg(0, signal.SIGKILL)
-
-
-def _adopt_orphans() -> bool:
-    """Become the parent of what a worker forks and leaves; return whether that is so (Linux)."""
-    try:
-        return ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0
-    except (OSError, AttributeError):
-        return False
 
 
 def _tell(control: socket.socket, fact: dict[str, int]) -> None:
