@@ -9,7 +9,6 @@ from unittest import mock
 import pytest
 from promotion.errors import PromotionError
 from promotion.serving import app, pool
-from promotion.serving.nursery import Nursery
 
 from tests.serving.test_siblings import gone, ready
 from tests.support.serving_world import (
@@ -19,6 +18,7 @@ from tests.support.serving_world import (
     Models,
     ask_in_thread,
     make_server,
+    own_zygote,
     running_server,
     save_held,
     save_module,
@@ -199,38 +199,37 @@ def test_what_still_answers_stands_still_afterwards(models, tmp_path):
         wait_for(lambda: state(first) == "T")
 
 
-def test_what_stands_still_goes_on_when_its_zygote_is_killed(models, tmp_path):
-    """Else it would stay for ever once the server is killed too; from then on it is not stopped, and takes over."""
+@pytest.fixture
+def still(models, tmp_path):
+    """A server with a zygote of its own that serves version 2, the workers of version 1 standing still, and those."""
     move(models, 1)
     server = make_server(models, ["kept"], tmp_path / "store", workers=2)
-    server.nursery = server.models[0].nursery = Nursery()
-    server.own_nursery = True
-    with running_server(server) as url:
-        first = taken(server, url, 1)
-        move(models, 2)
-        second = taken(server, url, 2)
-        wait_for(lambda: set(map(state, first)) == {"T"})
-        os.kill(server.nursery._process.pid, 9)
-        wait_for(lambda: "T" not in set(map(state, first)))
-        move(models, 1)
-        assert taken(server, url, 1) == first
-        wait_for(lambda: "T" not in set(map(state, second)))  # its threads end one by one: it may still be there
-    wait_for(lambda: all(map(gone, [*first, *second])))
-
-
-def test_what_stands_still_ends_with_its_zygote(models, tmp_path):
-    """As it does when the server is killed."""
-    move(models, 1)
-    server = make_server(models, ["kept"], tmp_path / "store", workers=2)
-    server.nursery = server.models[0].nursery = Nursery()
-    server.own_nursery = True
+    own_zygote(server)
     with running_server(server) as url:
         first = taken(server, url, 1)
         move(models, 2)
         taken(server, url, 2)
         wait_for(lambda: set(map(state, first)) == {"T"})
-        server.nursery.close()
-        wait_for(lambda: all(map(gone, first)))
+        yield server, models, url, first
+    wait_for(lambda: all(map(gone, first)))
+
+
+def test_what_stands_still_goes_on_when_its_zygote_is_killed(still):
+    """Else it would stay for ever once the server is killed too; from then on it is not stopped, and takes over."""
+    server, models, url, first = still
+    second = ready(server, url, 2)
+    os.kill(server.nursery._process.pid, 9)
+    wait_for(lambda: "T" not in set(map(state, first)))
+    move(models, 1)
+    assert taken(server, url, 1) == first
+    wait_for(lambda: "T" not in set(map(state, second)))  # its threads end one by one: it may still be there
+
+
+def test_what_stands_still_ends_with_its_zygote(still):
+    """As it does when the server is killed."""
+    server, _, _, first = still
+    server.nursery.close()
+    wait_for(lambda: all(map(gone, first)))
 
 
 def test_kept_workers_that_die_are_not_replaced(kept):

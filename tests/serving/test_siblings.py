@@ -9,12 +9,12 @@ import threading
 from pathlib import Path
 
 import pytest
-from promotion.serving.nursery import Nursery
 
 from tests.support.serving_world import (
     Client,
     Models,
     make_server,
+    own_zygote,
     running_server,
     save_module,
     wait_for,
@@ -134,8 +134,7 @@ def test_a_forked_worker_in_an_endless_predict_ends_with_its_zygote(models, tmp_
     """Nothing is left at work once the server is gone."""
     noted(models, tmp_path, "endless")
     server = make_server(models, ["endless"], tmp_path / "store", workers=2, timeout=60.0)
-    server.nursery = server.models[0].nursery = Nursery()
-    server.own_nursery = True
+    own_zygote(server)
     with running_server(server) as url:
         pids = ready(server, url, 2)
         for _ in pids:

@@ -19,6 +19,7 @@ from tests.support.serving_world import (
     Models,
     constant,
     make_server,
+    own_zygote,
     running_server,
     save_module,
     serving,
@@ -213,12 +214,9 @@ def test_workers_killed_under_load_lose_no_request(models, tmp_path):
 @pytest.mark.slow
 def test_a_zygote_that_dies_is_started_again(models, tmp_path):
     """Without it no worker could be forked; those that live go on, and a dead one is still replaced."""
-    from promotion.serving.nursery import Nursery
-
     unruly(models, tmp_path, "orphans")
     server = make_server(models, ["orphans"], tmp_path / "store")
-    server.nursery = server.models[0].nursery = Nursery()
-    server.own_nursery = True
+    own_zygote(server)
     with running_server(server) as url:
         wait_for(lambda: Client(url).health()["workers"] == 2, 60)
         server.nursery._process.kill()

@@ -214,6 +214,12 @@ def ask_in_thread(url, answers):
     return thread
 
 
+def own_zygote(server):
+    """Give a server of one model, before it runs, a zygote that no other test needs."""
+    server.nursery = server.models[0].nursery = Nursery()
+    server.own_nursery = True
+
+
 QUEUE = ("limit", "limit_bytes", "most")
 
 

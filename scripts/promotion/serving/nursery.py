@@ -64,16 +64,17 @@ class Nursery:
     def adopt(self, pid: int, ended: Callable[[int], None]) -> None:
         """Watch over a worker that another one forked. ValueError: it is no child of the zygote, or a known one."""
         with self._lock:
-            process = self._process
-            if process is None or process.pid != _parent(pid) or pid in self._watchers:
+            if not self._is_parent(pid) or pid in self._watchers:
                 raise ValueError(f"process {pid} is no worker")
             self._watchers[pid] = ended
 
     def holds(self, pid: int | None) -> bool:
         """Whether the zygote is a worker's parent; no where the system does not tell."""
         with self._lock:
-            process = self._process
-        return process is not None and pid is not None and process.pid == _parent(pid)
+            return pid is not None and self._is_parent(pid)
+
+    def _is_parent(self, pid: int) -> bool:
+        return self._process is not None and self._process.pid == _parent(pid)
 
     def close(self) -> None:
         """End the zygote, and with it every worker that is left."""
