@@ -108,24 +108,27 @@ def url(models, tmp_path_factory):
         yield url
 
 
-@pytest.mark.parametrize("what", [101, 102, 103, 104, 105])
-def test_whatever_a_model_raises_is_that_requests_500(url, what):
-    """A Rust panic, sys.exit and no memory fail one request; its neighbours in the batch are answered."""
+def asked_among_good_ones(url, what):
+    """Ask for `what` and twenty times for something good, at once: it alone must be answered by 500."""
     answers: queue.SimpleQueue = queue.SimpleQueue()
 
     def ask(body):
         answers.put((body, Client(url).ask(body=body)[::2]))
 
-    threads = [
-        threading.Thread(target=ask, args=(body,)) for body in [GOOD[0]] * 10 + [row(what, 0, 0)] + [GOOD[0]] * 10
-    ]
+    bodies = [GOOD[0]] * 10 + [row(what, 0, 0)] + [GOOD[0]] * 10
+    threads = [threading.Thread(target=ask, args=(body,)) for body in bodies]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
     found = Counter(answers.get() for _ in threads)
-
     assert found == {(GOOD[0], (200, GOOD[1])): 20, (row(what, 0, 0), (500, "Internal Server Error")): 1}
+
+
+@pytest.mark.parametrize("what", [101, 102, 103, 104, 105])
+def test_whatever_a_model_raises_is_that_requests_500(url, what):
+    """A Rust panic, sys.exit and no memory fail one request; its neighbours in the batch are answered."""
+    asked_among_good_ones(url, what)
     health = Client(url).health()
     assert (health["status"], health["workers"], health["batching"]) == ("ok", 2, True)
 
@@ -133,21 +136,7 @@ def test_whatever_a_model_raises_is_that_requests_500(url, what):
 @pytest.mark.parametrize("what", [112, *(pytest.param(what, marks=pytest.mark.slow) for what in (111, 113))])
 def test_a_request_that_kills_its_worker_fails_alone(url, what):
     """The workers it killed are started again; what waited with it is answered, and it is not tried a third time."""
-    answers: queue.SimpleQueue = queue.SimpleQueue()
-
-    def ask(body):
-        answers.put((body, Client(url).ask(body=body)[::2]))
-
-    threads = [
-        threading.Thread(target=ask, args=(body,)) for body in [GOOD[0]] * 10 + [row(what, 0, 0)] + [GOOD[0]] * 10
-    ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    found = Counter(answers.get() for _ in threads)
-
-    assert found == {(GOOD[0], (200, GOOD[1])): 20, (row(what, 0, 0), (500, "Internal Server Error")): 1}
+    asked_among_good_ones(url, what)
     wait_for(lambda: Client(url).health()["workers"] == 2)
 
 

@@ -84,5 +84,6 @@ def _fork(ends: Sequence[socket.socket]) -> socket.socket | None:
                 return end
     finally:
         if os.getpid() == between:
+            os.nice(19)  # to give back its memory takes as long as a request, and whatever serves goes first
             os._exit(0)
     return None
