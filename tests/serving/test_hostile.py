@@ -27,6 +27,7 @@ from tests.support.serving_world import (
     Models,
     make_server,
     running_server,
+    save_held,
     wait_for,
 )
 
@@ -265,6 +266,27 @@ def test_unfinished_bodies_are_bounded_in_all(tight, happened):
     assert most[0] <= 3_300_000
     wait_for(lambda: server.gate.held == 0)
     happened("never more than the limit of all bodies is held, and an honest client is answered meanwhile")
+
+
+def test_who_waits_for_an_answer_makes_room_too(models, tmp_path):
+    """The slowest of all bodies is the second one of a client whose first request is still being answered."""
+    models.promote("held", models.register("held", save_held(models, tmp_path, "heldmodule", 7)))
+    half = HEAD + b"content-length: 1000000\r\n\r\n" + b"x" * 900_000
+    with running_server(server := make_server(models, ["held"], tmp_path / "store", limits=TIGHT)) as url:
+        wait_for(lambda: Client(url).health()["workers"] == 2)
+        (tmp_path / "hold").touch()
+        waits = dial(url, post(ONE_ROW.encode()) + half)
+        wait_for((tmp_path / "began").exists)
+        others = [dial(url, half) for _ in range(3)]
+        wait_for(lambda: server.gate.evicted)
+        server.gate.limits = Limits()  # else a server that goes round for ever does so after this test, too
+        (tmp_path / "hold").unlink()
+
+        assert everything(waits) == b""
+        assert Client(url).ask()[0] == 200
+        assert server.gate.evicted == 1
+        for connection in others:
+            connection.close()
 
 
 @pytest.mark.slow

@@ -85,14 +85,15 @@ class Gate:
 
     def relieve(self, asking: "Connection") -> None:
         """Make room when all bodies together are too large: who was silent for longest has to go."""
-        while self.held > self.limits.held:
-            holders = [c for c in self.connections if c.holding]
-            if not holders:
+        for stalled in sorted((c for c in self.connections if c.holding), key=lambda c: c.heard):
+            if self.held <= self.limits.held:
                 return
-            stalled = min(holders, key=lambda c: c.heard)
             self.evicted += 1
             event("evicted", bytes=stalled.holding, what="unfinished body or unread answer")
-            stalled.refuse(408, "Too many bytes are being received; yours came slowest")
+            if stalled.unread:
+                stalled.abort()  # one more answer would not be read either
+            else:
+                stalled.refuse(408, "Too many bytes are being received; yours came slowest")
             if stalled is asking:
                 return
 
@@ -320,7 +321,7 @@ class Connection(asyncio.Protocol):
 
     def close(self) -> None:
         """Close once what is written was sent."""
-        self._keep(0, 0)
+        self._keep(0, self._transport.get_write_buffer_size())
         self._waiting.clear()
         self._last = True
         self.deadline = time.monotonic() + self.gate.limits.send
@@ -328,6 +329,7 @@ class Connection(asyncio.Protocol):
 
     def abort(self) -> None:
         """Close at once."""
+        self._keep(0, 0)
         self._transport.abort()
 
     def _next(self) -> None:
@@ -352,10 +354,11 @@ class Connection(asyncio.Protocol):
             self._transport.resume_reading()
 
     def _keep(self, received: int, unread: int) -> None:
-        """Count what is kept for this client, and make room where all together is too much."""
-        self.gate.held += received + unread - self.holding
+        """Count what is kept for this client, and make room where that makes all together too much."""
+        more = received + unread - self.holding
+        self.gate.held += more
         self.received, self.unread = received, unread
-        if self.gate.held > self.gate.limits.held:
+        if more > 0 and self.gate.held > self.gate.limits.held:
             self.gate.relieve(self)
 
 
