@@ -313,6 +313,32 @@ def test_the_connection_that_was_idle_longest_makes_room(models, tmp_path):
             connection.close()  # else the server's end waits for them
 
 
+def test_idle_connections_take_no_file_that_is_needed(models, tmp_path):
+    """Where the system allows few open files, the oldest idlers go before there is none for a newcomer or a poll."""
+    command = [sys.executable, str(Path(serve.__file__)), "m", "--port", "0", "--store", str(tmp_path / "store")]
+    limited = ["sh", "-c", 'ulimit -n 256; exec "$@"', "sh", *command]
+    environment = {**os.environ, "MLFLOW_TRACKING_URI": models.registry.uri}
+    with open(tmp_path / "log", "wb") as log:
+        process = subprocess.Popen(limited, stdout=subprocess.PIPE, stderr=log, env=environment, text=True)
+    idlers = []
+    try:
+        url = process.stdout.readline().strip().rpartition(" ")[2]
+        for _ in range(400):
+            idlers.append(dial(url, b"GET /ping HTTP/1.1\r\n\r\n"))
+        began = time.monotonic()
+        assert Client(url).ask()[0] == 200
+        assert time.monotonic() - began < 5.0
+        assert Client(url).health()["status"] == "ok"
+    finally:
+        process.kill()
+        process.wait()
+        process.stdout.close()
+        for connection in idlers:
+            connection.close()
+
+    assert "Too many open files" not in (tmp_path / "log").read_text()
+
+
 @pytest.mark.slow
 @attack(CLIENT, "a request of 45 MB blocked all others for 18.6 s")
 def test_a_body_of_the_largest_size_holds_up_nobody(roomy, happened):
