@@ -152,6 +152,27 @@ def test_heads_and_targets_have_a_size(tight):
     assert b" 414 " in everything(dial(tight[1], b"GET /" + b"x" * 9000 + b" HTTP/1.1\r\nconnection: close\r\n\r\n"))
 
 
+def test_what_comes_beside_a_body_has_a_size_and_no_meaning(tight):
+    """A trailer's fields are passed over; one without end, in one field or in many, is 431, as is a chunk's head."""
+    body = ONE_ROW.encode()
+    chunked = HEAD + b"transfer-encoding: chunked\r\nconnection: close\r\n\r\n%x\r\n%b\r\n0\r\n" % (len(body), body)
+    assert b'{"predictions": [true]}' in everything(dial(tight[1], chunked + b"content-type: text/csv\r\n\r\n"))
+    fields = b"".join(b"x%d: y\r\n" % number for number in range(60_000))
+    for endless in (chunked + b"x: " + b"y" * 600_000, chunked + fields, chunked[:-2] + b";" + b"x" * 600_000):
+        connection = dial(tight[1])
+        _sent(connection, endless)
+        assert everything(connection)[:12] in (b"HTTP/1.1 431", b"")
+
+
+def test_a_body_in_small_parts_counts_as_what_it_takes(tight):
+    """Parts of two bytes take forty times their size: there is no more room for them than for others."""
+    server, url = tight
+    connection = dial(url, HEAD + b"transfer-encoding: chunked\r\n\r\n" + b"2\r\n[[\r\n" * 30_000)
+    wait_for(lambda: server.gate.held > 1_000_000)
+    connection.close()
+    wait_for(lambda: server.gate.held == 0)
+
+
 def test_a_declared_size_over_the_limit_is_413_before_it_is_sent(tight):
     """A client that waits for 100 Continue hears of it at once; one that sends all the same is answered, too."""
     head = HEAD + b"content-length: 1000001\r\n"

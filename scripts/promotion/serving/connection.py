@@ -15,6 +15,7 @@ import httptools
 from promotion.serving.events import event
 
 MOST_HEAD = 1 << 16
+PART_BYTES = 64  # what a part of a body takes beside its bytes
 
 
 @dataclass(frozen=True)
@@ -125,7 +126,7 @@ class Connection(asyncio.Protocol):
         self._request: HttpRequest | None = None
         self._waiting: deque[HttpRequest] = deque()
         self._busy = False
-        self._head: int | None = 0  # bytes of a head that is not complete; None inside a body
+        self._head = 0  # bytes of a head that is not complete, or since the last part of a body: of a trailer
         self._last = False  # nothing more is read from this client
         self._malformed: str | None = None  # what is wrong with its bytes, told after what it asked before
         self._ended = False  # it has shut its sending side
@@ -158,10 +159,9 @@ class Connection(asyncio.Protocol):
         self.heard = time.monotonic()
         if self._last:
             return  # nothing more is read from this client
-        if self._head is not None:
-            if self._head == 0 and not self._busy and self._request is None:
-                self.deadline = self.heard + self.gate.limits.head
-            self._head += len(data)
+        if self._head == 0 and not self._busy and self._request is None:
+            self.deadline = self.heard + self.gate.limits.head
+        self._head += len(data)
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade:
@@ -173,8 +173,8 @@ class Connection(asyncio.Protocol):
             self._last, self._request = True, None
             self._next()
         else:
-            if self._head is not None and self._head > MOST_HEAD + len(data):
-                self.refuse(431, f"The head of a request may have {MOST_HEAD} bytes")
+            if self._head > MOST_HEAD + len(data):
+                self.refuse(431, f"The head of a request, and what follows its body, may have {MOST_HEAD} bytes")
 
     def eof_received(self) -> bool:
         """A client that has shut its sending side still gets the answers to what it has asked."""
@@ -210,13 +210,15 @@ class Connection(asyncio.Protocol):
         self._url += url
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """One field; those that come twice are joined, as RFC 9110 says."""
+        """One field; those that come twice are joined, as RFC 9110 says. What comes after the body means nothing."""
+        if self._request is not None:
+            return
         key, text = name.decode("latin-1").lower(), value.decode("latin-1")
         self._headers[key] = f"{self._headers[key]}, {text}" if key in self._headers else text
 
     def on_headers_complete(self) -> None:
         """The head is there: refuse what need not be read, else let the client send its body."""
-        self._head = None
+        self._head = 0
         method = self._parser.get_method().decode("latin-1")
         path = self._url.partition(b"?")[0].decode("latin-1")
         if path.startswith(("http://", "https://")):
@@ -240,6 +242,7 @@ class Connection(asyncio.Protocol):
 
     def on_body(self, part: bytes) -> None:
         """A part of the body; that of a refused request is passed over."""
+        self._head = 0
         request = self._request
         if request is None:
             return
@@ -253,7 +256,7 @@ class Connection(asyncio.Protocol):
                 self.abort()  # it goes on and on
             return
         request.parts.append(part)
-        self._keep(self.received + len(part), self.unread)
+        self._keep(self.received + len(part) + PART_BYTES, self.unread)
 
     def on_message_complete(self) -> None:
         """The request is whole: answer it, after those before it."""
