@@ -131,14 +131,14 @@ def test_hostile_json_is_400_and_short(tight, body, happened):
 
 
 def test_what_is_no_http_is_400(tight):
-    """Noise, two lengths, a length beside chunks, and an upgrade are refused, and the connection closed."""
+    """Noise, two lengths, a length beside chunks, and a wish for a tunnel are refused, and the connection closed."""
     bad = [
         b"\x16\x03\x01\x02\x00\x01\x00",
         b"GET / HTTP/9.9\r\n\r\n",
         HEAD + b"content-length: 3\r\ncontent-length: 4\r\n\r\nabc",
         HEAD + b"content-length: 3\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n",
         HEAD + b"content-length: -1\r\n\r\n",
-        HEAD + b"upgrade: websocket\r\nconnection: upgrade\r\ncontent-length: 400\r\n\r\n",
+        b"CONNECT x:80 HTTP/1.1\r\nhost: x\r\n\r\n",
     ]
     answers = [everything(dial(tight[1], data)) for data in bad]
 
@@ -214,6 +214,22 @@ def test_what_came_before_noise_is_answered(tight):
 
     assert [part[:3] for part in answers.split(b"HTTP/1.1 ")[1:]] == [b"200", b"200", b"400"]
     assert answers.count(b"predictions") == 2 and b"Invalid HTTP request received" in answers
+
+
+def test_a_wish_for_another_protocol_is_ignored(tight):
+    """Java asks for HTTP/2 in its first request: that one, in pieces or not, and those behind it are answered."""
+    wish = b"connection: Upgrade, HTTP2-Settings", b"upgrade: h2c", b"http2-settings: AAEAAEAAAAIAAAAB"
+    asked = post(ONE_ROW.encode(), *wish)
+    last = b"GET /version HTTP/1.1\r\nupgrade: websocket\r\nconnection: upgrade, close\r\n\r\n"
+    connection = dial(tight[1], asked * 2 + asked[:40])
+    time.sleep(0.05)
+    connection.sendall(asked[40:-10])
+    time.sleep(0.05)
+    connection.sendall(asked[-10:] + last)
+    answers = everything(connection)
+
+    assert answers.count(b"HTTP/1.1 200 OK") == 4 and answers.count(b'{"predictions": [true]}') == 3
+    assert answers.endswith(b"}\n") and b'"name": "m"' in answers
 
 
 def test_an_older_client_is_told_in_its_words(tight):

@@ -163,11 +163,7 @@ class Connection(asyncio.Protocol):
             self.deadline = self.heard + self.gate.limits.head
         self._head += len(data)
         try:
-            self._parser.feed_data(data)
-        except httptools.HttpParserUpgrade:
-            self._last = True  # an upgrade is not obeyed; the request itself is answered if it is whole
-            if self._request is not None:
-                self.refuse(400, "Upgrades of the connection are not supported")
+            self._feed(data)
         except httptools.HttpParserError as error:
             self._malformed = f"Invalid HTTP request received: {error}"
             self._last, self._request = True, None
@@ -175,6 +171,24 @@ class Connection(asyncio.Protocol):
         else:
             if self._head > MOST_HEAD + len(data):
                 self.refuse(431, f"The head of a request, and what follows its body, may have {MOST_HEAD} bytes")
+
+    def _feed(self, data: bytes) -> None:
+        """Parse. A wish to go on in another protocol is ignored (RFC 9110, 7.8), but ends a parser: it is read without.
+
+        Java's client asks for HTTP/2 so in its first request, whose body follows all the same.
+        """
+        while True:
+            try:
+                self._parser.feed_data(data)
+            except httptools.HttpParserUpgrade as wish:
+                fields = "".join(f"{name}: {text}\r\n" for name, text in self._headers.items() if name != "upgrade")
+                method, version = self._parser.get_method().decode("latin-1"), self._parser.get_http_version()
+                head = f"{method} {self._url.decode('latin-1')} HTTP/{version}\r\n{fields}\r\n".encode("latin-1")
+                if method == "CONNECT":
+                    raise httptools.HttpParserError("this is no proxy") from None
+                data, self._parser = head + data[wish.args[0] :], httptools.HttpRequestParser(self)
+            else:
+                return
 
     def eof_received(self) -> bool:
         """A client that has shut its sending side still gets the answers to what it has asked."""
@@ -219,6 +233,8 @@ class Connection(asyncio.Protocol):
     def on_headers_complete(self) -> None:
         """The head is there: refuse what need not be read, else let the client send its body."""
         self._head = 0
+        if self._parser.should_upgrade():
+            return  # it comes again, without that
         method = self._parser.get_method().decode("latin-1")
         path = self._url.partition(b"?")[0].decode("latin-1")
         if path.startswith(("http://", "https://")):
