@@ -193,8 +193,8 @@ def listen(host: str, port: int) -> socket.socket:
         except OSError:
             listener.close()
             raise
-    except OSError as error:
-        reason = error.strerror or error
+    except (OSError, UnicodeError) as error:  # the latter: no host can have such a name
+        reason = getattr(error, "strerror", None) or error
         raise PromotionError(f"cannot listen on {host}:{port} ({reason}); choose another --host or --port") from None
     return listener
 
