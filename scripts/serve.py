@@ -22,6 +22,9 @@ sqlite:///mlflow.db), keeps copies of the files that served in --store, and writ
 names its version in the header X-Model-Version."""
 
 
+MOST = 1e9  # of megabytes or seconds
+
+
 def serve(names: Sequence[str], *, host: str, port: int, store: Path, settings: "Settings") -> int:
     """Serve until SIGTERM or SIGINT, then finish the requests in flight."""
     from promotion.registry.client import Registry
@@ -48,8 +51,8 @@ def serve(names: Sequence[str], *, host: str, port: int, store: Path, settings: 
 
 def _positive(text: str) -> float:
     value = float(text)
-    if not 0 < value < float("inf"):
-        raise argparse.ArgumentTypeError(f"must be more than 0, not {text}")
+    if not 0 < value <= MOST:
+        raise argparse.ArgumentTypeError(f"must be more than 0 and at most {MOST:,.0f}, not {text}")
     return value
 
 
@@ -107,12 +110,16 @@ def main(argv: list[str] | None = None) -> int:
     # A poll that hangs should say so soon: the model that serves does not wait for it.
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
+    try:
+        timeout = float(TIMEOUT.get())
+    except ValueError as error:
+        raise PromotionError(f"{error}; give a whole number of seconds, or none") from None
     max_body = int(args.max_body_mb * 1_000_000)
     settings = Settings(
         alias=args.alias,
         poll_seconds=args.poll_seconds,
         workers=args.workers,
-        timeout=float(TIMEOUT.get()),
+        timeout=timeout,
         shadow=args.shadow,
         log=args.log,
         log_bytes=int(args.log_mb * 1_000_000),

@@ -348,3 +348,22 @@ def test_a_port_in_use_is_one_sentence(capsys):
 
         assert serve.main(["m", "--port", str(port)]) == 2
     assert f"cannot listen on 127.0.0.1:{port} (Address already in use)" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("more", "timeout", "sentence"),
+    [
+        (["--host", "a..b"], "60", "cannot listen on a..b:0 ("),
+        (["--poll-seconds", "1e11"], "60", "must be more than 0 and at most 1,000,000,000, not 1e11"),
+        (["--max-body-mb", "1e308"], "60", "must be more than 0 and at most 1,000,000,000, not 1e308"),
+        ([], "a minute", "Failed to convert 'a minute' for MLFLOW_SCORING_SERVER_REQUEST_TIMEOUT"),
+    ],
+)
+def test_a_setting_that_cannot_be_is_one_sentence(monkeypatch, capsys, tmp_path, more, timeout, sentence):
+    """A name that no host has, a number that no clock takes, a limit that is no number: exit code 2."""
+    monkeypatch.setenv("MLFLOW_SCORING_SERVER_REQUEST_TIMEOUT", timeout)
+    with contextlib.suppress(SystemExit):  # argparse's own
+        assert serve.main(["m", "--port", "0", "--store", str(tmp_path), *more]) == 2
+
+    said = capsys.readouterr().err
+    assert sentence in said and "Traceback" not in said

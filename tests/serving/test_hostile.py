@@ -27,6 +27,7 @@ from tests.support.serving_world import (
     Models,
     make_server,
     running_server,
+    save_held,
     wait_for,
 )
 
@@ -130,14 +131,14 @@ def test_hostile_json_is_400_and_short(tight, body, happened):
 
 
 def test_what_is_no_http_is_400(tight):
-    """Noise, two lengths, a length beside chunks, and an upgrade are refused, and the connection closed."""
+    """Noise, two lengths, a length beside chunks, and a wish for a tunnel are refused, and the connection closed."""
     bad = [
         b"\x16\x03\x01\x02\x00\x01\x00",
         b"GET / HTTP/9.9\r\n\r\n",
         HEAD + b"content-length: 3\r\ncontent-length: 4\r\n\r\nabc",
         HEAD + b"content-length: 3\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n",
         HEAD + b"content-length: -1\r\n\r\n",
-        HEAD + b"upgrade: websocket\r\nconnection: upgrade\r\ncontent-length: 400\r\n\r\n",
+        b"CONNECT x:80 HTTP/1.1\r\nhost: x\r\n\r\n",
     ]
     answers = [everything(dial(tight[1], data)) for data in bad]
 
@@ -149,6 +150,27 @@ def test_heads_and_targets_have_a_size(tight):
     """A head without end is 431, a target without end 414, both before they cost memory."""
     assert everything(dial(tight[1], HEAD + b"x: " + b"y" * 400_000))[:12] in (b"HTTP/1.1 431", b"")
     assert b" 414 " in everything(dial(tight[1], b"GET /" + b"x" * 9000 + b" HTTP/1.1\r\nconnection: close\r\n\r\n"))
+
+
+def test_what_comes_beside_a_body_has_a_size_and_no_meaning(tight):
+    """A trailer's fields are passed over; one without end, in one field or in many, is 431, as is a chunk's head."""
+    body = ONE_ROW.encode()
+    chunked = HEAD + b"transfer-encoding: chunked\r\nconnection: close\r\n\r\n%x\r\n%b\r\n0\r\n" % (len(body), body)
+    assert b'{"predictions": [true]}' in everything(dial(tight[1], chunked + b"content-type: text/csv\r\n\r\n"))
+    fields = b"".join(b"x%d: y\r\n" % number for number in range(60_000))
+    for endless in (chunked + b"x: " + b"y" * 600_000, chunked + fields, chunked[:-2] + b";" + b"x" * 600_000):
+        connection = dial(tight[1])
+        _sent(connection, endless)
+        assert everything(connection)[:12] in (b"HTTP/1.1 431", b"")
+
+
+def test_a_body_in_small_parts_counts_as_what_it_takes(tight):
+    """Parts of two bytes take forty times their size: there is no more room for them than for others."""
+    server, url = tight
+    connection = dial(url, HEAD + b"transfer-encoding: chunked\r\n\r\n" + b"2\r\n[[\r\n" * 30_000)
+    wait_for(lambda: server.gate.held > 1_000_000)
+    connection.close()
+    wait_for(lambda: server.gate.held == 0)
 
 
 def test_a_declared_size_over_the_limit_is_413_before_it_is_sent(tight):
@@ -192,6 +214,22 @@ def test_what_came_before_noise_is_answered(tight):
 
     assert [part[:3] for part in answers.split(b"HTTP/1.1 ")[1:]] == [b"200", b"200", b"400"]
     assert answers.count(b"predictions") == 2 and b"Invalid HTTP request received" in answers
+
+
+def test_a_wish_for_another_protocol_is_ignored(tight):
+    """Java asks for HTTP/2 in its first request: that one, in pieces or not, and those behind it are answered."""
+    wish = b"connection: Upgrade, HTTP2-Settings", b"upgrade: h2c", b"http2-settings: AAEAAEAAAAIAAAAB"
+    asked = post(ONE_ROW.encode(), *wish)
+    last = b"GET /version HTTP/1.1\r\nupgrade: websocket\r\nconnection: upgrade, close\r\n\r\n"
+    connection = dial(tight[1], asked * 2 + asked[:40])
+    time.sleep(0.05)
+    connection.sendall(asked[40:-10])
+    time.sleep(0.05)
+    connection.sendall(asked[-10:] + last)
+    answers = everything(connection)
+
+    assert answers.count(b"HTTP/1.1 200 OK") == 4 and answers.count(b'{"predictions": [true]}') == 3
+    assert answers.endswith(b"}\n") and b'"name": "m"' in answers
 
 
 def test_an_older_client_is_told_in_its_words(tight):
@@ -267,6 +305,27 @@ def test_unfinished_bodies_are_bounded_in_all(tight, happened):
     happened("never more than the limit of all bodies is held, and an honest client is answered meanwhile")
 
 
+def test_who_waits_for_an_answer_makes_room_too(models, tmp_path):
+    """The slowest of all bodies is the second one of a client whose first request is still being answered."""
+    models.promote("held", models.register("held", save_held(models, tmp_path, "heldmodule", 7)))
+    half = HEAD + b"content-length: 1000000\r\n\r\n" + b"x" * 900_000
+    with running_server(server := make_server(models, ["held"], tmp_path / "store", limits=TIGHT)) as url:
+        wait_for(lambda: Client(url).health()["workers"] == 2)
+        (tmp_path / "hold").touch()
+        waits = dial(url, post(ONE_ROW.encode()) + half)
+        wait_for((tmp_path / "began").exists)
+        others = [dial(url, half) for _ in range(3)]
+        wait_for(lambda: server.gate.evicted)
+        server.gate.limits = Limits()  # else a server that goes round for ever does so after this test, too
+        (tmp_path / "hold").unlink()
+
+        assert everything(waits) == b""
+        assert Client(url).ask()[0] == 200
+        assert server.gate.evicted == 1
+        for connection in others:
+            connection.close()
+
+
 @pytest.mark.slow
 def test_a_client_that_does_not_read_is_closed(models, tmp_path):
     """Answers that nobody takes are held for a while, within the same bound."""
@@ -289,6 +348,32 @@ def test_the_connection_that_was_idle_longest_makes_room(models, tmp_path):
         assert [everything(connection) for connection in idlers[:3]] == [b""] * 3
         for connection in idlers:
             connection.close()  # else the server's end waits for them
+
+
+def test_idle_connections_take_no_file_that_is_needed(models, tmp_path):
+    """Where the system allows few open files, the oldest idlers go before there is none for a newcomer or a poll."""
+    command = [sys.executable, str(Path(serve.__file__)), "m", "--port", "0", "--store", str(tmp_path / "store")]
+    limited = ["sh", "-c", 'ulimit -n 256; exec "$@"', "sh", *command]
+    environment = {**os.environ, "MLFLOW_TRACKING_URI": models.registry.uri}
+    with open(tmp_path / "log", "wb") as log:
+        process = subprocess.Popen(limited, stdout=subprocess.PIPE, stderr=log, env=environment, text=True)
+    idlers = []
+    try:
+        url = process.stdout.readline().strip().rpartition(" ")[2]
+        for _ in range(400):
+            idlers.append(dial(url, b"GET /ping HTTP/1.1\r\n\r\n"))
+        began = time.monotonic()
+        assert Client(url).ask()[0] == 200
+        assert time.monotonic() - began < 5.0
+        assert Client(url).health()["status"] == "ok"
+    finally:
+        process.kill()
+        process.wait()
+        process.stdout.close()
+        for connection in idlers:
+            connection.close()
+
+    assert "Too many open files" not in (tmp_path / "log").read_text()
 
 
 @pytest.mark.slow

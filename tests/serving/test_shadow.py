@@ -307,6 +307,34 @@ def test_a_pair_of_versions_that_is_over_is_on_disk_at_once(tmp_path):
     assert [part.parent.name for part in tmp_path.rglob("*.parquet")] == ["v1-v2"]
 
 
+def test_one_clients_odd_column_costs_no_other_its_place_in_the_log(tmp_path):
+    """Text or truth where others send numbers is a table of its own; what is no text is in none."""
+    scribe = Scribe(tmp_path, 10**9)
+    dropped = 0
+    for value in (1, 2.5, "té", True, None, "\ud800", 2**70):
+        sent = json.dumps({"dataframe_records": [{"x": 1, "more": value}]}).encode()
+        entry = [1_700_000_000.0, "key", "application/json", 1, None, False]
+        dropped += scribe.take({"model": "m", "entries": [entry]}, [sent, b'{"predictions": [1]}', b""])["dropped"]
+    told = scribe.close(all_of_them=True)
+    parts = [pq.read_table(part)["column.more"].to_pylist() for part in tmp_path.rglob("*.parquet")]
+
+    assert (told["written"], told["problem"], dropped) == (6, None, 1)
+    assert sorted(parts, key=str) == [["té", str(2**70)], [1.0, 2.5], [None], [True]]
+
+
+def test_long_numbers_of_clients_are_kept_as_they_are(tmp_path):
+    """A hash of 64 bits may be the key of the labels: neither a double nor text, however small some of them are."""
+    scribe = Scribe(tmp_path, 10**9)
+    ids = [7, 2**53 + 1, -(2**63)]
+    sent = json.dumps({"dataframe_records": [{"x": 1.5, "id": value} for value in ids]}).encode()
+    entry = [1_700_000_000.0, "key", "application/json", 1, None, False]
+    scribe.take({"model": "m", "entries": [entry]}, [sent, b'{"predictions": [1, 0, 1]}', b""])
+    assert scribe.close(all_of_them=True)["written"] == 3
+    labels = labels_of(tmp_path, **{"key.id": ids, "label": [1, 0, 1]})
+
+    assert str(join_labels(tmp_path / "m" / "v1", labels, tmp_path / "out" / "table.parquet")) == "3 rows with a label"
+
+
 def test_a_log_that_cannot_be_written_costs_no_request(models, tmp_path):
     """A full log and a folder that goes away are told and counted; a file in its place is refused at the start."""
     models.promote("full", models.register("full", linear(models, 2.0)))

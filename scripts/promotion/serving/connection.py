@@ -15,6 +15,7 @@ import httptools
 from promotion.serving.events import event
 
 MOST_HEAD = 1 << 16
+PART_BYTES = 64  # what a part of a body takes beside its bytes
 
 
 @dataclass(frozen=True)
@@ -85,14 +86,15 @@ class Gate:
 
     def relieve(self, asking: "Connection") -> None:
         """Make room when all bodies together are too large: who was silent for longest has to go."""
-        while self.held > self.limits.held:
-            holders = [c for c in self.connections if c.holding]
-            if not holders:
+        for stalled in sorted((c for c in self.connections if c.holding), key=lambda c: c.heard):
+            if self.held <= self.limits.held:
                 return
-            stalled = min(holders, key=lambda c: c.heard)
             self.evicted += 1
             event("evicted", bytes=stalled.holding, what="unfinished body or unread answer")
-            stalled.refuse(408, "Too many bytes are being received; yours came slowest")
+            if stalled.unread:
+                stalled.abort()  # one more answer would not be read either
+            else:
+                stalled.refuse(408, "Too many bytes are being received; yours came slowest")
             if stalled is asking:
                 return
 
@@ -124,7 +126,7 @@ class Connection(asyncio.Protocol):
         self._request: HttpRequest | None = None
         self._waiting: deque[HttpRequest] = deque()
         self._busy = False
-        self._head: int | None = 0  # bytes of a head that is not complete; None inside a body
+        self._head = 0  # bytes of a head that is not complete, or since the last part of a body: of a trailer
         self._last = False  # nothing more is read from this client
         self._malformed: str | None = None  # what is wrong with its bytes, told after what it asked before
         self._ended = False  # it has shut its sending side
@@ -157,23 +159,36 @@ class Connection(asyncio.Protocol):
         self.heard = time.monotonic()
         if self._last:
             return  # nothing more is read from this client
-        if self._head is not None:
-            if self._head == 0 and not self._busy and self._request is None:
-                self.deadline = self.heard + self.gate.limits.head
-            self._head += len(data)
+        if self._head == 0 and not self._busy and self._request is None:
+            self.deadline = self.heard + self.gate.limits.head
+        self._head += len(data)
         try:
-            self._parser.feed_data(data)
-        except httptools.HttpParserUpgrade:
-            self._last = True  # an upgrade is not obeyed; the request itself is answered if it is whole
-            if self._request is not None:
-                self.refuse(400, "Upgrades of the connection are not supported")
+            self._feed(data)
         except httptools.HttpParserError as error:
             self._malformed = f"Invalid HTTP request received: {error}"
             self._last, self._request = True, None
             self._next()
         else:
-            if self._head is not None and self._head > MOST_HEAD + len(data):
-                self.refuse(431, f"The head of a request may have {MOST_HEAD} bytes")
+            if self._head > MOST_HEAD + len(data):
+                self.refuse(431, f"The head of a request, and what follows its body, may have {MOST_HEAD} bytes")
+
+    def _feed(self, data: bytes) -> None:
+        """Parse. A wish to go on in another protocol is ignored (RFC 9110, 7.8), but ends a parser: it is read without.
+
+        Java's client asks for HTTP/2 so in its first request, whose body follows all the same.
+        """
+        while True:
+            try:
+                self._parser.feed_data(data)
+            except httptools.HttpParserUpgrade as wish:
+                fields = "".join(f"{name}: {text}\r\n" for name, text in self._headers.items() if name != "upgrade")
+                method, version = self._parser.get_method().decode("latin-1"), self._parser.get_http_version()
+                head = f"{method} {self._url.decode('latin-1')} HTTP/{version}\r\n{fields}\r\n".encode("latin-1")
+                if method == "CONNECT":
+                    raise httptools.HttpParserError("this is no proxy") from None
+                data, self._parser = head + data[wish.args[0] :], httptools.HttpRequestParser(self)
+            else:
+                return
 
     def eof_received(self) -> bool:
         """A client that has shut its sending side still gets the answers to what it has asked."""
@@ -209,13 +224,17 @@ class Connection(asyncio.Protocol):
         self._url += url
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """One field; those that come twice are joined, as RFC 9110 says."""
+        """One field; those that come twice are joined, as RFC 9110 says. What comes after the body means nothing."""
+        if self._request is not None:
+            return
         key, text = name.decode("latin-1").lower(), value.decode("latin-1")
         self._headers[key] = f"{self._headers[key]}, {text}" if key in self._headers else text
 
     def on_headers_complete(self) -> None:
         """The head is there: refuse what need not be read, else let the client send its body."""
-        self._head = None
+        self._head = 0
+        if self._parser.should_upgrade():
+            return  # it comes again, without that
         method = self._parser.get_method().decode("latin-1")
         path = self._url.partition(b"?")[0].decode("latin-1")
         if path.startswith(("http://", "https://")):
@@ -239,6 +258,7 @@ class Connection(asyncio.Protocol):
 
     def on_body(self, part: bytes) -> None:
         """A part of the body; that of a refused request is passed over."""
+        self._head = 0
         request = self._request
         if request is None:
             return
@@ -252,7 +272,7 @@ class Connection(asyncio.Protocol):
                 self.abort()  # it goes on and on
             return
         request.parts.append(part)
-        self._keep(self.received + len(part), self.unread)
+        self._keep(self.received + len(part) + PART_BYTES, self.unread)
 
     def on_message_complete(self) -> None:
         """The request is whole: answer it, after those before it."""
@@ -320,7 +340,7 @@ class Connection(asyncio.Protocol):
 
     def close(self) -> None:
         """Close once what is written was sent."""
-        self._keep(0, 0)
+        self._keep(0, self._transport.get_write_buffer_size())
         self._waiting.clear()
         self._last = True
         self.deadline = time.monotonic() + self.gate.limits.send
@@ -328,6 +348,7 @@ class Connection(asyncio.Protocol):
 
     def abort(self) -> None:
         """Close at once."""
+        self._keep(0, 0)
         self._transport.abort()
 
     def _next(self) -> None:
@@ -352,10 +373,11 @@ class Connection(asyncio.Protocol):
             self._transport.resume_reading()
 
     def _keep(self, received: int, unread: int) -> None:
-        """Count what is kept for this client, and make room where all together is too much."""
-        self.gate.held += received + unread - self.holding
+        """Count what is kept for this client, and make room where that makes all together too much."""
+        more = received + unread - self.holding
+        self.gate.held += more
         self.received, self.unread = received, unread
-        if self.gate.held > self.gate.limits.held:
+        if more > 0 and self.gate.held > self.gate.limits.held:
             self.gate.relieve(self)
 
 

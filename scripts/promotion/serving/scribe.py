@@ -80,12 +80,13 @@ class Scribe:
         for key, part in list(self.parts.items()):
             if all_of_them or len(part.rows) >= MOST_ROWS or time.monotonic() - part.since > MOST_SECONDS:
                 del self.parts[key]
-                problem = self._write(self.root / key[0], part.rows)
-                if problem is None:
-                    told["written"] += len(part.rows)
-                else:
-                    told["problem"] = problem
-                    told["dropped"] = told.get("dropped", 0) + len(part.rows)
+                for rows in tables_of(part.rows):
+                    problem = self._write(self.root / key[0], rows)
+                    if problem is None:
+                        told["written"] += len(rows)
+                    else:
+                        told["problem"] = problem
+                        told["dropped"] = told.get("dropped", 0) + len(rows)
         return told
 
     def wait(self) -> float:
@@ -177,9 +178,32 @@ def _plain(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
         for name, value in row.items():
             if not isinstance(name, str) or not (value is None or type(value) in (int, float, str, bool)):
                 raise ValueError("not a plain value")
-            if type(value) is int:
-                row[name] = float(value) if abs(value) <= 2**53 else str(value)  # one type a column in all parts
+            if not (name.isascii() and (type(value) is not str or value.isascii())):
+                f"{name}{value}".encode()  # half of a surrogate pair is no text; ValueError
+            if type(value) is int and not -(2**63) <= value < 2**63:
+                row[name] = str(value)
     return rows
+
+
+def tables_of(rows: list[Row]) -> list[list[Row]]:
+    """Rows as tables, each column of one type: one table, unless a client sent text where another sent a number.
+
+    Whole numbers stay what they are, for they may be keys, unless the column has others beside them.
+    """
+    kinds: dict[str, set[type]] = {}
+    for row in rows:
+        for name, value in row.items():
+            kinds.setdefault(name, set()).add(type(value))
+    for name in [name for name, found in kinds.items() if {int, float} <= found]:
+        kinds[name].remove(int)
+        for row in rows:
+            if type(row.get(name)) is int:
+                row[name] = float(row[name])
+    odd = [name for name, found in kinds.items() if len(found - {type(None)}) > 1]
+    tables: dict[tuple[type, ...], list[Row]] = {}
+    for row in rows:
+        tables.setdefault(tuple(type(row.get(name)) for name in odd), []).append(row)
+    return list(tables.values())
 
 
 def main(descriptor: int, root: Path, most: int) -> None:

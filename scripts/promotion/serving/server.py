@@ -9,7 +9,7 @@ import socket
 import sys
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,9 +25,11 @@ from promotion.serving.nursery import Nursery
 from promotion.serving.shadow import Shadow
 from promotion.serving.store import Store
 
+BACKLOG = 2048
 GRACE_SECONDS = 30.0
 SWEEP_SECONDS = 0.25
 SPARE_FILES = 64
+ACCEPTED_AT_ONCE = 8  # a connection is counted a moment after it was accepted, and is an open file at once
 LOG_GRACE_SECONDS = 5.0
 SHADOW_POLL_SECONDS = 1.0
 
@@ -95,12 +97,19 @@ class Server:
     def run(self) -> None:
         """Serve until `stop`, or SIGTERM or SIGINT where this is the main thread; then finish what is in flight."""
         sys.setswitchinterval(0.00001)  # a poll in its thread must not hold up requests for 5 ms at a time
-        allow_files(self.settings.limits.connections)
+        self._allow_files()
         try:
             asyncio.run(self._run())
         finally:
             if self.own_nursery:
                 self.nursery.close()
+
+    def _allow_files(self) -> None:
+        """Have as many open files as may be needed; where the system permits fewer, take fewer connections."""
+        limits = self.settings.limits
+        spare = SPARE_FILES + 2 * self.settings.workers * len(self.models)  # there are two versions of each
+        files = allow_files(limits.connections + spare)
+        self.gate.limits = replace(limits, connections=min(limits.connections, max(files - spare, files // 2)))
 
     def stop(self) -> None:
         """Ask it to drain and end, from any thread."""
@@ -115,7 +124,8 @@ class Server:
             for number in (signal.SIGTERM, signal.SIGINT):
                 loop.add_signal_handler(number, self._stopping.set)
         self.nursery.start()
-        server = await loop.create_server(lambda: Connection(self.gate), sock=self.listener, backlog=2048)
+        server = await loop.create_server(lambda: Connection(self.gate), sock=self.listener, backlog=ACCEPTED_AT_ONCE)
+        self.listener.listen(BACKLOG)
         for model in self.models:
             model.loop = loop
             model.follower.start()
@@ -161,13 +171,14 @@ class Server:
                 event("error", what="sweep", text=repr(error))
 
 
-def allow_files(connections: int) -> None:
-    """Let the process have as many open files as it may take connections, as far as the system permits."""
+def allow_files(wanted: int) -> int:
+    """Let the process have as many open files as are wanted, as far as the system permits; return how many it may."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = connections + SPARE_FILES
-    if soft < wanted:
+    if 0 <= soft < wanted:
         with contextlib.suppress(OSError, ValueError):
             resource.setrlimit(resource.RLIMIT_NOFILE, (wanted if hard < 0 else min(wanted, hard), hard))
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return wanted if soft < 0 else min(wanted, soft)
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -178,12 +189,12 @@ def listen(host: str, port: int) -> socket.socket:
         try:
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             listener.bind(address)
-            listener.listen(2048)
+            listener.listen(BACKLOG)
         except OSError:
             listener.close()
             raise
-    except OSError as error:
-        reason = error.strerror or error
+    except (OSError, UnicodeError) as error:  # the latter: no host can have such a name
+        reason = getattr(error, "strerror", None) or error
         raise PromotionError(f"cannot listen on {host}:{port} ({reason}); choose another --host or --port") from None
     return listener
 
