@@ -105,12 +105,13 @@ def release_check(root: Path) -> Diagnosis:
     if not called:
         todo = "run init.py, which writes workflows that call this project's (.github/SETUP.md)"
         return Diagnosis("release", MISSING, "neither scripts/promotion here nor a workflow that calls them", todo)
-    names = sorted(f"{version or commit[:12]} of {repo}" for repo, commit, version in called)
     if len(called) > 1:
+        names = sorted(f"{version or 'no release'} of {repo} at {commit[:12]}" for repo, commit, version in called)
         return Diagnosis(
             "release", MISSING, f"its workflows call {', '.join(names)}", "let all of them call one commit"
         )
-    return Diagnosis("release", OK, f"{names[0]}, which its workflows call")
+    repo, commit, version = called.pop()
+    return Diagnosis("release", OK, f"{version or commit[:12]} of {repo}, which its workflows call")
 
 
 def _git_version() -> Diagnosis:

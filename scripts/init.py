@@ -12,7 +12,7 @@ from promotion.cli import command_line, handled
 from promotion.config.sections import MODEL_NAME
 from promotion.errors import OK, PromotionError
 from promotion.git.whose import PROJECT
-from promotion.setup.callers import Ours, ours
+from promotion.setup.callers import Ours, callers, ours
 from promotion.setup.files import DEPENDABOT, Newcomer, plan_files, write_files
 from promotion.setup.table import COPIED_BYTES, MOST_GAPS, Spans, Table, read_table
 from promotion.setup.where import newcomer
@@ -30,7 +30,19 @@ def init(to: Newcomer, table: Table | None, windows: Spans, what: Ours) -> list[
     lines = [f"{change.path:<{width}}  {STATES[change.state]}" for change in changes]
     if any(change.path == DEPENDABOT and change.state == "left" for change in changes):
         lines.append(f"{DEPENDABOT}: see that it updates `github-actions` in `/`, which is how releases arrive")
-    return [*lines, f"the workflows call {what.repository} at {what.commit[:12]} ({what.version})"]
+    return [*lines, *called_now(to.top)]
+
+
+def called_now(top: Path) -> list[str]:
+    """Say what the repository's workflows call, which a caller that was there already may have been moved to."""
+    called: dict[str, list[str]] = {}
+    for one in callers(top):
+        version = f" ({one.version})" if one.version else ""
+        called.setdefault(f"{one.repository} at {one.commit[:12]}{version}", []).append(one.file)
+    if len(called) == 1:
+        return [f"the workflows call {next(iter(called))}"]
+    lines = [f"{', '.join(files)} {'calls' if len(files) == 1 else 'call'} {what}" for what, files in called.items()]
+    return [*lines, "let all of them call one commit: what stands after `uses:`"] if lines else []
 
 
 def remaining(to: Newcomer, table: Table | None) -> list[str]:

@@ -26,7 +26,7 @@ from promotion.pullrequest.fetch import fetch_elsewhere, fetch_pinned
 from promotion.pullrequest.moved import moved, need_commits
 from promotion.pullrequest.runners import JOBS, here, outputs, shared
 from promotion.pullrequest.situation import NO_TRACKER, THROWAWAY, gate_alone, situation
-from promotion.pullrequest.workdir import TRIAL, ModelWork, Work
+from promotion.pullrequest.workdir import PREPARE, TRIAL, ModelWork, Work
 from promotion.records.plan import ModelPlan, Plan
 from promotion.registry.client import Registry, tracking_uri
 from promotion.registry.evidence import read_evidence
@@ -77,7 +77,7 @@ def prepare(
 
 def owner(trial: str | None) -> str:
     """The command whose records these are."""
-    return "prepare.py" if trial is None else TRIAL
+    return PREPARE if trial is None else TRIAL
 
 
 def as_trial(plan: Plan, model: str) -> Plan:

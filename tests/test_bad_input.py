@@ -11,6 +11,7 @@ import pin
 import prepare
 import promote
 import pytest
+import report
 import retrain
 import score
 import train
@@ -300,3 +301,12 @@ def test_a_work_folder_of_another_command(project: TinyProject, run: Run, tmp_pa
     one_sentence(run(train.main, "--work", str(mine)), "holds the records of `judge.py`", "--work")
     assert (mine / "kept.txt").read_text(encoding="utf-8") == "a report"
     assert not (mine / "error.txt").exists()
+
+
+def test_a_work_folder_without_its_plan(run: Run, tmp_path: Path) -> None:
+    """Where prepare.py was stopped before it wrote one, the next step says to run it, and not that it is another's."""
+    mine = tmp_path / "mine"
+    Work(mine).claim(prepare.owner(None))
+
+    for main in (train.main, report.main):
+        one_sentence(run(main, "--work", str(mine)), "plan.json: missing; run", "prepare.py")

@@ -525,6 +525,7 @@ def test_name_in_place_of_the_folder_is_told_where_to_go(checkout: Path, capsys:
         (["retrain.yml@{sha} # v0.2.0", "promote.yml@{sha} # v0.2.0"], OK, "v0.2.0 of octo-org/promote"),
         (["retrain.yml@{sha}"], OK, "aaaaaaaaaaaa of octo-org/promote"),
         (["retrain.yml@{sha} # v0.2.0", "promote.yml@v1"], MISSING, "let all of them call one commit"),
+        (["retrain.yml@{sha} # v1", "promote.yml@bb # v1"], MISSING, "v1 of octo-org/promote at bb"),
         ([], MISSING, "neither"),
     ],
 )

@@ -161,6 +161,17 @@ def test_every_metric_and_slice_is_reported(clearly_better: Evaluation) -> None:
     assert sum(d.candidate for d in clearly_better.days) == pytest.approx(whole.candidate.value, rel=1e-9)
 
 
+@pytest.mark.parametrize("champion", [True, False])
+def test_a_floor_has_one_interval(champion: bool) -> None:
+    """The one beside its rule, in the headline and among all metrics, though gate.py draws replicates of its own."""
+    table = frame(4000)
+    mine = [name for name in table if champion or not name.startswith("champion.")]
+    found = evaluate(table[mine], policy(gate={"net_benefit": "> 0"}))
+
+    shown = {(one.metric, one.slice): one.candidate.interval for one in found.comparisons}
+    assert shown["net_benefit", None] == found.gate[0].interval
+
+
 def test_values_are_those_of_the_rows(clearly_better: Evaluation) -> None:
     """Net benefit and F1 on a slice are what the rows give by hand."""
     table = frame(8000, finds=(0.5, 0.95))

@@ -2,7 +2,9 @@
 
 import contextlib
 import json
+import os
 import threading
+from base64 import b64decode
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -17,6 +19,7 @@ from werkzeug.serving import make_server
 
 from tests.support.mlflow_server import empty_database, served_from
 
+LOGIN = "Authorization"
 TAGS = {"key": "k" * 64, "text": "ä; 'quoted' = %"}
 
 
@@ -152,6 +155,51 @@ def test_a_login_is_taken_from_the_environment(monkeypatch: pytest.MonkeyPatch) 
     client = Rest("http://host")
     request = client._session.prepare_request(requests.Request("GET", "http://host"))
     assert request.headers["Authorization"].startswith("Basic ")
+
+
+def test_a_login_is_sent_as_mlflow_sends_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A user and password as UTF-8, and a token without the line's end that was pasted with it."""
+
+    def sent() -> str:
+        return Rest("http://host")._session.prepare_request(requests.Request("GET", "http://host")).headers[LOGIN]
+
+    monkeypatch.setenv("MLFLOW_TRACKING_TOKEN", " t\r\n")
+    assert sent() == "Bearer t"
+    monkeypatch.setenv("MLFLOW_TRACKING_USERNAME", "jürgen")
+    monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", "ten €")
+    assert b64decode(sent().removeprefix("Basic ")).decode() == "jürgen:ten €"
+
+
+@pytest.mark.parametrize("token", ["s3cr3t\nline", "s3cr3t two", "s3cr3t€", "s3cr3t\0"])
+def test_a_token_that_no_header_takes_is_one_sentence_without_it(token: str) -> None:
+    """The traceback of such a request shows its header, and so the token."""
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(PromotionError, match="MLFLOW_TRACKING_TOKEN") as told:
+        patch.setattr("os.environ", {**os.environ, "MLFLOW_TRACKING_TOKEN": token})  # a real one takes no NUL
+        Registry("http://127.0.0.1:1").models()
+
+    assert "s3cr3t" not in str(told.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("MAX_RETRIES", "x"), ("MAX_RETRIES", "-1"), ("TIMEOUT", "0"), ("TIMEOUT", "nan"), ("BACKOFF_FACTOR", "1 s")],
+)
+def test_a_setting_that_is_no_number_is_one_sentence(name: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It names the variable; an empty one, as a workflow passes what nobody set, is the default."""
+    monkeypatch.setenv(f"MLFLOW_HTTP_REQUEST_{name}", value)
+    with pytest.raises(PromotionError, match=f"MLFLOW_HTTP_REQUEST_{name}: `{value}` is not"):
+        Registry("http://127.0.0.1:1").models()
+
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    monkeypatch.setenv(f"MLFLOW_HTTP_REQUEST_{name}", "0" if name == "MAX_RETRIES" else "")
+    with pytest.raises(PromotionError, match="cannot be reached"):
+        Registry("http://127.0.0.1:1").models()
+
+
+def test_an_address_that_is_none_is_one_sentence() -> None:
+    """A bracket that is not closed, which Python's parser raises for."""
+    with pytest.raises(PromotionError, match=r"MLFLOW_TRACKING_URI: http://\[::1 is not an address"):
+        Registry("http://me:s3cr3t@[::1").models()
 
 
 Answers = list[tuple[int, dict[str, str]] | None]

@@ -284,7 +284,35 @@ def test_a_caller_that_dependabot_moved_stays(repository: Path, capsys) -> None:
 
     assert init.main(["--into", str(repository), "--name", "b", "--task", "regression", "--uses", USES]) == 0
     assert contents(caller.parent) == before
-    assert ".github/workflows/nightly.yml             nothing to add" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert ".github/workflows/nightly.yml             nothing to add" in told
+    assert "\npromotion-retrain.yml calls acme/promotion at ffffffffffff (v" in told
+    assert "let all of them call one commit" in told
+
+
+def test_what_the_workflows_call_is_said_as_it_is(repository: Path, capsys) -> None:
+    """Not what this clone is at, where all of them were moved to another commit."""
+    run(repository, "--task", "regression")
+    assert "\nthe workflows call acme/promotion at 012345678901 (v" in capsys.readouterr().out
+    for caller in (repository / ".github/workflows").glob("promotion-*"):
+        caller.write_text(caller.read_text().replace("0123456789" * 4, "f" * 40))
+
+    assert run(repository, "--task", "regression") == 0
+    assert "\nthe workflows call acme/promotion at ffffffffffff (v" in capsys.readouterr().out
+
+
+def test_lines_are_added_to_what_windows_or_another_encoding_wrote(repository: Path) -> None:
+    """The lines that are there keep their bytes, and the new ones end as they do."""
+    before = {"CODEOWNERS": b"* @acme/everybody\r\n", ".gitignore": b"# caf\xe9\r\n*.log"}
+    for name, text in before.items():
+        (repository / name).write_bytes(text)
+    git(repository, "commit", "-qam", "bytes")
+
+    assert run(repository, "--task", "regression") == 0
+    for name, text in before.items():
+        after = (repository / name).read_bytes()
+        assert after.startswith(text)
+        assert after.count(b"\n") == after.count(b"\r\n") > text.count(b"\n")
 
 
 def test_a_workflow_of_that_name_that_calls_nothing_is_left(repository: Path, capsys) -> None:

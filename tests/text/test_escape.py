@@ -148,3 +148,16 @@ def test_money_is_left_alone_and_a_formula_is_not_one() -> None:
 def test_only_plain_addresses_are_linked(url: str | None) -> None:
     """An address that could leave its brackets is dropped."""
     assert escape.link(url) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("http://me:pw@host:5000/a, then https://host/b@c", "http://host:5000/a, then https://host/b@c"),
+        ("https://me:p@ss@host", "https://host"),  # the last one ends the login, for Python's parser and requests
+        ("models:/churn@champion on http://host", "models:/churn@champion on http://host"),
+    ],
+)
+def test_a_login_in_an_address_is_not_shown(text: str, shown: str) -> None:
+    """All of it, whatever the password has in it that an address can hold."""
+    assert escape.without_secrets(text) == shown

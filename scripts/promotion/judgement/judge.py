@@ -83,7 +83,7 @@ def judged(work: Work, case: Case) -> Evaluation:
         champion=champion,
         gate=case.gate or (),
         challenge=rules,
-        comparisons=shown.comparisons(work, challenged.whole_rules),
+        comparisons=shown.comparisons(work, challenged.whole_rules, case.gate or ()),
         days=shown.days(work.measured),
         power=challenged.power,
         looks=case.looks,

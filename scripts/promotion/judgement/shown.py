@@ -14,16 +14,26 @@ from promotion.records.evaluation import Trivial
 from promotion.records.figures import Comparison, Estimate, RuleResult
 
 
-def comparisons(work: Work, rules: tuple[RuleResult, ...]) -> tuple[Comparison, ...]:
+def comparisons(
+    work: Work, rules: tuple[RuleResult, ...], floors: tuple[RuleResult, ...] = ()
+) -> tuple[Comparison, ...]:
     """Every metric on all rows, then the rules' metrics on every slice.
 
     rules: the challenge's, on these rows; where one is about a difference, its interval is the one that is shown.
+    floors: the gate's; gate.py drew replicates of its own, so the interval of a floor is the one that is shown too.
     """
-    ruled = {(rule.metric, rule.slice): rule for rule in rules if rule.value is not None and rule.interval is not None}
-    found = [_comparison(work, one, ruled.get((one.metric.name, one.label))) for one in work.shown]
+    ruled, held = _by_statistic(rules), _by_statistic(floors)
+    labels = [(one.metric.name, one.label) for one in work.shown]
+    found = [
+        _comparison(work, one, ruled.get(label), held.get(label)) for one, label in zip(work.shown, labels, strict=True)
+    ]
     whole = [row for row in found if row.slice is None]
     ranked = (one.comparison(work.scores.rows) for one in work.ranked.values())
     return (*whole, *ranked, *_calibrations(work), *found[len(whole) :])
+
+
+def _by_statistic(rules: tuple[RuleResult, ...]) -> dict[tuple[str | None, str | None], RuleResult]:
+    return {(rule.metric, rule.slice): rule for rule in rules if rule.value is not None and rule.interval is not None}
 
 
 def _calibrations(work: Work) -> tuple[Comparison, ...]:
@@ -42,17 +52,20 @@ def _calibrations(work: Work) -> tuple[Comparison, ...]:
     )
 
 
-def _comparison(work: Work, one: Statistic, rule: RuleResult | None) -> Comparison:
+def _comparison(work: Work, one: Statistic, rule: RuleResult | None, floor: RuleResult | None) -> Comparison:
     difference = estimate(work.measured, one, DIFFERENCE, work.tail) if work.scores.has_champion else None
     if rule is not None and difference is not None and rule.value == difference.value:
         difference = difference.model_copy(update={"interval": rule.interval, "reason": None})
+    candidate = estimate(work.measured, one, CANDIDATE, work.tail)
+    if floor is not None and floor.value == candidate.value:
+        candidate = candidate.model_copy(update={"interval": floor.interval, "reason": None})
     return Comparison(
         metric=one.metric.name,
         unit=one.metric.unit,
         better=one.metric.better,
         slice=one.label,
         rows=work.measured.rows(one.slice),
-        candidate=estimate(work.measured, one, CANDIDATE, work.tail),
+        candidate=candidate,
         champion=estimate(work.measured, one, CHAMPION, work.tail) if work.scores.has_champion else None,
         difference=difference,
     )

@@ -12,6 +12,7 @@ from promotion.records.plan import ModelPlan, Plan
 from promotion.text.escape import clean
 
 MADE_BY = "made-by.txt"
+PREPARE = "prepare.py"
 TRIAL = "retrain.py try"  # what a folder says is of, where prepare.py was asked for a trial
 LOCK = ".lock"  # stays where it is: what another run holds must not be made anew
 LOG_TAIL = 8_000  # bytes
@@ -220,7 +221,7 @@ class Work:
     def read_plan(self) -> Plan:
         """Read plan.json; raise PromotionError that names the command whose records are here instead."""
         held = self.made_by()
-        if held and not self.plan.is_file() and not self.error.is_file():
+        if held and held != PREPARE and not self.plan.is_file() and not self.error.is_file():
             raise PromotionError(
                 f"it holds the records of `{held}`, not of prepare.py; name another --work", file=self.root
             )

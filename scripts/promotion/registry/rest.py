@@ -6,8 +6,10 @@ by a plugin, and files that the server does not hand out itself are left to MLfl
 """
 
 import functools
+import math
 import os
 import time
+from base64 import b64encode
 from collections.abc import Callable, Iterator, Sequence
 from importlib.metadata import entry_points
 from pathlib import Path, PurePosixPath
@@ -19,6 +21,8 @@ import requests
 from requests.adapters import HTTPAdapter
 from urllib3.util import Retry
 
+from promotion.errors import PromotionError
+from promotion.text.escape import without_secrets
 from promotion.text.progress import Reached
 
 TRANSIENT = (408, 429, 500, 502, 503, 504)
@@ -67,7 +71,11 @@ class Page(list[Any]):
 
 def speaks_plain_http(uri: str) -> bool:
     """Whether this server can be asked without MLflow: HTTP, and a login in the environment or none."""
-    if urlsplit(uri).scheme not in ("http", "https"):
+    try:
+        scheme = urlsplit(uri).scheme
+    except ValueError as error:
+        raise PromotionError(f"MLFLOW_TRACKING_URI: {without_secrets(uri)} is not an address: {error}") from None
+    if scheme not in ("http", "https"):
         return False
     if any(os.environ.get(name, "").lower() not in ("", "false", "0") for name in OTHERS):
         return False
@@ -95,7 +103,7 @@ class Rest:
     @functools.cached_property
     def _session(self) -> requests.Session:
         session, setting = requests.Session(), os.environ.get
-        most = int(setting("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "4"))
+        most = int(_number("MAX_RETRIES", "4"))
         retry = Retry(
             total=most,
             connect=most,
@@ -104,8 +112,8 @@ class Rest:
             status=most,
             status_forcelist=TRANSIENT,
             allowed_methods=None,  # what sets a state too: setting it twice is setting it
-            backoff_factor=float(setting("MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR", "1")),
-            backoff_jitter=float(setting("MLFLOW_HTTP_REQUEST_BACKOFF_JITTER", "1.0")),
+            backoff_factor=_number("BACKOFF_FACTOR", "1"),
+            backoff_jitter=_number("BACKOFF_JITTER", "1.0"),
         )
         # What makes something may have made it when the answer is lost: the next run finds it by its key.
         making = retry.new(read=0, status_forcelist=UNHEARD)
@@ -115,9 +123,10 @@ class Rest:
             session.mount(root, HTTPAdapter(pool_connections=1, pool_maxsize=CONNECTIONS, max_retries=tries))
         user, password, token = (setting(f"MLFLOW_TRACKING_{name}") for name in ("USERNAME", "PASSWORD", "TOKEN"))
         if user and password:
-            session.auth = (user, password)
+            login = b64encode(f"{user}:{password}".encode()).decode()  # UTF-8, as MLflow sends them
+            session.auth = functools.partial(_authorized, f"Basic {login}")
         elif token:
-            session.auth = functools.partial(_with_token, token)
+            session.auth = functools.partial(_authorized, f"Bearer {_sendable(token)}")
         session.verify = setting("MLFLOW_TRACKING_INSECURE_TLS", "").lower() not in ("true", "1") and (
             setting("MLFLOW_TRACKING_SERVER_CERT_PATH") or True
         )
@@ -125,7 +134,7 @@ class Rest:
         return session
 
     def _ask(self, method: str, path: str, /, **more: Any) -> requests.Response:
-        seconds = float(os.environ.get("MLFLOW_HTTP_REQUEST_TIMEOUT", "30"))
+        seconds = _number("TIMEOUT", "30")
         answer = self._session.request(method, f"{self.uri}/api/2.0/{path}", timeout=seconds, **more)
         if answer.status_code == 200:
             return answer
@@ -358,8 +367,31 @@ class Rest:
                 yield file.write(chunk)
 
 
-def _with_token(token: str, request: requests.PreparedRequest) -> requests.PreparedRequest:
-    request.headers["Authorization"] = f"Bearer {token}"
+def _number(what: str, default: str) -> float:
+    """MLflow's setting of its requests; raise PromotionError for what they cannot be made with."""
+    name = f"MLFLOW_HTTP_REQUEST_{what}"
+    text = os.environ.get(name) or default
+    try:
+        found = float(text)
+    except ValueError:
+        found = math.nan
+    if not math.isfinite(found) or found < 0 or (what == "TIMEOUT" and found == 0):
+        raise PromotionError(f"{name}: `{text}` is not a number that it can be; leave it out for {default}")
+    return found
+
+
+def _sendable(token: str) -> str:
+    """A token as a header takes it: without the line's end that was pasted with it; never shown where it is none."""
+    found = token.strip()
+    if not found.isascii() or not found.isprintable() or " " in found:
+        raise PromotionError(
+            "MLFLOW_TRACKING_TOKEN contains what no token does (blanks, control characters); set it again"
+        )
+    return found
+
+
+def _authorized(login: str, request: requests.PreparedRequest) -> requests.PreparedRequest:
+    request.headers["Authorization"] = login
     return request
 
 

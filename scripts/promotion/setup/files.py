@@ -204,15 +204,16 @@ def _with_entry(there: str, text: str) -> str:
 
 
 def _lines(to: Newcomer, path: str, wanted: Sequence[str]) -> Change:
-    """A file of lines with those that it lacks at its end."""
+    """A file of lines with those that it lacks at its end; what it has keeps its bytes."""
     there = to.top / path
-    text = there.read_text(encoding="utf-8") if there.is_file() else ""
-    have = {line.strip() for line in text.splitlines()}
-    lacking = [line for line in wanted if line not in have]
+    old = there.read_bytes() if there.is_file() else b""
+    have = {line.strip() for line in old.splitlines()}
+    lacking = [line.encode() for line in wanted if line.encode() not in have]
     if not lacking:
         return Change(path, "same")
-    before = text if not text or text.endswith("\n") else text + "\n"
-    return Change(path, "merged" if text else "new", (before + "\n".join(lacking) + "\n").encode())
+    end = b"\r\n" if b"\r\n" in old else b"\n"
+    before = old if not old or old.endswith(b"\n") else old + end
+    return Change(path, "merged" if old else "new", before + b"".join(line + end for line in lacking))
 
 
 def _clean(to: Newcomer, changes: Sequence[Change]) -> None:

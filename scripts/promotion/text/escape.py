@@ -139,7 +139,7 @@ def log_text(text: str) -> str:
 
 def without_secrets(text: str) -> str:
     """Return `text` with the user and password of any URL in it left out."""
-    return re.sub(r"(\w+://)[^/@\s]+@", r"\1", text)
+    return re.sub(r"(\w+://)[^/\s]+@", r"\1", text)
 
 
 def link(url: str | None) -> str | None:
