@@ -146,6 +146,13 @@ def test_power_knows_that_so_few_positives_show_nothing() -> None:
     assert "needs 104 clusters to rest on and there are 52, about 14 test days" in found.warning
 
 
+def test_the_error_is_that_of_the_clusters_that_differ() -> None:
+    """50 clusters that each save 15 dollars: the root of their squares, times 50/49 for so few."""
+    found = judged(table(2000, 300, range(200), alarms=50, dropped=50), MONEY, net_benefit="superior").power[0]
+
+    assert found.sd == pytest.approx((50 * 15.0**2 * 50 / 49) ** 0.5, rel=1e-6)
+
+
 def test_equal_decisions_have_an_interval_of_what_could_have_gone_unseen() -> None:
     """[0, 0] is no interval: 300 positives that both catch allow a loss of 1 - 0.005^(1/300)."""
     rule = only(judged(table(2000, 300, range(300)), MEASURE, recall={"not_worse_than": 0.05}))

@@ -161,6 +161,28 @@ def test_every_metric_and_slice_is_reported(clearly_better: Evaluation) -> None:
     assert sum(d.candidate for d in clearly_better.days) == pytest.approx(whole.candidate.value, rel=1e-9)
 
 
+def test_days_are_those_of_the_rows_also_before_1970() -> None:
+    """Each day has its own rows and dollars, in order, also one on which there is nothing to catch."""
+    table = frame(2000)
+    day = np.arange(2000) % 7
+    table["column.day"] = np.datetime64("1969-12-29", "us") + day.astype("timedelta64[D]")
+    quiet = day == 4
+    table.loc[quiet, ["label", "champion.decision", "candidate.decision"]] = 0
+    found = evaluate(table).days
+
+    def dollars(side: str, mine: pd.DataFrame) -> float:
+        flagged = mine[mine[f"{side}.decision"] == 1]
+        return float((flagged["column.amount"] * flagged["label"]).sum() - 15 * len(flagged))
+
+    assert [one.day for one in found] == [str(np.datetime64("1969-12-29") + n) for n in range(7)]
+    for number, one in enumerate(found):
+        mine = table[day == number]
+        assert one.rows == len(mine)
+        assert one.candidate == pytest.approx(dollars("candidate", mine), abs=1e-6)
+        assert one.champion == pytest.approx(dollars("champion", mine), abs=1e-6)
+    assert (found[4].candidate, found[4].champion) == (0.0, 0.0)
+
+
 def test_values_are_those_of_the_rows(clearly_better: Evaluation) -> None:
     """Net benefit and F1 on a slice are what the rows give by hand."""
     table = frame(8000, finds=(0.5, 0.95))
