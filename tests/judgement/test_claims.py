@@ -57,8 +57,8 @@ def only(found: Evaluation) -> RuleResult:
 
 
 def test_small_savings_do_not_outweigh_losses_that_happened_not_to_occur() -> None:
-    """60 bursts of 1000 dollars, none missed, and 100 alarms dropped: +$1,500, and still nothing is settled."""
-    rows = table(2000, 60, range(60), alarms=200, dropped=100)
+    """Of 90 bursts of 1000 dollars 60 are caught by both, and 100 alarms dropped: +$1,500 and nothing settled."""
+    rows = table(2000, 90, range(60), alarms=200, dropped=100)
     rule = only(judged(rows, MONEY, net_benefit="superior"))
 
     assert rule.value == 1500
@@ -265,6 +265,7 @@ def test_the_evidence_has_what_a_rule_rests_on() -> None:
 
     assert (money.clusters, money.differing, money.counted) == (641, 71, None)
     assert (recall.differing, recall.counted, recall.replicates) == (71, 900, FAST)
+    assert money.exact is recall.exact is None  # the replicates' ends, and no bound in place of one
     assert money.largest_share == pytest.approx(985 / (71 * 985), rel=1e-3)
     assert abs(found.challenge[0].value - money.without_largest) == 985
     assert abs(money.skew) < 0.2

@@ -132,7 +132,10 @@ def test_the_same_predictions_are_fine(tmp_path: Path) -> None:
         table[f"candidate.{part}"] = table[f"champion.{part}"]
     table.to_parquet(path, index=False)
 
-    assert looked(path)[0].verdict == "fine"
+    found, _ = looked(path)
+
+    assert found.verdict == "fine"
+    assert found.reason.endswith("the predecessor predicts the same on every row")
 
 
 def test_a_champion_without_a_predecessor_is_held_to_its_floors(tmp_path: Path) -> None:
