@@ -161,6 +161,19 @@ def test_equal_decisions_have_an_interval_of_what_could_have_gone_unseen() -> No
     assert rule.assumptions.differing == 0
 
 
+def test_of_two_kinds_of_clusters_the_fewer_count() -> None:
+    """However many customers there are, five terminals are five; so it is with those that differ or have positives."""
+    rows = table(4000, 1000, range(800), alarms=600, dropped=400)
+    measure = {**MONEY, "cluster": ["customer_id", "terminal_id"]}
+    rows["column.terminal_id"] = np.arange(4000) % 50
+    found = judged(rows, measure, recall={"not_worse_than": 0.05}, net_benefit="superior")
+    recall, money = (rule.assumptions for rule in found.challenge)
+    rows["column.terminal_id"] %= 5
+
+    assert (recall.clusters, recall.counted, money.clusters, money.differing) == (50, 50, 50, 50)
+    assert "only 5 clusters with anything in it" in only(judged(rows, measure, net_benefit="superior")).reason
+
+
 def test_a_slice_is_counted_by_itself() -> None:
     """Six positives on the weekend are six, whatever there is on other days."""
     rows = table(3000, 800, range(800))

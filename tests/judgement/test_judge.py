@@ -231,6 +231,22 @@ def test_a_regression_with_a_cost_of_its_own() -> None:
     assert rule(found, "rmse").value == pytest.approx(contrast, rel=1e-9)
 
 
+def test_a_sum_of_ones_own_may_be_as_large_as_it_is() -> None:
+    """Costs of billions a row add up to what they are, whatever the other columns hold."""
+    table = regression()
+    for name in ("champion.sum.cost.cost", "candidate.sum.cost.cost"):
+        table[name] *= 1e10
+    measure = {"dollars": None, "cluster": ["clinic"], "slices": None}
+    rules = policy(
+        {**measure, "metrics": {"cost": {"formula": "cost / n", "better": "lower"}}},
+        {"cost": "> 0"},
+        {"confidence": 0.95, "looks": 1, "cost": "superior"},
+    )
+    (found,) = (one for one in evaluate(table, rules).comparisons if one.metric == "cost")
+
+    assert found.candidate.value == pytest.approx(table["candidate.sum.cost.cost"].mean(), rel=1e-9)
+
+
 @pytest.mark.parametrize(
     "change",
     [
