@@ -414,6 +414,15 @@ def test_adopted_is_no_way_around(first_champion: World) -> None:
     refused(world, "evidence", saying="adopted: true")
 
 
+def test_adopted_without_a_champion_to_adopt(no_champion: World) -> None:
+    """Where the registry has no champion, `adopted: true` is no way around the gate either."""
+    pin = no_champion.candidate("one", verdict="REJECTED")
+    no_champion.pin(pin.model_copy(update={"adopted": True}))
+    no_champion.commit("sneak in")
+
+    refused(no_champion, "evidence", saying="adopted: true")
+
+
 def test_one_refusal_does_not_hold_the_others(new_world: NewWorld, capsys: pytest.CaptureFixture[str]) -> None:
     """All refusals are said before the first write; the good model moves, and the exit code tells."""
     world = new_world("bad", "good")

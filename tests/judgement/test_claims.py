@@ -57,8 +57,8 @@ def only(found: Evaluation) -> RuleResult:
 
 
 def test_small_savings_do_not_outweigh_losses_that_happened_not_to_occur() -> None:
-    """60 bursts of 1000 dollars, none missed, and 100 alarms dropped: +$1,500, and still nothing is settled."""
-    rows = table(2000, 60, range(60), alarms=200, dropped=100)
+    """Of 90 bursts of 1000 dollars 60 are caught by both, and 100 alarms dropped: +$1,500 and nothing settled."""
+    rows = table(2000, 90, range(60), alarms=200, dropped=100)
     rule = only(judged(rows, MONEY, net_benefit="superior"))
 
     assert rule.value == 1500
@@ -146,12 +146,32 @@ def test_power_knows_that_so_few_positives_show_nothing() -> None:
     assert "needs 104 clusters to rest on and there are 52, about 14 test days" in found.warning
 
 
+def test_the_error_is_that_of_the_clusters_that_differ() -> None:
+    """50 clusters that each save 15 dollars: the root of their squares, times 50/49 for so few."""
+    found = judged(table(2000, 300, range(200), alarms=50, dropped=50), MONEY, net_benefit="superior").power[0]
+
+    assert found.sd == pytest.approx((50 * 15.0**2 * 50 / 49) ** 0.5, rel=1e-6)
+
+
 def test_equal_decisions_have_an_interval_of_what_could_have_gone_unseen() -> None:
     """[0, 0] is no interval: 300 positives that both catch allow a loss of 1 - 0.005^(1/300)."""
     rule = only(judged(table(2000, 300, range(300)), MEASURE, recall={"not_worse_than": 0.05}))
 
     assert rule.interval == pytest.approx((0.005 ** (1 / 300) - 1, 1 - 0.005 ** (1 / 300)), rel=1e-6)
     assert rule.assumptions.differing == 0
+
+
+def test_of_two_kinds_of_clusters_the_fewer_count() -> None:
+    """However many customers there are, five terminals are five; so it is with those that differ or have positives."""
+    rows = table(4000, 1000, range(800), alarms=600, dropped=400)
+    measure = {**MONEY, "cluster": ["customer_id", "terminal_id"]}
+    rows["column.terminal_id"] = np.arange(4000) % 50
+    found = judged(rows, measure, recall={"not_worse_than": 0.05}, net_benefit="superior")
+    recall, money = (rule.assumptions for rule in found.challenge)
+    rows["column.terminal_id"] %= 5
+
+    assert (recall.clusters, recall.counted, money.clusters, money.differing) == (50, 50, 50, 50)
+    assert "only 5 clusters with anything in it" in only(judged(rows, measure, net_benefit="superior")).reason
 
 
 def test_a_slice_is_counted_by_itself() -> None:
@@ -258,6 +278,7 @@ def test_the_evidence_has_what_a_rule_rests_on() -> None:
 
     assert (money.clusters, money.differing, money.counted) == (641, 71, None)
     assert (recall.differing, recall.counted, recall.replicates) == (71, 900, FAST)
+    assert money.exact is recall.exact is None  # the replicates' ends, and no bound in place of one
     assert money.largest_share == pytest.approx(985 / (71 * 985), rel=1e-3)
     assert abs(found.challenge[0].value - money.without_largest) == 985
     assert abs(money.skew) < 0.2

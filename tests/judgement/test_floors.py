@@ -36,6 +36,7 @@ def test_a_floor_may_be_both() -> None:
         "net_benefit above_trivial": True,
         "f1 above_trivial": True,
     }
+    assert {rule.reason.rpartition(", ")[2] for rule in found.values()} == {"which meets the floor"}
     assert found["net_benefit above_trivial"].bound == 0  # flagging nobody earns nothing, everybody loses
 
 

@@ -172,6 +172,28 @@ def test_a_floor_has_one_interval(champion: bool) -> None:
     assert shown["net_benefit", None] == found.gate[0].interval
 
 
+def test_days_are_those_of_the_rows_also_before_1970() -> None:
+    """Each day has its own rows and dollars, in order, also one on which there is nothing to catch."""
+    table = frame(2000)
+    day = np.arange(2000) % 7
+    table["column.day"] = np.datetime64("1969-12-29", "us") + day.astype("timedelta64[D]")
+    quiet = day == 4
+    table.loc[quiet, ["label", "champion.decision", "candidate.decision"]] = 0
+    found = evaluate(table).days
+
+    def dollars(side: str, mine: pd.DataFrame) -> float:
+        flagged = mine[mine[f"{side}.decision"] == 1]
+        return float((flagged["column.amount"] * flagged["label"]).sum() - 15 * len(flagged))
+
+    assert [one.day for one in found] == [str(np.datetime64("1969-12-29") + n) for n in range(7)]
+    for number, one in enumerate(found):
+        mine = table[day == number]
+        assert one.rows == len(mine)
+        assert one.candidate == pytest.approx(dollars("candidate", mine), abs=1e-6)
+        assert one.champion == pytest.approx(dollars("champion", mine), abs=1e-6)
+    assert (found[4].candidate, found[4].champion) == (0.0, 0.0)
+
+
 def test_values_are_those_of_the_rows(clearly_better: Evaluation) -> None:
     """Net benefit and F1 on a slice are what the rows give by hand."""
     table = frame(8000, finds=(0.5, 0.95))
@@ -218,6 +240,22 @@ def test_a_regression_with_a_cost_of_its_own() -> None:
     assert rule(found, "cost").value < 0
     contrast = error - 1.05 * np.sqrt(((table["champion.score"] - table["label"]) ** 2).mean())
     assert rule(found, "rmse").value == pytest.approx(contrast, rel=1e-9)
+
+
+def test_a_sum_of_ones_own_may_be_as_large_as_it_is() -> None:
+    """Costs of billions a row add up to what they are, whatever the other columns hold."""
+    table = regression()
+    for name in ("champion.sum.cost.cost", "candidate.sum.cost.cost"):
+        table[name] *= 1e10
+    measure = {"dollars": None, "cluster": ["clinic"], "slices": None}
+    rules = policy(
+        {**measure, "metrics": {"cost": {"formula": "cost / n", "better": "lower"}}},
+        {"cost": "> 0"},
+        {"confidence": 0.95, "looks": 1, "cost": "superior"},
+    )
+    (found,) = (one for one in evaluate(table, rules).comparisons if one.metric == "cost")
+
+    assert found.candidate.value == pytest.approx(table["candidate.sum.cost.cost"].mean(), rel=1e-9)
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from promotion.errors import PromotionError
 from promotion.judgement.clusters import MOST, Accumulator, ClusterSums, exponent, grouped
 from promotion.judgement.measure import Measured, gradient
 from promotion.judgement.metrics import BUILT_IN, metrics_of
-from promotion.judgement.resample import COUNTS, Sample, interval, normal, percentile, replicates, weights
+from promotion.judgement.resample import BLOCK_DRAWS, COUNTS, Sample, interval, normal, percentile, replicates, weights
 from promotion.judgement.source import ScoresSource
 from promotion.judgement.statistic import CANDIDATE, DIFFERENCE, Statistic
 from promotion.judgement.table import open_scores
@@ -62,6 +62,14 @@ def test_replicates_are_exact_sums() -> None:
     expected = weights(10, 40, 5, 0) @ sums
 
     np.testing.assert_allclose(drawn, expected, atol=2**-45 * 40 * np.abs(sums).sum())
+
+
+def test_the_blocks_of_weights_are_those_of_every_earlier_evaluation() -> None:
+    """More replicates than a block holds come from the next one's stream."""
+    sums, rows = np.random.default_rng(0).normal(0, 1, (1000, 1)), BLOCK_DRAWS // 1000
+    drawn = np.vstack([weights(height, 1000, 5, block) for block, height in enumerate((rows, rows, 76))])
+
+    np.testing.assert_allclose(replicates(sums, 5, 2 * rows + 76), drawn @ sums, atol=1e-9)
 
 
 def test_columns_do_not_change_each_others_replicates() -> None:
@@ -132,6 +140,11 @@ def test_sums_of_other_columns_or_scales_do_not_add_up() -> None:
     for name, scale in (("x", 1), ("y", 0)):
         with pytest.raises(PromotionError, match="different columns or scales"):
             merged([grouped(ids, [x], ["x"], [0]), grouped(ids, [x], [name], [scale])])
+
+
+def test_the_scale_is_the_smallest_that_holds_the_largest_value() -> None:
+    """A power of two is held by itself, anything above it by the next."""
+    assert [exponent(size) for size in (0, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0)] == [0, -1, 0, 0, 1, 1, 2]
 
 
 def test_a_value_that_cannot_be_summed_is_refused() -> None:

@@ -43,7 +43,7 @@ def test_cochrans_rule_is_a_limit_on_the_skew_of_the_sum() -> None:
     one = float(skew(change[change != 0], bias=False))
     found = skew_seen(influences(-change))
 
-    assert found == pytest.approx(-one / math.sqrt(80), rel=0.02)
+    assert found == pytest.approx(-one / math.sqrt(80), rel=1e-9)
     assert clusters_needed(change, found) == pytest.approx(25 * one**2, abs=2)
     assert (25 * one**2 < 80) is (found > -LIMIT)
 
@@ -137,14 +137,40 @@ def test_what_could_have_gone_unseen_is_over_the_largest_stakes() -> None:
     assert found.loss == pytest.approx(10 * 1000 * found.rate)
 
 
-def test_the_exact_end_takes_off_what_could_be_lost_and_what_else_varies() -> None:
+@pytest.mark.parametrize("lost", [0, 2])
+def test_the_exact_end_takes_off_what_could_be_lost_and_what_else_varies(lost: int) -> None:
     """The value, less the bound, less the largest other difference and z deviations of them all."""
-    ways = traded(0)
+    ways = traded(lost)
     value = float(ways[0].change.sum())
     bound = unseen(bounds(ways, TAIL)).loss
     spread = 2.5758 * math.sqrt(181 * 15.0**2)
+    found, wider = (exact_end(value, ways, bounds(ways, TAIL), TAIL, scale) for scale in (1.0, 1.5))
 
-    assert exact_end(value, ways, bounds(ways, TAIL), TAIL) == pytest.approx(value - 15 - spread - bound, rel=1e-3)
+    assert found == pytest.approx(value - 15 - spread - bound, rel=1e-4)
+    assert wider == pytest.approx(found - spread / 2, rel=1e-4)
+
+
+def test_losses_at_smaller_stakes_are_taken_as_they_were_seen() -> None:
+    """Where a set of largest stakes is bounded, what was lost beyond it enters as it is, as a sum of powers."""
+    stake = np.append(np.full(KIND, 1000.0), np.full(50, 100.0))
+    lost = np.where(np.arange(60) % 4 == 1, stake / 2, 0.0)  # every fourth lost half of its stake
+    change = 40.0 - lost
+    ways = influences(change, stake, lost, stake, np.zeros(60))
+    (found,) = bounds(ways, TAIL)
+    centred = change - change.mean()
+    squares, cubes = float((centred**2).sum()), float((centred**3).sum()) * math.sqrt(60 * 59) / 58
+
+    def skew_of(first: int) -> float:
+        more = []
+        for power in (2, 3):
+            share = (float(((lost / stake)[:first] ** power).sum()) + 1) / (first + 1)
+            expected = share * float((stake[:first] ** power).sum()) + float((lost[first:] ** power).sum())
+            more.append(expected - float((lost**power).sum()))
+        return (cubes - more[1]) / (squares + more[0]) ** 1.5
+
+    assert [one.clusters for one in found] == [KIND, 60]
+    assert [one.beyond for one in found] == [12 * 50.0**2, 0.0]
+    assert skew_expected(ways) == pytest.approx(min(skew_of(KIND), skew_of(60)), rel=1e-9)
 
 
 def test_a_metric_without_catches_has_no_exact_end() -> None:

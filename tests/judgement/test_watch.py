@@ -43,6 +43,7 @@ def test_a_predecessor_that_is_better_is_an_alarm(tmp_path: Path) -> None:
     assert found.reason.startswith(
         "on the 7 days since the promotion the predecessor is better: the champion's net ben"
     )
+    assert " in 7 days against it (95% confidence: −$" in found.reason
     assert evaluation.headline == found.reason
     assert (evaluation.candidate.version, evaluation.champion.version) == (3, 4)
     assert evaluation.confidence_used == pytest.approx(1 - 2 * found.tail)
@@ -55,7 +56,9 @@ def test_a_promotion_that_pays_is_a_line_of_history(tmp_path: Path) -> None:
     assert found.verdict == "fine"
     assert evaluation.verdict == "KEEP"
     assert found.new == found.whole
-    assert 0 < found.new.difference.interval[0] < found.new.difference.value
+    low, high = found.new.difference.interval
+    assert 0 < low < found.new.difference.value
+    assert (high - low) / 2 == pytest.approx(1.96 * evaluation.power[0].sd, rel=0.15)  # the policy's, not the look's
     assert found.new.difference.value == pytest.approx(found.new.champion.value - found.new.predecessor.value)
 
 
@@ -129,7 +132,10 @@ def test_the_same_predictions_are_fine(tmp_path: Path) -> None:
         table[f"candidate.{part}"] = table[f"champion.{part}"]
     table.to_parquet(path, index=False)
 
-    assert looked(path)[0].verdict == "fine"
+    found, _ = looked(path)
+
+    assert found.verdict == "fine"
+    assert found.reason.endswith("the predecessor predicts the same on every row")
 
 
 def test_a_champion_without_a_predecessor_is_held_to_its_floors(tmp_path: Path) -> None:

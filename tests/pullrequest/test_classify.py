@@ -4,11 +4,14 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from promotion.champion.pins import PinHistory
 from promotion.config.edit import splice
 from promotion.config.pin import PinRecord
+from promotion.config.promotion_yaml import parse
 from promotion.errors import PromotionError
 from promotion.git.repo import Repo
-from promotion.pullrequest.classify import Change, classify
+from promotion.pullrequest.classify import Change, classify, decide
+from promotion.pullrequest.refusals import State
 from promotion.records.plan import Runner
 from promotion.registry.client import Registry
 from promotion.registry.ledger import LedgerEntry
@@ -145,6 +148,42 @@ def was_champion(registry: Registry, pin: PinRecord, hosted: Hosted) -> None:
         pr=12,
     )
     registry.set_model_tag(MODEL, entry.key, entry.text())
+
+
+ONE, TWO = a_pin(1, "1" * 40), a_pin(2, "2" * 40)
+ADOPTED = PinRecord(version=3, source_tree=None, digest="sha256:" + "3" * 64, evidence=None, adopted=True)
+
+
+@pytest.mark.parametrize(
+    ("tree", "base_tree", "pin", "champion", "action"),
+    [
+        (1, 1, None, None, "none"),
+        (1, 1, ONE, ONE, "none"),
+        (2, 1, None, None, "train"),
+        (2, 1, ONE, ONE, "train"),
+        (2, 1, TWO, ONE, "verify"),
+        (1, 2, ONE, ONE, "verify"),  # back to what is pinned
+        (1, 1, TWO, ONE, "refuse"),
+        (1, 1, None, ONE, "verify"),  # retired
+        (None, 1, None, None, "refuse"),
+        (None, 1, None, ONE, "refuse"),
+        (None, 1, ONE, ONE, "refuse"),
+        (None, 1, TWO, ONE, "refuse"),
+        (1, 1, ADOPTED, None, "verify"),
+        (2, 1, ADOPTED, ONE, "train"),
+        (None, None, ADOPTED, None, "verify"),  # a champion that was never a folder here
+        (None, None, ADOPTED, ADOPTED, "none"),
+        (None, 1, ADOPTED, ONE, "verify"),
+        (None, 1, ADOPTED, ADOPTED, "refuse"),
+    ],
+)
+def test_what_a_state_asks_for(hosted: Hosted, tree, base_tree, pin, champion, action: str) -> None:
+    """Every row of the table, by trees (numbers here) and pins; an entry without its folder only where adopted."""
+    entry = parse(POLICY).models[MODEL]
+    new, old = (entry.model_copy(update={"champion": one}) for one in (pin, champion))
+    trees = [None if one is None else str(one) * 40 for one in (tree, base_tree)]
+
+    assert decide(State(MODEL, *trees, new, old), PinHistory(hosted.repo, "main"))[0] == action
 
 
 def test_neither_tree_nor_pin_differs(hosted: Hosted, registry: Registry) -> None:

@@ -5,7 +5,6 @@ import json
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from promotion.config.pin import PinRecord
 from promotion.errors import PromotionError
 from promotion.registry.ledger import (
     MOST_TEXT,
@@ -14,7 +13,6 @@ from promotion.registry.ledger import (
     has_ledger,
     read_ledger,
     read_repairs,
-    was_champion,
 )
 
 from tests.support.worlds import World, sha
@@ -28,7 +26,7 @@ def entry(
     """An entry that is like any other but for what a test is about."""
     return LedgerEntry(
         height=height, era=era, commit=COMMIT, before=None, version=version, digest=sha(str(version)),
-        reason="merge", at=f"2026-08-{height:02d}T00:00:00Z", by="dana", pr=7, note=note, pending=pending,
+        reason="merge", at="2026-08-03T00:00:00Z", by="dana", pr=7, note=note, pending=pending,
     )  # fmt: skip
 
 
@@ -89,6 +87,44 @@ def test_unreadable_entry_is_one_sentence() -> None:
         read_ledger({"promotion.ledger.00000003": json.dumps({"version": 2})})
 
 
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        ("commit", (None, "HEAD", "-x", "c" * 39, 7)),
+        ("version", (True, 0, -1, 2**31, "2", 2.0)),
+        ("before", (True, 0, "1")),
+        ("pr", ("7", 0, [7])),
+        ("digest", (5, [])),
+        ("note", (5, {})),
+        ("pending", (1, "true", None)),
+        ("reason", (None, 5)),
+        ("by", (None, 5)),
+        ("at", (None, 5, "yesterday", "2026-08-03", "2026-08-03T00:00:00")),
+    ],
+)
+def test_an_entry_with_a_value_that_is_none_of_ours_is_unreadable(name: str, values) -> None:
+    """A field of another form, or one that is left out where every entry has it, stops the model and nothing else."""
+    fields = json.loads(entry(3, 2, pending=True).text())
+    wrong = [{**fields, name: value} for value in values]
+    if name in ("commit", "version", "reason", "by", "at"):
+        wrong.append({key: value for key, value in fields.items() if key != name})
+    for one in wrong:
+        with pytest.raises(PromotionError, match="is not what this project wrote"):
+            read_ledger({"promotion.ledger.00000003": json.dumps(one)})
+
+
+@pytest.mark.parametrize("value", ["x", "[]", "{}", '{"at": 5}', '{"at": "soon"}'])
+def test_when_an_entry_was_reached_is_a_time(value: str) -> None:
+    """A tag that says that an entry served says when, or cannot be read."""
+    pending = entry(3, 2, pending=True)
+    with pytest.raises(PromotionError, match=r"promotion\.reached\.00000003"):
+        read_ledger({**tags(pending), pending.reached_key: value})
+
+    (found,) = read_ledger({**tags(pending), pending.reached_key: '{"at": "2026-08-03T00:00:01Z", "by": "dana"}'})
+    assert found.stands and found.since == "2026-08-03T00:00:01Z"
+    assert not read_ledger(tags(pending))[0].stands
+
+
 def test_fields_of_a_later_release_are_passed_over() -> None:
     """An entry with a field that this release does not know is still an entry."""
     text = json.dumps({**json.loads(entry(3, 2).text()), "colour": "blue"})
@@ -100,7 +136,12 @@ def test_unreadable_repair_is_passed_over() -> None:
     """A repair is a note: a broken one must not stop a promotion."""
     good = Repair(3, 1, 1, 2, "2026-08-03T00:00:00Z", "dana", "alias gone")
 
-    assert read_repairs({good.key: good.text(), "promotion.repair.00000003.002": "x"}) == [good]
+    fields = json.loads(good.text())
+    wrong = [{"before": "1"}, {"version": True}, {"at": "soon"}, {"at": None}, {"by": None}, {"cause": [1]}]
+    broken = ["x", "{}", *(json.dumps({**fields, **one}) for one in wrong)]
+    others = {f"promotion.repair.00000003.{number:03d}": text for number, text in enumerate(broken, 2)}
+
+    assert read_repairs({good.key: good.text(), **others}) == [good]
 
 
 def test_repairs_beyond_999() -> None:
@@ -108,35 +149,6 @@ def test_repairs_beyond_999() -> None:
     many = [Repair(3, number, 1, 2, "2026-08-03T00:00:00Z", "dana", "alias gone") for number in (1001, 999, 1000)]
 
     assert [one.number for one in read_repairs({one.key: one.text() for one in many})] == [999, 1000, 1001]
-
-
-def test_was_champion_needs_the_same_files() -> None:
-    """A version number whose files were others does not count."""
-    pin = PinRecord(version=2, source_tree=None, digest=sha("other"), evidence=None)
-
-    assert was_champion([entry(3, 2)], pin) is None
-    assert was_champion([entry(3, 2)], pin.model_copy(update={"digest": sha("2")})) == entry(3, 2)
-
-
-def test_was_champion_needs_the_alias() -> None:
-    """An entry whose alias was never seen does not count; once reached it does."""
-    pin = PinRecord(version=2, source_tree=None, digest=sha("2"), evidence=None)
-    pending = entry(3, 2, pending=True)
-    reached = {pending.reached_key: json.dumps({"at": "2026-08-03T00:00:01Z", "by": "dana"})}
-
-    assert was_champion(read_ledger(tags(pending)), pin) is None
-    (found,) = read_ledger(tags(pending) | reached)
-    assert was_champion([found], pin) == found
-    assert found.since == "2026-08-03T00:00:01Z"
-
-
-def test_was_champion_before() -> None:
-    """Only entries below the given order count, so a pin is no rollback to itself."""
-    pin = PinRecord(version=2, source_tree=None, digest=sha("2"), evidence=None)
-    entries = [entry(3, 2), entry(5, 2)]
-
-    assert was_champion(entries, pin, before=(0, 5)) == entries[0]
-    assert was_champion(entries, pin, before=(0, 3)) is None
 
 
 def test_real_registry_takes_the_longest_entry(first_champion: World) -> None:

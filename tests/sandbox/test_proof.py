@@ -115,6 +115,14 @@ def test_no_example_or_one_row_is_no_proof(example):
     assert not found.batching and "one by one" in found.note
 
 
+def test_fewer_distinct_rows_than_may_share_a_predict_are_no_proof():
+    """Texts cannot be put together anew beyond those that there are: two rows say nothing about sixty-four."""
+    found = shown(lambda rows: (rows.s == "a").to_numpy(int), pd.DataFrame({"s": ["a", "b"] * 50}))
+
+    assert not found.batching
+    assert "64 distinct rows are needed" in found.note and "give 2" in found.note
+
+
 def test_recorded_rows_make_up_for_a_missing_example():
     """Sixty-four different rows from requests are as good as an example."""
     recorded = [ROWS.iloc[[i]] for i in range(MOST_ROWS)]

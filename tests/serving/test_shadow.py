@@ -257,6 +257,38 @@ def test_a_label_that_is_not_known_yet_is_none(tmp_path):
     assert str(found) == "1 rows with a label; left out: 1 without a label"
 
 
+def test_a_column_of_nulls_alone_is_joined_like_any_other(tmp_path):
+    """What no request of the log, or no label, has a value for keeps nobody from being judged."""
+    empty = pa.nulls(2)
+    labels = labels_of(tmp_path, **{"key.id": [7, 8], "label": [0, 1], "column.paid": empty})
+    log = write_log(tmp_path / "log", **{"column.note": empty, "candidate.decision": [1, 0]})
+
+    assert str(join_labels(log, labels, tmp_path / "out.parquet")) == "2 rows with a label"
+
+
+def test_a_candidate_that_never_answered_is_a_sentence(tmp_path):
+    """A shadow that failed at every request leaves nothing to judge, and not a traceback."""
+    labels = labels_of(tmp_path, **{"key.id": [7, 8], "label": [0, 1]})
+    log = write_log(tmp_path / "log", **{"candidate.decision": pa.nulls(2)})
+    with pytest.raises(PromotionError, match="the candidate answered none of its rows"):
+        join_labels(log, labels, tmp_path / "out.parquet")
+
+
+def test_a_regression_whose_answers_were_0_and_1_in_some_requests_is_whole(tmp_path):
+    """Such answers look like decisions to the log; among others they are scores like those."""
+    log = write_log(tmp_path / "log", **{"candidate.decision": [1, 0]})
+    rows = {"key.request": ["c"], "key.row": [0], "column.day": ["2026-01-01"], "column.id": [9.0]}
+    pq.write_table(pa.table({**rows, "champion.score": [3.0], "candidate.score": [2.0]}), log / "part-2.parquet")
+    labels = labels_of(tmp_path, **{"key.id": [7, 8, 9], "label": [0.0, 1.0, 3.0]})
+    found = join_labels(log, labels, tmp_path / "out.parquet")
+    table = pq.read_table(tmp_path / "out.parquet").sort_by("key.id")
+
+    assert str(found) == "3 rows with a label"
+    assert table["champion.score"].to_pylist() == [0.0, 1.0, 3.0]
+    assert table["candidate.score"].to_pylist() == [1.0, 0.0, 2.0]
+    assert not any(name.endswith(".decision") for name in table.column_names)
+
+
 @pytest.mark.parametrize(
     ("columns", "sentence"),
     [

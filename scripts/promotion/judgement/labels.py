@@ -63,6 +63,8 @@ def join_labels(log: Path, labels: Path, out: Path) -> Joined:
         answered = pc.is_valid(table[name])
         unanswered += table.num_rows - pc.sum(answered).as_py()
         table = table.filter(answered)
+    if table.num_rows == 0:
+        raise PromotionError("the candidate answered none of its rows, so there is nothing to judge", file=log)
     known = _like(known, table, keys, labels)
     table = table.drop_columns([n for n in known.column_names if n in table.column_names and n not in keys])
     joined = table.join(known, keys=keys, join_type="inner")
@@ -95,14 +97,20 @@ def _log(folder: Path) -> pa.Table:
         if missing:
             raise PromotionError(f"not a part of a log of serve.py: {sorted(missing)[0]} is missing", file=file)
     try:
-        return pa.concat_tables(parts, promote_options="permissive")
+        table = _typed(pa.concat_tables(parts, promote_options="permissive"))
     except pa.ArrowException as error:
         raise PromotionError(f"its parts do not fit together ({str(error)[:200]})", file=folder) from None
+    for side in ("champion", "candidate"):
+        score, decision = f"{side}.score", f"{side}.decision"
+        if {score, decision} <= set(table.column_names):  # a regression's answers to some requests were all 0 or 1
+            both = pc.coalesce(table[score], table[decision].cast(pa.float64()))
+            table = table.drop_columns([score, decision]).append_column(score, both)
+    return table
 
 
 def _labels(file: Path) -> pa.Table:
     """The labels, checked: keys, a label, one row a key."""
-    table = _read(file)
+    table = _typed(_read(file))
     table = table.select([name for name in table.column_names if not name.startswith("__index_level_")])  # pandas'
     keys = [name for name in table.column_names if name.startswith("key.")]
     if not keys or "label" not in table.column_names:
@@ -141,6 +149,12 @@ def _first(table: pa.Table, keys: list[str]) -> tuple[pa.Table, int]:
     numbered = table.append_column("place", pa.array(range(table.num_rows), pa.int64()))
     kept = numbered.group_by(keys, use_threads=False).aggregate([("place", "min")])["place_min"]
     return table.take(kept.sort()), table.num_rows - len(kept)
+
+
+def _typed(table: pa.Table) -> pa.Table:
+    """The table with a type for columns in which nothing is but nulls: a join takes no other."""
+    kinds = [field.with_type(pa.float64()) if pa.types.is_null(field.type) else field for field in table.schema]
+    return table.cast(pa.schema(kinds))
 
 
 def _read(file: Path) -> pa.Table:

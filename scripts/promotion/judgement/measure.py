@@ -72,8 +72,6 @@ class Measured:
         metric, weights = statistic.metric, contrast.weights()
         limits = metric.limits(weights)
         group = self._group(statistic)
-        if group is None:
-            return Finding(float("nan"), limits=limits)
         totals = {side: self._totals(group, statistic, side) for side in weights}
         value = sum(weights[side] * float(metric.value(totals[side])) for side in weights)
         first = group.tables[self._ways[0]]
@@ -163,12 +161,9 @@ class Measured:
             for day in sorted(found, key=lambda one: one - (1 << 64) if one >= 1 << 63 else one)
         ]
 
-    def _group(self, statistic: Statistic) -> Group | None:
+    def _group(self, statistic: Statistic) -> Group:
         column = Column("candidate", statistic.metric.sums[0], statistic.slice)
-        for group in self._groups:
-            if group.tally.ways == self._ways and column in group.tally.columns:
-                return group
-        return None
+        return next(g for g in self._groups if g.tally.ways == self._ways and column in g.tally.columns)
 
     def _whole(self, column: Column) -> float:
         return next(g.totals[column] for g in self._groups if g.tally.ways == (ALL,) and column in g.totals)

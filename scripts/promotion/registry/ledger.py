@@ -8,11 +8,10 @@ begins: heights start again there, and any entry of it is newer than all of the 
 
 import json
 import re
-from collections.abc import Iterable
+from datetime import datetime
 from typing import Any, NamedTuple
 
 from promotion import OBJECT_ID
-from promotion.config.pin import PinRecord
 from promotion.errors import PromotionError
 from promotion.frozen import strict_json
 
@@ -134,7 +133,9 @@ def read_ledger(tags: dict[str, str]) -> list[LedgerEntry]:
     for key, value in tags.items():
         match = REACHED.fullmatch(key)
         if match:
-            reached[_order(match)] = str(_fields(key, value).get("at"))
+            reached[_order(match)] = _fields(key, value).get("at")
+            if not _is_time(reached[_order(match)]):
+                raise _unreadable(key)
     entries = []
     for key, value in tags.items():
         match = KEY.fullmatch(key)
@@ -170,10 +171,17 @@ def _is_version(value: Any) -> bool:
     return value is None or (isinstance(value, int) and not isinstance(value, bool) and 0 < value < 2**31)
 
 
+def _is_time(value: Any) -> bool:
+    try:
+        return isinstance(value, str) and datetime.fromisoformat(value).tzinfo is not None
+    except ValueError:
+        return False
+
+
 def _entry(key: str, fields: dict[str, Any], era: int, height: int) -> LedgerEntry:
-    texts = ("commit", "reason", "at", "by")
     fine = (
-        all(isinstance(fields.get(name), str) for name in texts)
+        all(isinstance(fields.get(name), str) for name in ("commit", "reason", "by"))
+        and _is_time(fields.get("at"))
         and all(_is_version(fields.get(name)) for name in ("before", "version", "pr"))
         and all(fields.get(name) is None or isinstance(fields[name], str) for name in ("digest", "note"))
         and isinstance(fields.get("pending", False), bool)
@@ -198,20 +206,9 @@ def read_repairs(tags: dict[str, str]) -> list[Repair]:
                 wanted = {name: fields[name] for name in ("before", "version", "at", "by", "cause")}
             except (PromotionError, KeyError):
                 continue  # a repair is a note, nothing is decided by it
+            texts = all(isinstance(wanted[name], str) for name in ("by", "cause"))
+            if not (texts and _is_time(wanted["at"]) and all(_is_version(wanted[n]) for n in ("before", "version"))):
+                continue
             era, height = _order(match)
             found.append(Repair(height=height, number=int(match[3]), era=era, **wanted))
     return sorted(found, key=lambda repair: (repair.era, repair.height, repair.number))
-
-
-def was_champion(
-    entries: Iterable[LedgerEntry], pin: PinRecord, *, before: tuple[int, int] | None = None
-) -> LedgerEntry | None:
-    """Return the newest entry, below the order `before`, under which this very version and files were champion.
-
-    A pin that was refused, that was only ever on a branch, or whose alias was never seen does not count.
-    """
-    for entry in sorted(entries, key=lambda entry: entry.order, reverse=True):
-        in_time = before is None or entry.order < before
-        if in_time and entry.stands and entry.version == pin.version and entry.digest == pin.digest:
-            return entry
-    return None

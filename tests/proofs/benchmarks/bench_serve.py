@@ -82,7 +82,7 @@ def make_models(folder: Path, uri: str) -> dict[str, tuple[Path, Any]]:
             version = registry.register(name, run, {}).version
             pin = LedgerEntry(
                 height=version, commit="a" * 40, before=None, version=version, digest=digest_files(path),
-                reason="merge", at="t", by="bench",
+                reason="merge", at="2026-08-01T00:00:00Z", by="bench",
             )  # fmt: skip
             registry.set_model_tag(name, pin.key, pin.text())
         registry.set_alias(name, "champion", version)

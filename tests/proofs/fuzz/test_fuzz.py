@@ -82,7 +82,14 @@ def test_a_record(name: str, examples: int) -> None:
 def test_an_entry_of_the_ledger(examples: int) -> None:
     """A tag that somebody wrote is an entry in its one form, or a sentence."""
     pin = LedgerEntry(
-        height=3, commit="a" * 40, before=2, version=3, digest="sha256:" + "0" * 64, reason="merge", at="t", by="x"
+        height=3,
+        commit="a" * 40,
+        before=2,
+        version=3,
+        digest="sha256:" + "0" * 64,
+        reason="merge",
+        at="2026-08-01T00:00:00Z",
+        by="x",
     )
 
     def check(changed: str) -> None:

@@ -1,0 +1,79 @@
+"""Who was champion: only where the ledger, and main's history, say the same."""
+
+import pytest
+from promotion.champion.agreed import was_champion
+from promotion.champion.pins import PinHistory
+from promotion.config.edit import splice
+from promotion.config.pin import PinRecord
+from promotion.registry.ledger import LedgerEntry
+
+from tests.support.worlds import MODEL, World, sha
+
+PIN = PinRecord(version=2, source_tree="a" * 40, digest=sha("2"), evidence=sha("won"))
+
+
+@pytest.fixture
+def pinned(new_world) -> World:
+    """A main whose second commit pins version 2, of which its third lacks the digest, as an adopted one may."""
+    world: World = new_world()
+    for pin in (PIN, PIN.model_copy(update={"digest": None, "adopted": True})):
+        world.write("promotion.yaml", splice(world.initial, {MODEL: pin}))
+        world.commit("pin")
+    return world
+
+
+def entry(world: World, height: int, *, version: int = 2, digest: str = "2", pending: bool = False) -> LedgerEntry:
+    """An entry for the commit of main at a height."""
+    commit = world.git("rev-list", "--first-parent", "--reverse", "main").split()[height - 1]
+    when = "2026-08-03T00:00:00Z"
+    return LedgerEntry(height, commit, 1, version, sha(digest), "merge", when, "dana", pending=pending)
+
+
+def found(world: World, entries, pin: PinRecord = PIN, **more) -> LedgerEntry | None:
+    """What was_champion says of main."""
+    return was_champion(PinHistory(world.repo, "main"), MODEL, entries, pin, **more)
+
+
+def test_the_same_files(pinned: World) -> None:
+    """A version number whose files, or whose tree, were others does not count."""
+    entries = [entry(pinned, 2)]
+
+    assert found(pinned, entries) == entries[0]
+    assert found(pinned, entries, PIN.model_copy(update={"digest": sha("other")})) is None
+    assert found(pinned, entries, PIN.model_copy(update={"source_tree": "b" * 40})) is None
+
+
+def test_the_files_that_the_ledger_saw_of_an_adopted_pin(pinned: World) -> None:
+    """Main does not say which files it adopted; the ledger does, and others under that version are others."""
+    entries = [entry(pinned, 3)]
+
+    assert found(pinned, entries) == entries[0]
+    assert found(pinned, entries, PIN.model_copy(update={"digest": sha("changed")})) is None
+
+
+def test_an_alias_that_was_seen(pinned: World) -> None:
+    """An entry whose alias was never seen does not count; once reached it does."""
+    pending = entry(pinned, 2, pending=True)
+    reached = pending._replace(reached="2026-08-03T00:00:01Z")
+
+    assert found(pinned, [pending]) is None
+    assert found(pinned, [reached]) == reached
+
+
+def test_only_earlier_entries(pinned: World) -> None:
+    """The newest below the given order, so a pin is no rollback to itself."""
+    entries = [entry(pinned, 2), entry(pinned, 3)]
+
+    assert found(pinned, entries) == entries[1]
+    assert found(pinned, entries, before=(0, 3)) == entries[0]
+    assert found(pinned, entries, before=(0, 2)) is None
+
+
+def test_what_main_says(pinned: World) -> None:
+    """A tag alone proves nothing: its commit pins these files on main, at its height."""
+    first = entry(pinned, 2)
+
+    assert found(pinned, [first._replace(height=3)]) is None
+    assert found(pinned, [entry(pinned, 1)]) is None
+    assert found(pinned, [entry(pinned, 2, digest="other")]) is None
+    assert found(pinned, [first._replace(version=3)], PIN.model_copy(update={"version": 3})) is None
