@@ -152,8 +152,8 @@ class Models:
 def confirm(registry, name, version, digest, *, reason="merge", height=None):
     """Write into the ledger that main pinned these files; height: the version's number, unless given."""
     pin = LedgerEntry(
-        height=height or version, commit="a" * 40, before=None, version=version, digest=digest, reason=reason, at="2026-08-01T00:00:00Z",
-        by="test",
+        height=height or version, commit="a" * 40, before=None, version=version, digest=digest, reason=reason,
+        at="2026-08-01T00:00:00Z", by="test",
     )  # fmt: skip
     registry.set_model_tag(name, pin.key, pin.text())
 
