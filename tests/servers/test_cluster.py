@@ -175,6 +175,27 @@ def test_workers_take_the_scripts_of_whoever_asks(cluster: Cluster, tmp_path: Pa
             }
 
 
+def test_a_worker_that_comes_late_has_the_scripts_of_whoever_asks_now(
+    cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many have asked before, and with other scripts."""
+    ours, theirs = module.PACKAGE, tmp_path / "promotion"
+    shutil.copytree(ours, theirs, ignore=shutil.ignore_patterns("__pycache__"))
+    (theirs / "frozen.py").write_text((theirs / "frozen.py").read_text() + "\n# of another release\n")
+    for package in (theirs, *[ours] * 8):
+        monkeypatch.setattr(module, "PACKAGE", package)
+        with workers(None, cluster.address) as pool:
+            assert pool is not None
+            assert list(pool.map(working.doubled, [(1,)])) == [2]
+    with workers(None, cluster.address) as pool:
+        assert pool is not None
+        for worker in cluster.processes[1:]:
+            worker.send_signal(signal.SIGKILL)
+        late = cluster.add()
+        assert list(pool.map(working.doubled, [(number,) for number in range(8)])) == list(range(0, 16, 2))
+        assert late.poll() is None
+
+
 def test_no_secret_of_ours_reaches_a_worker(cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A worker's environment is its own."""
     monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", "sekret")

@@ -235,6 +235,7 @@ def _without_secrets() -> Iterator[None]:
 def _dask(address: str, scratch: Path | None, share: Path | str | None) -> Iterator[Pool]:
     try:
         from distributed import Client, KilledWorker, Security
+        from distributed.diagnostics.plugin import SchedulerUploadFile, UploadFile
     except ImportError:
         raise PromotionError(
             "--cluster needs Dask's `distributed`, which is not installed: pip install -r requirements/cluster.txt"
@@ -256,7 +257,8 @@ def _dask(address: str, scratch: Path | None, share: Path | str | None) -> Itera
     with client, tempfile.TemporaryDirectory() as folder:
         path, digest = _packed(Path(folder))
         client.run(exec, FORGET, {"wanted": digest})
-        client.upload_file(str(path))  # to the workers of now, and to those that come later
+        for send in (SchedulerUploadFile, UploadFile):  # to the workers of now, and to those that come later, who would
+            client.register_plugin(send(str(path)), name="promotion")  # else get those of all who ever asked, at once
         yield Pool(
             lambda: client.get_executor(pure=False),
             max(2, sum(client.ncores().values())),
