@@ -91,14 +91,14 @@ def main(argv: list[str] | None = None) -> int:
         return 0
     body = body_of(found, mandate)
     print(log_text(f"{found.subject}: every check passes"))
-    head = args.head or branch_of(found, tip.commit)
+    proposal = Proposal(found.commit, args.head or branch_of(found, tip.commit), args.branch, found.subject, body)
     if args.dry_run:
-        print(log_text(f"\n{body}\nnothing was pushed; without --dry-run: {args.branch if args.now else head}"))
+        pushed = args.branch if args.now else proposal.branch
+        print(log_text(f"\n{body}\nnothing was pushed; without --dry-run: {pushed}"))
         return 0
     if args.now:
         done = land(repo, registry, args.model, found.commit, branch=args.branch, mandate=mandate)
         return 0 if done else VERDICT_NO
-    proposal = Proposal(found.commit, head, args.branch, found.subject, body)
     pull = propose(repo, host_of(repo), proposal)
     if pull is not None:
         print(f"merge it and @champion moves: {pull.url}")

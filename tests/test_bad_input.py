@@ -286,7 +286,9 @@ def test_a_work_folder_that_is_something_else(project: TinyProject, run: Run, tm
     precious.mkdir()
     (precious / "thesis.txt").write_text("years of work", encoding="utf-8")
 
-    one_sentence(run(prepare.main, "--work", str(precious)), "holds files that these scripts did not make")
+    told = run(prepare.main, "--work", str(precious))
+    one_sentence(told, "holds files that these scripts did not make")
+    assert "remove" not in told[1]
     assert (precious / "thesis.txt").read_text(encoding="utf-8") == "years of work"
 
 

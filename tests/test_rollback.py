@@ -37,6 +37,16 @@ def the_branch(hosted) -> str:
     return name
 
 
+@pytest.mark.parametrize("more", [(), ("--dry-run",)])
+def test_the_production_branch_is_no_pull_requests_own(hosted, more: tuple[str, ...], capsys) -> None:
+    """It is said so, and not to delete it."""
+    assert run(hosted, "--head", "main", *more) == 2
+
+    told = capsys.readouterr().err
+    assert "--head names the pull request's own branch, and main is what it goes into" in told
+    assert "delete" not in told
+
+
 def test_default_is_the_champion_before_the_last_promotion(hosted) -> None:
     """Without --to the pull request restores code and pin of the champion before, and says what merging does."""
     pin, tree = hosted.pin("main~1"), hosted.tree("main~1")

@@ -4,7 +4,7 @@ import json
 from datetime import UTC, datetime
 
 import pytest
-from promotion.champion.history import in_production, parse_time
+from promotion.champion.history import as_text, in_production, parse_time
 from promotion.config.pin import Override
 from promotion.timeline import Move
 
@@ -157,6 +157,15 @@ def test_not_a_time(first_champion: World, capsys: Out) -> None:
         "`yesterday` is neither a day such as 2026-08-03 nor a time such as 2026-08-03T12:00Z"
         in capsys.readouterr().err
     )
+
+
+def test_a_row_is_a_line() -> None:
+    """Whoever wrote a commit chose its author's name, and a reason may be pasted: neither breaks the table."""
+    row = applied("2026-08-01T09:00:00Z", None, 1, "a" * 40)
+    row = row.model_copy(update={"author": "eve\x1b[2J", "by": "dana", "note": "two\nlines"})
+
+    *_, line = as_text("tiny", [row], 1).splitlines()
+    assert line.endswith("  eve     dana: two lines")
 
 
 def test_late_entry_never_served() -> None:

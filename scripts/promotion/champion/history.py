@@ -14,6 +14,7 @@ from promotion.registry.ledger import LedgerEntry, Repair, has_ledger, place, re
 from promotion.registry.looks import newest_looks
 from promotion.registry.outcome import tried_of
 from promotion.registry.watched import read_looks
+from promotion.text.escape import clean
 from promotion.timeline import History, Move
 
 
@@ -182,7 +183,7 @@ def as_dicts(rows: list[Move]) -> list[dict[str, Any]]:
 def as_text(model: str, rows: list[Move], champion: int | None) -> str:
     """The rows as text, newest first, and where @champion is now."""
     head = ("when", "from", "to", "reason", "commit", "PR", "author", "applied by")
-    body = [
+    cells = [
         (
             row.at or "-",
             "-" if row.before is None else str(row.before),
@@ -195,6 +196,7 @@ def as_text(model: str, rows: list[Move], champion: int | None) -> str:
         )
         for row in reversed(rows)
     ]
+    body = [[clean(cell) for cell in line] for line in cells]  # of a reason and an author: no line end, no control
     widths = [max(len(line[column]) for line in [head, *body]) for column in range(len(head))]
     lines = [
         "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()

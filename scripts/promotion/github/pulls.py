@@ -30,13 +30,20 @@ class Host:
 
 @dataclass(frozen=True)
 class Proposal:
-    """A pull request to be: the commit, its branch and base, title and body."""
+    """A pull request to be: the commit, its branch and base, title and body.
+
+    Raise PromotionError where both are one branch, which nobody should be told to delete.
+    """
 
     commit: str
     branch: str
     base: str
     title: str
     body: str
+
+    def __post_init__(self) -> None:
+        if self.branch == self.base:
+            raise PromotionError(f"--head names the pull request's own branch, and {self.base} is what it goes into")
 
 
 def host_of(repo: Repo, env: Mapping[str, str] = os.environ, *, name: str | None = None) -> Host:

@@ -177,7 +177,8 @@ class Work:
         held = self.made_by()
         if held not in (None, owner):
             whose = f"the records of `{held}`" if held else "files that these scripts did not make"
-            raise PromotionError(f"{self.root} holds {whose}; choose another folder with --work, or remove this one")
+            remove = ", or remove this one" if held else ""  # it may be anything, the whole repository among it
+            raise PromotionError(f"{self.root} holds {whose}; choose another folder with --work{remove}")
         self.root.mkdir(parents=True, exist_ok=True)
         for each in self.root.iterdir() if empty else ():
             if each.is_dir() and not each.is_symlink():
