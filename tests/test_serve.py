@@ -20,6 +20,7 @@ from promotion.serving.server import listen
 
 from tests.support.serving_world import (
     BOOSTER_TYPES,
+    ONE_ROW,
     ROWS,
     Client,
     Models,
@@ -296,6 +297,30 @@ def test_waiting_requests_share_a_predict_and_a_full_queue_says_503(models, star
     assert after["refused"] == 14
     status, _, text = client.ask(body="x" * 1001)
     assert (status, "limit of 1000 bytes" in text) == (413, True)
+
+
+def test_a_queue_holds_so_many_bytes_whatever_was_answered_before(models, start, tmp_path):
+    """What was answered takes no room any more; one that waits for nobody is taken however large it is."""
+    name = "bytes"
+    models.promote(name, models.register(name, save_held(models, tmp_path, "bytesmodule", 5)))
+    url = start(name, limit_bytes=3 * len(ONE_ROW), workers=1)
+    wait_for(lambda: serving(url, 1))
+    client = Client(url)
+    assert {client.ask()[0] for _ in range(10)} == {200}
+    assert client.ask(body=ONE_ROW + " " * 3 * len(ONE_ROW))[0] == 200
+    hold = tmp_path / "hold"
+    hold.touch()
+    answers: queue.SimpleQueue = queue.SimpleQueue()
+    threads = [ask_in_thread(url, answers)]
+    wait_for((tmp_path / "began").exists)
+    threads += [ask_in_thread(url, answers) for _ in range(5)]
+    wait_for(lambda: answers.qsize() == 2)  # 3 wait, 1 is being answered
+    assert [answers.get()[0] for _ in range(2)] == [503, 503]
+    hold.unlink()
+    for thread in threads:
+        thread.join(20)
+
+    assert [answers.get()[0] for _ in range(4)] == [200] * 4
 
 
 def test_the_command_serves_until_sigterm_and_finishes_what_is_in_flight(models, tmp_path):

@@ -5,7 +5,7 @@ The history page shows them, an auditor gets them as JSON. What is not known is 
 
 import json
 from collections.abc import Iterable
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Self
 
 from pydantic import Field
@@ -14,6 +14,15 @@ from promotion.frozen import Frozen
 from promotion.records.evaluation import Evaluation
 from promotion.records.figures import Looks
 from promotion.text.figures import figure, interval
+
+
+def moment(text: str | None) -> datetime | None:
+    """A time of a record, in UTC where it has no offset; None where there is none, or somebody wrote something else."""
+    try:
+        found = datetime.fromisoformat(text or "")
+    except ValueError:
+        return None
+    return found if found.tzinfo is not None else found.replace(tzinfo=UTC)
 
 
 class _Tagged(Frozen):
@@ -189,9 +198,8 @@ class History(Frozen):
     def took(self, move: Move) -> timedelta | None:
         """How long a promotion took from the first commit of its pull request to @champion; None: not known."""
         tried = self.judged_as(move.version)
-        if move.reason != "merge" or move.at is None or tried is None or tried.begun is None:
-            return None
-        return datetime.fromisoformat(move.at) - datetime.fromisoformat(tried.begun)
+        begun, at = moment(None if tried is None else tried.begun), moment(move.at)
+        return None if move.reason != "merge" or at is None or begun is None else at - begun
 
 
 def median(times: Iterable[timedelta | None]) -> timedelta | None:

@@ -1,5 +1,6 @@
 """Adopt: a registry's own champions get pins, only with what is proven, and nothing moves."""
 
+import sqlite3
 import sys
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from promotion.config import promotion_yaml as config
 from promotion.config.pin import PinRecord
 from promotion.errors import PromotionError
 from promotion.pullrequest.classify import Change, classify
+from promotion.records.files import digest_files
 
 from tests.support.worlds import World, sha
 
@@ -49,7 +51,7 @@ def test_without_names_it_lists_and_writes_nothing(no_champion: World, capsys) -
     assert no_champion.read() == before
 
 
-def test_null_pin_of_an_entry_is_filled_in(no_champion: World) -> None:
+def test_null_pin_of_an_entry_is_filled_in(no_champion: World, capsys) -> None:
     """An entry that is there keeps its bytes and gets the pin, with the digest of the files as they are."""
     by_hand(no_champion, "tiny")
     before = no_champion.read()
@@ -58,7 +60,8 @@ def test_null_pin_of_an_entry_is_filled_in(no_champion: World) -> None:
 
     pin = pins(no_champion)["tiny"]
     assert pin is not None and (pin.version, pin.adopted, pin.source_tree, pin.evidence) == (1, True, None, None)
-    assert pin.digest is not None
+    assert pin.digest == digest_files(no_champion.path.parent / "files-tiny")
+    assert "tiny: version 1 is pinned as adopted; its source is not known here" in capsys.readouterr().out
     assert no_champion.read().split("champion:")[0] == before.split("champion:")[0]
 
 
@@ -107,6 +110,21 @@ def test_all_adopts_the_others_where_one_cannot_be_read(no_champion: World, caps
 
     assert "REFUSED could not download afar version 1, for which the package `boto3`" in capsys.readouterr().out
     assert set(pins(no_champion)) == {"churn", "tiny"} and all(pins(no_champion).values())
+
+
+def test_a_version_that_is_not_ready_is_not_adopted(no_champion: World, capsys) -> None:
+    """Its files may not be there yet: by name one sentence, among all a refusal, and nothing is written."""
+    by_hand(no_champion, "tiny")
+    with sqlite3.connect(no_champion.uri.removeprefix("sqlite:///")) as database:
+        database.execute("UPDATE model_versions SET status = 'PENDING_REGISTRATION'")
+    before = no_champion.read()
+
+    assert adopt(no_champion, "tiny") == 2
+    assert "tiny: version 1 is not READY" in capsys.readouterr().err
+    assert adopt(no_champion, "--all") == 1
+    said = capsys.readouterr().out
+    assert "REFUSED tiny: version 1 is not READY" in said and "nothing to adopt in" in said
+    assert no_champion.read() == before
 
 
 def test_proven_tree_is_written(foreign_champion: World) -> None:

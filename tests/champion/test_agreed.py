@@ -1,7 +1,7 @@
 """Who was champion: only where the ledger, and main's history, say the same."""
 
 import pytest
-from promotion.champion.agreed import was_champion
+from promotion.champion.agreed import agrees, was_champion
 from promotion.champion.pins import PinHistory
 from promotion.config.edit import splice
 from promotion.config.pin import PinRecord
@@ -77,3 +77,26 @@ def test_what_main_says(pinned: World) -> None:
     assert found(pinned, [entry(pinned, 1)]) is None
     assert found(pinned, [entry(pinned, 2, digest="other")]) is None
     assert found(pinned, [first._replace(version=3)], PIN.model_copy(update={"version": 3})) is None
+
+
+def test_an_entry_agrees_with_its_commit_in_everything(pinned: World) -> None:
+    """Height, version and files; an adopted pin's files are the ledger's; a commit without a pin is no champion."""
+    history, right = PinHistory(pinned.repo, "main"), entry(pinned, 2)
+    none = entry(pinned, 1)._replace(version=None, digest=None)
+    wrong = [right._replace(height=3), right._replace(version=3), entry(pinned, 2, digest="other"), entry(pinned, 1)]
+
+    assert all(agrees(history, MODEL, one) for one in (right, entry(pinned, 3, digest="any"), none))
+    assert not any(agrees(history, MODEL, one) for one in (*wrong, right._replace(version=None)))
+
+
+def test_what_was_before_main_was_rewritten(pinned: World) -> None:
+    """Its commits are gone, and a new era has begun: it counts where main pins the same again."""
+    gone = entry(pinned, 2)._replace(height=9, commit="f" * 40)
+    now, by_hand = entry(pinned, 3)._replace(era=1), entry(pinned, 2)._replace(era=5, height=7)
+
+    assert found(pinned, [gone]) == gone  # nobody has applied main since
+    assert found(pinned, [gone, now], before=now.order) == gone
+    assert found(pinned, [gone, now], PIN.model_copy(update={"source_tree": "b" * 40})) is None
+    assert found(pinned, [gone._replace(height=2), entry(pinned, 3)], before=(0, 3)) is None
+    assert found(pinned, [gone, by_hand]) is None
+    assert found(pinned, [entry(pinned, 2)._replace(height=9), now], before=now.order) is None

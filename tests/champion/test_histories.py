@@ -2,11 +2,13 @@
 
 from collections import Counter
 from collections.abc import Callable
+from datetime import date
 from typing import Any
 
 import pytest
-from promotion.champion.desired import Main
+from promotion.champion.desired import Main, current_state
 from promotion.champion.history import histories
+from promotion.champion.watching import standing
 from promotion.registry.client import Registry
 from promotion.registry.watched import look_key, read_looks
 from promotion.timeline import Claim, History, Look
@@ -99,6 +101,27 @@ def test_an_unreadable_ledger_is_one_models_trouble(new_world: Callable[..., Wor
 
     assert found["one"].trouble is not None and found["one"].moves == ()
     assert found["two"].trouble is None and len(found["two"].moves) == 1
+
+
+def test_what_somebody_wrote_where_a_time_should_be_ends_no_history(second_champion: World, tmp_path: Any) -> None:
+    """A move at no known time is shown as it is, an odd repair passed over, and a look says what it lacks."""
+    world, newest = second_champion, second_champion.ledger()[-1]
+    for key, value in {
+        newest.key: newest._replace(at="soon").text(),
+        newest.reached_key: '{"at": "later", "by": "x"}',
+        f"promotion.repair.{newest.height:08d}.001": '{"before":"x","version":[],"at":5,"by":"x","cause":"x"}',
+    }.items():
+        world.registry.set_model_tag("tiny", key, value)
+    judged(world, 2, verdict="PROMOTE", begun="2026-01-01T00:00:00Z")
+    (found,) = of(world).values()
+    main = Main(world.repo, world.tip)
+    entry, state = main.promotion.models["tiny"], current_state(world.registry.model("tiny"))
+
+    assert world.promote("history", "tiny") == 0
+    assert world.promote("history", "--html", str(tmp_path / "page.html")) == 0
+    assert [(move.version, move.at is None) for move in found.moves] == [(1, False), (2, False)]
+    assert found.took(found.moves[-1]) is None
+    assert "says 'later' where it should say when" in standing(main, entry, state, "tiny", date(2026, 9, 1)).why
 
 
 class _Counting:

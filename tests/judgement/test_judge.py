@@ -242,6 +242,19 @@ def test_a_regression_with_a_cost_of_its_own() -> None:
     assert rule(found, "rmse").value == pytest.approx(contrast, rel=1e-9)
 
 
+def test_labels_may_be_as_large_as_they_are() -> None:
+    """The same regression in units of which there are ten billion more has errors that are as much larger."""
+    measure = {"dollars": {"under": 3, "over": 1}, "cluster": ["clinic"], "slices": None}
+    rules = policy(measure, {"rmse": "> 0"}, {"confidence": 0.95, "looks": 1, "rmse": "superior"})
+    table, names = regression(), ["label", "champion.score", "candidate.score"]
+    table.loc[0, names] = 1000.0  # the largest of each
+    large = table.assign(**{name: table[name] * 1e10 for name in names})
+    small, found = ({one.metric: one for one in evaluate(rows, rules).comparisons} for rows in (table, large))
+
+    for name, units in (("rmse", 1e10), ("mae", 1e10), ("net_benefit", 1e10), ("r2", 1.0)):
+        assert found[name].candidate.value == pytest.approx(units * small[name].candidate.value, rel=1e-6), name
+
+
 def test_a_sum_of_ones_own_may_be_as_large_as_it_is() -> None:
     """Costs of billions a row add up to what they are, whatever the other columns hold."""
     table = regression()

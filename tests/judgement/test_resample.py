@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from promotion.errors import PromotionError
-from promotion.judgement.clusters import MOST, Accumulator, ClusterSums, exponent, grouped
+from promotion.judgement.clusters import MOST, Accumulator, ClusterSums, coarser, exponent, grouped
 from promotion.judgement.measure import Measured, gradient
 from promotion.judgement.metrics import BUILT_IN, metrics_of
 from promotion.judgement.resample import BLOCK_DRAWS, COUNTS, Sample, interval, normal, percentile, replicates, weights
@@ -132,6 +132,21 @@ def test_more_clusters_than_the_limit_become_pseudo_clusters_whatever_the_order(
         np.testing.assert_array_equal(one.high, two.high)
         np.testing.assert_array_equal(one.low, two.low)
     assert found[0].totals()["x"] == pytest.approx(x.sum(), rel=1e-12)
+
+
+@pytest.mark.parametrize("many", [5000, 2 * MOST])
+def test_clusters_that_are_put_together_for_drawing_hold_the_same(many: int) -> None:
+    """At most so many, by the top bits of their names, also where they are pseudo-clusters already."""
+    rng = np.random.default_rng(1)
+    ids, x = rng.integers(0, 2**63, many).astype(np.uint64) * np.uint64(2), rng.integers(-9, 9, many).astype(float)
+    whole = merged([grouped(ids, [x], ["x"], [4])])
+    found = coarser(whole, 1 << 8)
+
+    assert whole.coarse is (many > MOST) and len(whole.ids) > 4096
+    assert found.ids.tolist() == list(range(256))
+    by_hand = np.bincount((ids >> np.uint64(56)).astype(np.int64), weights=x, minlength=256)
+    np.testing.assert_array_equal(found.values()[:, 0], by_hand)
+    assert coarser(found, 1 << 8) is found
 
 
 def test_sums_of_other_columns_or_scales_do_not_add_up() -> None:

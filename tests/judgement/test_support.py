@@ -46,6 +46,8 @@ def test_cochrans_rule_is_a_limit_on_the_skew_of_the_sum() -> None:
     assert found == pytest.approx(-one / math.sqrt(80), rel=1e-9)
     assert clusters_needed(change, found) == pytest.approx(25 * one**2, abs=2)
     assert (25 * one**2 < 80) is (found > -LIMIT)
+    assert skew_seen(influences([1.0, 2.0, 9.0])) == pytest.approx(float(skew([1, 2, 9], bias=False)) / math.sqrt(3))
+    assert skew_seen(influences([1.0, 9.0])) == 0
 
 
 @given(st.lists(st.integers(-1000, 1000), min_size=3, max_size=60), st.floats(0.1, 100))
@@ -154,11 +156,14 @@ def test_losses_at_smaller_stakes_are_taken_as_they_were_seen() -> None:
     """Where a set of largest stakes is bounded, what was lost beyond it enters as it is, as a sum of powers."""
     stake = np.append(np.full(KIND, 1000.0), np.full(50, 100.0))
     lost = np.where(np.arange(60) % 4 == 1, stake / 2, 0.0)  # every fourth lost half of its stake
-    change = 40.0 - lost
-    ways = influences(change, stake, lost, stake, np.zeros(60))
+    won = np.where(np.arange(60) % 4 == 2, stake / 2, 0.0)
+    change = 40.0 - lost + won
+    ways = influences(change, stake, lost, stake, won)
     (found,) = bounds(ways, TAIL)
     centred = change - change.mean()
     squares, cubes = float((centred**2).sum()), float((centred**3).sum()) * math.sqrt(60 * 59) / 58
+    more_won = [float(((won / stake) ** power).mean() * (stake**power).sum() - (won**power).sum()) for power in (2, 3)]
+    squares, cubes = squares + max(0.0, more_won[0]), cubes + more_won[1]
 
     def skew_of(first: int) -> float:
         more = []

@@ -337,6 +337,22 @@ def test_nobody_lowers_the_bar_and_jumps_it(
     assert says in refusal
 
 
+def test_one_model_alone_is_planned_where_it_is_asked_for(hosted: Hosted, registry: Registry) -> None:
+    """A trial of one model is no trial of the others that the branch changes, and is one where nothing differs."""
+    hosted.write("models/other/train.py", "# new\n")
+    hosted.write("promotion.yaml", POLICY + POLICY.removeprefix("models:\n").replace("tiny:", "other:"))
+    hosted.commit("two models")
+    hosted.branch("both")
+    hosted.code("two")
+    hosted.commit("change one")
+    base, merge = hosted.merge_result("both")
+
+    for name, reason in ((MODEL, "a tree that no pin names"), ("other", "a trial was asked for")):
+        plan = classify(hosted.repo, registry, Change(base=base, merge=merge, head="both"), only=name)
+        assert [(item.model, item.action) for item in plan.models] == [(name, "train")]
+        assert reason in plan.models[0].reason
+
+
 def test_a_new_model_brings_its_own_entry(hosted: Hosted, registry: Registry) -> None:
     """A new folder with its entry is trained under what it brings, and the report says so first."""
     hosted.branch("new")

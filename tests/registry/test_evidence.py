@@ -3,10 +3,11 @@
 import pytest
 import yaml
 from promotion.config.pin import PinRecord
+from promotion.config.promotion_yaml import parse
 from promotion.records.evaluation import Side
-from promotion.registry.evidence import judge_evidence
+from promotion.registry.evidence import check_evidence, judge_evidence
 
-from tests.support.worlds import MODEL, evaluation, policy_text, sha
+from tests.support.worlds import MODEL, World, evaluation, policy_text, sha
 
 PIN = PinRecord(version=2, source_tree="2" * 40, digest=sha("2"), evidence=sha("won"))
 BASE = PinRecord(version=1, source_tree="1" * 40, digest=sha("1"), evidence=sha("first"))
@@ -68,3 +69,24 @@ def test_evidence_that_was_not(changed, said: str) -> None:
     (found,) = problems(**changed)
 
     assert found.startswith("it: ") and said in found
+
+
+def test_evidence_that_cannot_be_had_is_a_sentence(first_champion: World) -> None:
+    """The version, its evidence, or the bytes of then are missing: what a pull request says before it is merged."""
+    world, base = first_champion, first_champion.pinned()
+    assert base is not None
+    pin = world.candidate("two")
+    policy = parse(world.read()).models[MODEL].policy.digest
+
+    def said(**changed) -> list[str]:
+        mine = pin.model_copy(update=changed)
+        return check_evidence(world.registry, MODEL, mine, champion=base, policy_digest=policy)
+
+    assert said() == []
+    assert said(version=9) == [f"tiny version 9 does not exist in {world.registry.where}"]
+    assert said(evidence=None) == ["tiny version 2 has no evidence"]
+    assert said(evidence=sha("other")) == [f"tiny version 2: the evidence {sha('other')[:19]} is not kept with its run"]
+    kept = world.files_of(2).parent / "evidence" / f"{str(pin.evidence).removeprefix('sha256:')}.json"
+    kept.write_bytes(kept.read_bytes() + b" ")
+    (changed,) = said()
+    assert "does not hash to its pin" in changed

@@ -10,7 +10,7 @@ from promotion.config.trusted import forbidden
 from promotion.errors import PromotionError
 from promotion.records.files import digest_files
 from promotion.sandbox.artifact import ANY_FORMAT, Allowed, read_artifact
-from promotion.sandbox.mlmodel import Column, inputs_of
+from promotion.sandbox.mlmodel import DEEPEST, MOST_NODES, Column, bounded_yaml, inputs_of
 from promotion.sandbox.skops_types import KNOWN_FILE
 
 from tests.sandbox.make_known_types import text as known_text
@@ -216,3 +216,33 @@ def test_one_model_has_one_file(saved: Path, tmp_path: Path) -> None:
 
     with pytest.raises(PromotionError, match="two models"):
         read_artifact(model)
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("a: &x 1\nb: *x\n", "an alias, an anchor or a tag"),
+        ("a: &x 1\n", "an alias, an anchor or a tag"),
+        ("a: !!str 1\n", "an alias, an anchor or a tag"),
+        ("a: 1\na: 2\n", "a duplicate"),
+        ("a: {<<: {b: 1}}\n", "a merge"),
+        ("[a]: 1\n", "a key that is no text"),
+        ("\ufeffa: 1\n", "a byte order mark"),
+        ("a: 1\n\x00", "a NUL byte"),
+        ("[" * (DEEPEST + 1) + "]" * (DEEPEST + 1), f"deeper than {DEEPEST} levels"),
+        ("[" + "1, " * MOST_NODES + "]", f"more than {MOST_NODES} values"),
+    ],
+    ids=lambda value: value[:20],
+)
+def test_yaml_that_is_more_than_it_seems_is_not_read(text: str, why: str) -> None:
+    """What unfolds, nests without end, or is another thing to another parser is refused for that, whatever it says."""
+    with pytest.raises(ValueError, match=why):
+        bounded_yaml(text)
+
+
+def test_yaml_up_to_its_limits_is_read() -> None:
+    """As deep and as long as is allowed, beside each other as often as that."""
+    nested, many = "[" * (DEEPEST - 1) + "]" * (DEEPEST - 1), "[" + "1, " * (MOST_NODES - 1) + "]"
+
+    assert bounded_yaml(f"- {nested}\n- {nested}\n")[0] == bounded_yaml(nested)
+    assert len(bounded_yaml(many)) == MOST_NODES - 1

@@ -13,6 +13,7 @@ from promotion.git.repo import pull_request
 from promotion.github.actions import beside
 from promotion.registry.client import Registry
 from promotion.registry.ledger import Repair, read_repairs
+from promotion.timeline import moment
 
 Cause = Literal[
     "well",
@@ -139,22 +140,14 @@ def cause_of(diff: Difference, *, gone: bool, changed: bool, late: bool) -> Caus
 def recent_repairs(repairs: Sequence[Repair], now: datetime.datetime, days: int) -> list[Repair]:
     """Return the repairs of the last `days` days; pure. One whose time cannot be read is not counted."""
     since = now - datetime.timedelta(days=days)
-    return [repair for repair in repairs if (_time(repair.at) or since) > since]
+    return [repair for repair in repairs if (moment(repair.at) or since) > since]
 
 
 def _late(diff: Difference, now: datetime.datetime, grace: int) -> bool:
     """Whether promote had its time: the commit that changed the pin is older than `grace` minutes."""
     change = diff.desired.change
-    when = None if change is None else _time(change.commit.when)
+    when = None if change is None else moment(change.commit.when)
     return when is None or now - when >= datetime.timedelta(minutes=grace)
-
-
-def _time(text: str) -> datetime.datetime | None:
-    try:
-        found = datetime.datetime.fromisoformat(text)
-    except ValueError:
-        return None
-    return found if found.tzinfo is not None else found.replace(tzinfo=datetime.UTC)
 
 
 def _sentences(diff: Difference, cause: Cause, where: str) -> tuple[str, str]:

@@ -5,7 +5,7 @@ looked at, and what was found worse once is left alone.
 """
 
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 
 from promotion.champion.desired import Current, Main
 from promotion.champion.pins import went_back
@@ -14,7 +14,7 @@ from promotion.config.promotion_yaml import Entry
 from promotion.model import Window
 from promotion.registry.ledger import place
 from promotion.registry.watched import read_looks
-from promotion.timeline import Look
+from promotion.timeline import Look, moment
 
 
 @dataclass(frozen=True)
@@ -84,14 +84,16 @@ def standing(main: Main, entry: Entry, current: Current, model: str, today: date
         before, alone = None, f"somebody went back to it on {changes[0].commit.when[:10]}"
     elif before is None:
         alone = "it is the first champion"
-    where = place(newest.era, newest.height)
+    since, where = moment(newest.since), place(newest.era, newest.height)
+    if since is None:
+        return no(f"its ledger says {newest.since!r} where it should say when it became champion")
     promotion = Promotion(
         model=model,
         entry=entry,
         pin=entry.champion,
         before=before,
         place=where,
-        since=datetime.fromisoformat(newest.since).date(),
+        since=since.date(),
         looks=read_looks(current.tags).get(where, ()),
     )
     return _due(promotion, today, f", its floors alone, because {alone}" if alone else "")

@@ -8,7 +8,6 @@ begins: heights start again there, and any entry of it is newer than all of the 
 
 import json
 import re
-from datetime import datetime
 from typing import Any, NamedTuple
 
 from promotion import OBJECT_ID
@@ -133,9 +132,7 @@ def read_ledger(tags: dict[str, str]) -> list[LedgerEntry]:
     for key, value in tags.items():
         match = REACHED.fullmatch(key)
         if match:
-            reached[_order(match)] = _fields(key, value).get("at")
-            if not _is_time(reached[_order(match)]):
-                raise _unreadable(key)
+            reached[_order(match)] = str(_fields(key, value).get("at"))
     entries = []
     for key, value in tags.items():
         match = KEY.fullmatch(key)
@@ -171,17 +168,10 @@ def _is_version(value: Any) -> bool:
     return value is None or (isinstance(value, int) and not isinstance(value, bool) and 0 < value < 2**31)
 
 
-def _is_time(value: Any) -> bool:
-    try:
-        return isinstance(value, str) and datetime.fromisoformat(value).tzinfo is not None
-    except ValueError:
-        return False
-
-
 def _entry(key: str, fields: dict[str, Any], era: int, height: int) -> LedgerEntry:
+    texts = ("commit", "reason", "at", "by")
     fine = (
-        all(isinstance(fields.get(name), str) for name in ("commit", "reason", "by"))
-        and _is_time(fields.get("at"))
+        all(isinstance(fields.get(name), str) for name in texts)
         and all(_is_version(fields.get(name)) for name in ("before", "version", "pr"))
         and all(fields.get(name) is None or isinstance(fields[name], str) for name in ("digest", "note"))
         and isinstance(fields.get("pending", False), bool)
@@ -206,8 +196,8 @@ def read_repairs(tags: dict[str, str]) -> list[Repair]:
                 wanted = {name: fields[name] for name in ("before", "version", "at", "by", "cause")}
             except (PromotionError, KeyError):
                 continue  # a repair is a note, nothing is decided by it
-            texts = all(isinstance(wanted[name], str) for name in ("by", "cause"))
-            if not (texts and _is_time(wanted["at"]) and all(_is_version(wanted[n]) for n in ("before", "version"))):
+            texts = all(isinstance(wanted[name], str) for name in ("at", "by", "cause"))
+            if not (texts and _is_version(wanted["before"]) and _is_version(wanted["version"])):
                 continue
             era, height = _order(match)
             found.append(Repair(height=height, number=int(match[3]), era=era, **wanted))

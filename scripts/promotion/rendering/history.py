@@ -14,7 +14,7 @@ from promotion.rendering import html
 from promotion.rendering.reported import STATUSES, Status
 from promotion.text import escape
 from promotion.text import figures as text
-from promotion.timeline import Claim, History, Look, Move, Tried, median
+from promotion.timeline import Claim, History, Look, Move, Tried, median, moment
 
 UNFINISHED = Status("NOT FINISHED", "", "…", "none", False)
 REASONS = {"merge": "promoted", "adopt": "adopted", "retire": "retired", "repair": "repaired"}
@@ -260,8 +260,8 @@ def _left(history: History, seen: int) -> str:
 
 def _spans(history: History, until: str) -> tuple[Span, ...]:
     """Who was champion how long, from the first move to the commit that was read, or the last move."""
-    moves = [move for move in history.moves if move.at is not None and move.reason != "repair"]
-    begun = [datetime.fromisoformat(str(move.at)) for move in moves]
+    known = [(move, at) for move in history.moves if (at := moment(move.at)) is not None and move.reason != "repair"]
+    moves, begun = [move for move, _ in known], [at for _, at in known]
     ends = [*begun[1:], *(max(datetime.fromisoformat(until), last) for last in begun[-1:])]
     seconds = [max(0.0, (end - begin).total_seconds()) for begin, end in zip(begun, ends, strict=True)]
     total = sum(seconds)
