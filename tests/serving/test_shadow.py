@@ -431,12 +431,14 @@ def test_a_disk_that_is_full_or_read_only_for_a_while_costs_no_request(models, t
     assert sum(pq.read_metadata(part).num_rows for part in log.rglob("part-*.parquet")) == 50_000
 
 
-def test_parts_of_another_schema_do_not_fit_together(tmp_path):
-    """A column that changed its type between two parts of a log is a sentence that names the folder."""
+@pytest.mark.parametrize("odd", ["x", [1, 2], True])
+def test_a_column_that_one_client_sent_otherwise_is_empty_there(tmp_path, odd):
+    """Text where the others send a number: its rows have no such value, and the others are judged."""
     log = write_log(tmp_path / "log")
-    rows = {"key.request": ["c"], "key.row": [0], "column.day": ["2026-01-01"], "column.id": [[1, 2]]}
-    pq.write_table(pa.table({**rows, "champion.decision": [0]}), log / "part-2.parquet")
-    with pytest.raises(PromotionError, match="its parts do not fit together") as error:
-        join_labels(log, labels_of(tmp_path, **{"key.request": ["a"], "label": [0]}), tmp_path / "out.parquet")
+    rows = {"key.request": ["c"], "key.row": [0], "column.day": ["2026-01-01"], "column.id": [odd]}
+    pq.write_table(pa.table({**rows, "champion.decision": [0]}), log / "part-0.parquet")
+    labels = labels_of(tmp_path, **{"key.id": [7, 8], "label": [0, 1]})
 
-    assert str(log) in str(error.value)
+    found = join_labels(log, labels, tmp_path / "out.parquet")
+    assert str(found) == "2 rows with a label; left out: 1 without a label"
+    assert sorted(pq.read_table(tmp_path / "out.parquet")["key.id"].to_pylist()) == [7.0, 8.0]

@@ -1,6 +1,7 @@
 """Labels joined to a log of serve.py: from live traffic to the table that judge.py reads."""
 
 import re
+from collections import Counter, defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -97,7 +98,7 @@ def _log(folder: Path) -> pa.Table:
         if missing:
             raise PromotionError(f"not a part of a log of serve.py: {sorted(missing)[0]} is missing", file=file)
     try:
-        table = _typed(pa.concat_tables(parts, promote_options="permissive"))
+        table = _typed(pa.concat_tables(_alike(parts), promote_options="permissive"))
     except pa.ArrowException as error:
         raise PromotionError(f"its parts do not fit together ({str(error)[:200]})", file=folder) from None
     for side in ("champion", "candidate"):
@@ -106,6 +107,26 @@ def _log(folder: Path) -> pa.Table:
             both = pc.coalesce(table[score], table[decision].cast(pa.float64()))
             table = table.drop_columns([score, decision]).append_column(score, both)
     return table
+
+
+def _alike(parts: list[pa.Table]) -> list[pa.Table]:
+    """The parts with each column of the kind that most rows have; a client that sent another has none in it."""
+    rows: dict[str, Counter[str]] = defaultdict(Counter)
+    for part in parts:
+        for field in part.schema:
+            rows[field.name][_kind(field.type)] += part.num_rows
+    usual = {name: max(found, key=lambda kind: (kind != "null", found[kind])) for name, found in rows.items()}
+    alike = []
+    for part in parts:
+        for place, field in enumerate(part.schema):
+            if _kind(field.type) != usual[field.name]:
+                part = part.set_column(place, field.name, pa.nulls(part.num_rows))
+        alike.append(part)
+    return alike
+
+
+def _kind(kind: pa.DataType) -> str:
+    return "number" if pa.types.is_integer(kind) or pa.types.is_floating(kind) else str(kind)
 
 
 def _labels(file: Path) -> pa.Table:
