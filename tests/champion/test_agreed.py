@@ -96,6 +96,8 @@ def test_what_was_before_main_was_rewritten(pinned: World) -> None:
 
     assert found(pinned, [gone]) == gone  # nobody has applied main since
     assert found(pinned, [gone, now], before=now.order) == gone
+    assert found(pinned, [gone, entry(pinned, 2), now], before=(0, 10)) == gone
+    assert found(pinned, []) is None
     assert found(pinned, [gone, now], PIN.model_copy(update={"source_tree": "b" * 40})) is None
     assert found(pinned, [gone._replace(height=2), entry(pinned, 3)], before=(0, 3)) is None
     assert found(pinned, [gone, by_hand]) is None

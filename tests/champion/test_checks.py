@@ -116,6 +116,38 @@ def test_format_that_the_policy_does_not_allow(first_champion: World) -> None:
     assert next(check for check in planned.checks if check.name == "artifact").ok
 
 
+SCRIPT = """\
+flavors:
+  python_function:
+    env: {conda: conda.yaml, virtualenv: python_env.yaml}
+    loader_module: mlflow.pyfunc.loaders.code_model
+    model_code_path: script.py
+    python_version: 3.11.0
+mlflow_version: 3.0.0
+utc_time_created: "2026-08-03 00:00:00"
+"""
+
+
+def test_code_of_a_model_is_the_reviewed_one(first_champion: World) -> None:
+    """A script that is not byte for byte main's is not promoted, whoever judged it; nor one without a tree."""
+    world, old = first_champion, "  tiny:\n"
+    world.write("promotion.yaml", world.read().replace(old, f"{old}    formats: [code]\n"))
+    world.commit("its code owners allow code")
+    for script, said in ((b"print(1)\n", None), (b"print(2)\n", "its module differs from the reviewed one")):
+        world.write("models/tiny/script.py", "print(1)\n")
+        pin = world.merge("two" if said is None else "three", files={"MLmodel": SCRIPT.encode(), "script.py": script})
+        if said is not None:
+            refused(world, "artifact", saying=said)
+        else:
+            assert world.apply() == 0
+            assert world.champion() == 2
+    why = Override(reason="we know it")
+    world.pin(pin.model_copy(update={"source_tree": None, "adopted": True, "evidence": None, "override": why}))
+    world.commit("by override")
+
+    refused(world, "artifact", saying="its module is not in the reviewed tree")
+
+
 def test_no_release_strands_a_champion(
     second_champion: World, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -389,6 +421,17 @@ def test_null_after_a_move_by_hand(first_champion: World) -> None:
     world.commit("retire")
 
     refused(world, "ours", saying="version 2 as @champion, which this project never set")
+
+
+def test_a_retired_model_that_is_gone_asks_for_nothing(first_champion: World) -> None:
+    """Somebody deletes the registered model of an entry without a champion: there is nothing to write."""
+    world = first_champion
+    world.pin(None)
+    world.commit("retire")
+    assert world.apply() == 0
+    world.registry.client.delete_registered_model("tiny")
+
+    assert world.apply() == 0
 
 
 def test_adopted_champion(foreign_champion: World) -> None:

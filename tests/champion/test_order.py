@@ -3,7 +3,7 @@
 import pytest
 
 from tests.support.refusals import refused
-from tests.support.worlds import World
+from tests.support.worlds import World, sha
 
 
 @pytest.mark.parametrize("value", ["", "not JSON", "[]", '{"commit": "x"}', '{"version": "2"}', '{"version": null}'])
@@ -22,6 +22,15 @@ def test_ledger_entry_forged(champion_and_better_candidate: World) -> None:
     world.registry.set_model_tag("tiny", "promotion.ledger.00000099", value)
 
     refused(world, "order", saying="delete it")
+
+
+@pytest.mark.parametrize("changed", [{"digest": sha("other")}, {"version": 1}, {"version": None, "digest": None}])
+def test_ledger_entry_that_says_something_else_than_its_pin(second_champion: World, changed) -> None:
+    """Where the tag of the very commit that main pins was changed, that is said, though the alias is right."""
+    world, newest = second_champion, second_champion.ledger()[-1]
+    world.registry.set_model_tag("tiny", newest.key, newest._replace(**changed).text())
+
+    refused(world, "order", saying="is not what main pins")
 
 
 def test_older_commit(second_champion: World) -> None:

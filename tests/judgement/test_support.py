@@ -185,3 +185,16 @@ def test_a_metric_without_catches_has_no_exact_end() -> None:
     assert exact_end(1.0, ways, bounds(ways, TAIL), TAIL) is None
     assert skew_expected(ways) == skew_seen(ways)
     assert unseen(bounds(ways, TAIL)) is None
+
+
+def test_of_two_ways_of_resampling_the_worse_one_counts() -> None:
+    """The lower skew, the larger loss unseen, the lower end, in whichever order the ways come."""
+    one, two = traded(0), traded(3, clusters=100)
+    value = 1000.0
+    for ways in (one + two, two + one):
+        found = bounds(ways, TAIL)
+        assert skew_seen(ways) == skew_seen(two) < skew_seen(one)
+        assert skew_expected(ways) == min(skew_expected(one), skew_expected(two))
+        assert unseen(found) == max(unseen(bounds(one, TAIL)), unseen(bounds(two, TAIL)), key=lambda bound: bound.loss)
+        ends = [exact_end(value, way, bounds(way, TAIL), TAIL) for way in (one, two)]
+        assert exact_end(value, ways, found, TAIL) == min(ends) < max(ends)

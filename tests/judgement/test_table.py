@@ -1,6 +1,7 @@
 """Score tables: what is refused, in one sentence with the place; digests that no partition or order changes."""
 
 import itertools
+import resource
 from pathlib import Path
 
 import numpy as np
@@ -272,6 +273,20 @@ def test_large_tables_in_buckets_have_the_same_digests(monkeypatch: pytest.Monke
     assert digests(opened(table)) == whole
     with pytest.raises(PromotionError, match="duplicate key"):
         opened(pd.concat([table, table.iloc[[77]]]))
+
+
+def test_a_table_of_many_buckets_takes_the_open_files_that_it_needs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A bucket is an open file: a billion rows have as many as most systems give at first, and more if asked."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if 0 <= hard < 2000:
+        pytest.skip(f"only {hard} open files are allowed here")
+    whole = digests(opened(frame(3000)))
+    monkeypatch.setattr(digest, "IN_MEMORY", 6)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (256, hard))
+    try:
+        assert digests(opened(frame(3000))) == whole
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 @pytest.mark.parametrize(

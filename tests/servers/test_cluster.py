@@ -49,6 +49,7 @@ class Cluster:
     def _start(self, program: str, *args: str) -> "subprocess.Popen[bytes]":
         command = [sys.executable, "-m", f"distributed.cli.{program}", *args, "--no-dashboard"]
         env = {"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/"), "PYTHONPATH": str(ROOT), **self.login}
+        env |= {name: value for name, value in os.environ.items() if name.startswith("OPENBLAS_")}  # as sandbox/run.py
         process = subprocess.Popen(command, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         self.processes.append(process)
         return process

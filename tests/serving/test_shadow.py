@@ -299,6 +299,7 @@ def test_a_regression_whose_answers_were_0_and_1_in_some_requests_is_whole(tmp_p
         ({"key.request": ["x"], "label": [0]}, "none of the 2 rows"),
         ({"key.nothing": ["x"], "label": [0]}, "keyed by key.nothing, which the log"),
         ({"label": [0]}, "labels need key.* columns"),
+        ({"key.id": [7]}, "labels need key.* columns and the column label"),
         ({"key.request": ["a"], "label": [0], "amount": [1]}, "the column amount is neither"),
         ({"key.id": ["seven"], "label": [0]}, "key.id is of another type"),
         ({"key.id": [7, 8], "label": ["no", "yes"]}, "label is string; it must be 0 and 1"),

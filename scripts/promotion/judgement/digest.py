@@ -21,8 +21,10 @@ import pyarrow as pa
 from promotion.errors import PromotionError
 from promotion.judgement.hashing import as_float, canonical, combine, hash_column
 from promotion.judgement.places import Place
+from promotion.records.files import allow_files
 
 IN_MEMORY = 1 << 21
+SPARE_FILES = 64
 R = TypeVar("R")
 
 
@@ -173,6 +175,7 @@ def _deal(
         raise PromotionError(
             "a worker cannot write here; give --scratch a folder that all of them share", file=folder
         ) from None
+    allow_files((1 << bits) + SPARE_FILES)
     writers: dict[int, Any] = {}
     try:
         for part in source.parts(names):

@@ -1,7 +1,9 @@
-"""The digest of a model's files, by which records, pins and the registry name them."""
+"""The digest of a model's files, by which records, pins and the registry name them; files that are open at a time."""
 
+import contextlib
 import hashlib
 import re
+import resource
 from pathlib import Path
 
 from promotion.errors import PromotionError
@@ -33,3 +35,13 @@ def digest_files(folder: Path) -> str:
         name = path.relative_to(folder).as_posix().encode("utf-8", "surrogateescape")
         total.update(name + f"\0{path.stat().st_size}\0{content}\n".encode())
     return "sha256:" + total.hexdigest()
+
+
+def allow_files(wanted: int) -> int:
+    """Let the process have as many open files as are wanted, as far as the system permits; return how many it may."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if 0 <= soft < wanted:
+        with contextlib.suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted if hard < 0 else min(wanted, hard), hard))
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return wanted if soft < 0 else min(wanted, soft)

@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import functools
-import resource
 import signal
 import socket
 import sys
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from promotion.errors import PromotionError
+from promotion.records.files import allow_files
 from promotion.registry.client import Registry
 from promotion.serving.app import App, Model
 from promotion.serving.batching import Batcher
@@ -169,16 +169,6 @@ class Server:
                         model.shadow.sweep()
             except Exception as error:
                 event("error", what="sweep", text=repr(error))
-
-
-def allow_files(wanted: int) -> int:
-    """Let the process have as many open files as are wanted, as far as the system permits; return how many it may."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if 0 <= soft < wanted:
-        with contextlib.suppress(OSError, ValueError):
-            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted if hard < 0 else min(wanted, hard), hard))
-    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return wanted if soft < 0 else min(wanted, soft)
 
 
 def listen(host: str, port: int) -> socket.socket:
