@@ -237,6 +237,33 @@ def test_a_bad_request_does_not_fail_its_neighbours(linear):
     assert counting.tables == [3, 3, 1, 1, 1]
 
 
+class Missing(Counting):
+    """A model that answers 1, and nothing to a row whose first column is 0, as a lookup does; in `form`."""
+
+    def __init__(self, model, form):
+        super().__init__(model)
+        self.form = form
+
+    def predict(self, data, params=None):
+        """Whole numbers, unless one is missing."""
+        self.tables.append(len(data))
+        return self.form(pd.Series(np.sign(data["a"]).to_numpy()).map({-1.0: 1, 1.0: 1}))
+
+
+@pytest.mark.parametrize("form", [pd.Series.to_numpy, lambda found: found.to_frame("p")])
+def test_a_missing_answer_makes_no_double_of_its_neighbours(linear, form):
+    """Answers that would have another type than those of the model's own example are asked for one by one."""
+    model = Missing(linear.model, form)
+    scorer = Scorer(model, Proof(batching=True))
+    good, bad = (Request(f"a,b,c\n{first},2.0,3.0\n".encode(), "text/csv") for first in ("1.0", "0.0"))
+    alone, odd = (scorer.alone(request).text for request in (good, bad))
+    model.tables.clear()
+
+    assert [answer.text for answer in scorer.answers([good, good])] == [alone] * 2 and "1.0" not in alone
+    assert [answer.text for answer in scorer.answers([good, bad, good])] == [alone, odd, alone]
+    assert model.tables == [2, 3, 1, 1, 1]
+
+
 @pytest.mark.parametrize("kind", [np.asarray, list, pd.Series, lambda v: pd.DataFrame({"p": v})])
 def test_split_cuts_every_kind_of_answer(kind):
     """Arrays, lists, series and frames are cut by rows, and a wrong number of rows is refused."""

@@ -10,7 +10,7 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from promotion.serving import pool
+from promotion.serving import nursery, pool
 from promotion.serving.store import Store
 
 from tests.support.serving_world import (
@@ -494,6 +494,19 @@ def test_a_store_that_became_read_only_serves_what_it_holds(models, tmp_path, mo
             assert Client(url).ask()[::2] == (200, '{"predictions": [1]}')
             patch.undo()
             wait_for(lambda: serving(url, 2))
+
+
+def test_a_server_that_ends_while_it_begins_waits_for_no_import(tmp_path, monkeypatch):
+    """The zygote is ended at once, however long a slow machine needs for the libraries: the end is no bug."""
+    slow = tmp_path / "slow.py"
+    slow.write_text("import time\ntime.sleep(60)\n")
+    monkeypatch.setattr(nursery, "ZYGOTE", slow)
+    begun = nursery.Nursery()
+    begun.start()
+    began = time.monotonic()
+    begun.close()
+
+    assert time.monotonic() - began < 5
 
 
 def test_sigterm_waits_for_what_is_in_flight(models, tmp_path):

@@ -77,7 +77,7 @@ class Nursery:
         return self._process is not None and self._process.pid == _parent(pid)
 
     def close(self) -> None:
-        """End the zygote, and with it every worker that is left."""
+        """End the zygote, and with it every worker that is left; it may still be importing, which takes seconds."""
         with self._lock:
             process, control = self._process, self._control
             self._process = self._control = None
@@ -86,6 +86,8 @@ class Nursery:
                 control.shutdown(socket.SHUT_RDWR)
             control.close()
         if process is not None:
+            with contextlib.suppress(ProcessLookupError, PermissionError):  # the latter: macOS, where it has ended
+                os.killpg(process.pid, signal.SIGKILL)
             process.wait(10)
         self._home.cleanup()
 

@@ -80,6 +80,7 @@ class Scorer:
         self.numbers = (number_columns(self.schema) if self.tables else None) or {}  # empty: rows go as frames
         self.as_array = getattr(model, "_predict_fn", None) if self.numbers else None
         self.recorded = Recorded()
+        self.kind: Any = None  # of the answers to the model's own example, or else of the first shared `predict`
         self.proof = proof or Proof()
 
     @property
@@ -200,9 +201,22 @@ class Scorer:
                     predictions = self.model.predict(frame_of(rows, self.numbers))
             else:
                 predictions = self.model.predict(pd.concat([table.frame for table in tables], ignore_index=True))
+            if len(tables) > 1 and kind_of(predictions) != self.kind:
+                if self.kind is not None:
+                    return None  # a missing answer among whole numbers makes all of them doubles
+                self.kind = kind_of(predictions)
             return [Answer(text, 200) for text in texts_of(predictions, [table.length for table in tables])]
         except BaseException:
             return None  # one of them is at fault, and only that one shall hear of it
+
+
+def kind_of(predictions: Any) -> Any:
+    """What the rows of an answer have in common: its type, and whether numbers in it are whole."""
+    import pandas as pd
+
+    if isinstance(predictions, pd.DataFrame):
+        return pd.DataFrame, [dtype.kind for dtype in predictions.dtypes]
+    return type(predictions), getattr(getattr(predictions, "dtype", None), "kind", None)
 
 
 def _parts(members: list[int], tables: list[Table | None]) -> list[list[int]]:
