@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 from promotion.errors import PromotionError
 from promotion.pullrequest import incoming as module
-from promotion.pullrequest.incoming import check_incoming, take_in
+from promotion.pullrequest.incoming import check_incoming, overlaps, take_in
 from promotion.pullrequest.workdir import ModelWork, Work
 from promotion.records.evaluation import Evaluation
 from promotion.records.plan import Plan
@@ -233,6 +233,33 @@ def test_a_job_that_left_neither_result_nor_reason(handed: Handed, name: str, jo
 
     with pytest.raises(PromotionError, match=rf"its {job} job ended without {Path(name).name} and without a reason"):
         handed.take()
+
+
+def test_an_answer_job_that_left_no_answers(handed: Handed) -> None:
+    """The score job says so for the job before it, and scores nothing."""
+    answered = handed.incoming / f"answered-{MODEL}" / "candidate"
+    shutil.copytree(handed.path("candidate/table"), answered / "table")
+
+    with pytest.raises(PromotionError, match=r"its answer job ended without answered\.json and without"):
+        take_in(handed.incoming, handed.files, "train", "score")
+
+
+@pytest.mark.parametrize(
+    ("other", "shared"),
+    [
+        (("2026-08-01", "2026-08-07"), False),
+        (("2026-08-01", "2026-08-08"), True),
+        (("2026-08-10", "2026-08-11"), True),
+        (("2026-08-01", "2026-08-30"), True),
+        (("2026-08-14", "2026-08-20"), True),
+        (("2026-08-15", "2026-08-20"), False),
+    ],
+)
+def test_spans_overlap_where_they_share_a_day(other: tuple[str, str], shared: bool) -> None:
+    """A look at a test set counts for every other with one of its days, whichever began first."""
+    week = ("2026-08-08", "2026-08-14")
+
+    assert overlaps(*week, *other) is overlaps(*other, *week) is shared
 
 
 def test_the_log_that_the_comment_shows_is_the_failed_steps_own(handed: Handed, tmp_path: Path) -> None:

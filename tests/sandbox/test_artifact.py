@@ -246,3 +246,87 @@ def test_yaml_up_to_its_limits_is_read() -> None:
 
     assert bounded_yaml(f"- {nested}\n- {nested}\n")[0] == bounded_yaml(nested)
     assert len(bounded_yaml(many)) == MOST_NODES - 1
+
+
+@pytest.mark.parametrize(
+    ("flavour", "file", "begins"),
+    [
+        ("xgboost", "model.ubj", b"{L\x00"),
+        ("xgboost", "model.json", b'{"learner"'),
+        ("lightgbm", "model.lgb", b"tree\nversion=v4\n"),
+        ("catboost", "model.cb", b"CBM1\x00"),
+        ("onnx", "model.onnx", b"\x08\x0a"),
+    ],
+)
+def test_a_file_begins_as_its_format_does(flavour: str, file: str, begins: bytes, saved: Path, tmp_path: Path) -> None:
+    """A library that finds something else in its file may take it for a pickle, so it is not given that file."""
+    folder = shutil.copytree(saved, tmp_path / "model")
+    (folder / "model.skops").unlink()
+    own, common = {"data": file}, {"data": file, "loader_module": f"mlflow.{flavour}", "python_version": "3.11.0"}
+    change_mlmodel(folder, lambda raw: raw.update(flavors={"python_function": common, flavour: own}))
+    (folder / file).write_bytes(begins)
+
+    assert read_artifact(folder).format == flavour
+    (folder / file).write_bytes(b"\x80\x04\x95" + begins)
+    with pytest.raises(PromotionError, match=f"is not in the format {flavour}"):
+        read_artifact(folder)
+
+
+CONDA = "channels: [conda-forge]\ndependencies: [python=3.11.7, pip<=24, {pip: [numpy==2.1]}]\nname: mlflow-env\n"
+ENV = "python: 3.11.7\nbuild_dependencies: [pip==24, setuptools]\ndependencies: [-r requirements.txt]\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "good", "old", "new"),
+    [
+        ("conda.yaml", CONDA, "[conda-forge]", "[conda-forge, evil]"),
+        ("conda.yaml", CONDA, "name:", "prefix: /\nname:"),
+        ("conda.yaml", CONDA, "pip<=24", "curl"),
+        ("conda.yaml", CONDA, "numpy==2.1", "git+https://evil.example/x"),
+        ("conda.yaml", CONDA, "numpy==2.1", "numpy>=2"),
+        ("conda.yaml", CONDA, "numpy==2.1]", "numpy==2.1], npm: [x]"),
+        ("conda.yaml", CONDA, "{pip:", "{npm:"),
+        ("python_env.yaml", ENV, "[-r requirements.txt]", "[-r other.txt]"),
+        ("python_env.yaml", ENV, "setuptools", "evil"),
+        ("python_env.yaml", ENV, "python:", "index: x\npython:"),
+        ("requirements.txt", "numpy==2.1\n", "numpy==2.1", "--index-url https://evil.example"),
+        ("requirements.txt", "numpy==2.1\n", "numpy==2.1", "numpy"),
+        ("requirements.txt", "numpy==2.1\n", "numpy==2.1", "numpy==2.1\nx @ https://evil.example/x.whl"),
+    ],
+)
+def test_an_environment_is_pinned_packages_alone(
+    name: str, good: str, old: str, new: str, saved: Path, tmp_path: Path
+) -> None:
+    """Whoever rebuilds it gets what is named from where everybody gets it: each thing more is refused for itself."""
+    folder = shutil.copytree(saved, tmp_path / "model")
+    (folder / name).write_text(good, encoding="utf-8")
+    read_artifact(folder)
+    assert old in good
+    (folder / name).write_text(good.replace(old, new), encoding="utf-8")
+    with pytest.raises(PromotionError, match=r"more than pinned packages|is not NAME==VERSION"):
+        read_artifact(folder)
+
+
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [
+        ("code/deep/x-y.py", "a module is a .py file"),
+        ("code/x-y/deep.py", "a module is a .py file"),
+        ("code/native.so", "a module is a .py file"),
+        ("code/json.py", "may not be called `json`"),
+        ("code/numpy/core.py", "may not be called `numpy`"),
+        ("a b.json", "is not a name that a model's file may have"),
+        (".hidden", "is not a name that a model's file may have"),
+    ],
+)
+def test_a_file_with_a_name_of_something_else(name: str, why: str, own: tuple[Path, Path]) -> None:
+    """Modules have names of their own that Python can import; all files have plain ones."""
+    folder, source = own
+    allowed = Allowed(frozenset({"code"}), frozenset({"rule.Rule"}))
+    read_artifact(folder, allowed, source=source)
+    for root in (folder, source):
+        path = root / (name if root is folder else name.removeprefix("code/"))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("X = 1\n", encoding="utf-8")
+    with pytest.raises(PromotionError, match=why):
+        read_artifact(folder, allowed, source=source)
