@@ -114,6 +114,8 @@ def main(argv: list[str] | None = None) -> int:
         timeout = float(TIMEOUT.get())
     except ValueError as error:
         raise PromotionError(f"{error}; give a whole number of seconds, or none") from None
+    if timeout <= 0:
+        raise PromotionError(f"{TIMEOUT.name} is {timeout:g}, which leaves no request any time; give seconds, or none")
     max_body = int(args.max_body_mb * 1_000_000)
     settings = Settings(
         alias=args.alias,

@@ -382,6 +382,7 @@ def test_a_port_in_use_is_one_sentence(capsys):
         (["--poll-seconds", "1e11"], "60", "must be more than 0 and at most 1,000,000,000, not 1e11"),
         (["--max-body-mb", "1e308"], "60", "must be more than 0 and at most 1,000,000,000, not 1e308"),
         ([], "a minute", "Failed to convert 'a minute' for MLFLOW_SCORING_SERVER_REQUEST_TIMEOUT"),
+        ([], "0", "MLFLOW_SCORING_SERVER_REQUEST_TIMEOUT is 0, which leaves no request any time"),
     ],
 )
 def test_a_setting_that_cannot_be_is_one_sentence(monkeypatch, capsys, tmp_path, more, timeout, sentence):

@@ -12,6 +12,7 @@ from promotion.sandbox.proof import Proof, split
 from promotion.serving.backoff import backoff
 from promotion.serving.scoring import Request, Scorer
 from promotion.serving.server import listen
+from promotion.serving.worker import rehearse
 
 from tests.support.serving_world import (
     BOOSTER_TYPES,
@@ -262,6 +263,16 @@ def test_a_missing_answer_makes_no_double_of_its_neighbours(linear, form):
     assert [answer.text for answer in scorer.answers([good, good])] == [alone] * 2 and "1.0" not in alone
     assert [answer.text for answer in scorer.answers([good, bad, good])] == [alone, odd, alone]
     assert model.tables == [2, 3, 1, 1, 1]
+
+
+def test_what_kind_of_answer_a_model_gives_is_known_from_its_example(linear, tmp_path):
+    """So also the first batch of requests with a missing answer in it is asked one by one."""
+    (tmp_path / "serving_input_example.json").write_text(ONE_ROW)
+    scorer = Scorer(Missing(linear.model, pd.Series.to_numpy), Proof(batching=True))
+    rehearse(scorer, tmp_path)
+    good, bad = (Request(f"a,b,c\n{first},2.0,3.0\n".encode(), "text/csv") for first in ("1.0", "0.0"))
+
+    assert [answer.text for answer in scorer.answers([good, bad])] == ['{"predictions": [1]}', '{"predictions": [NaN]}']
 
 
 @pytest.mark.parametrize("kind", [np.asarray, list, pd.Series, lambda v: pd.DataFrame({"p": v})])

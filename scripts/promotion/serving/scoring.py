@@ -80,7 +80,7 @@ class Scorer:
         self.numbers = (number_columns(self.schema) if self.tables else None) or {}  # empty: rows go as frames
         self.as_array = getattr(model, "_predict_fn", None) if self.numbers else None
         self.recorded = Recorded()
-        self.kind: Any = None  # of the answers to the model's own example, or else of the first shared `predict`
+        self.kind: Any = None  # of the first shared `predict`: of the model's own example, where it has one
         self.proof = proof or Proof()
 
     @property

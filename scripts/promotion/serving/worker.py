@@ -32,7 +32,7 @@ from promotion.sandbox.proof import Proof, Steps, finish, prove
 from promotion.serving.events import failure
 from promotion.serving.forests import ask_tree_by_tree
 from promotion.serving.frames import receive, send
-from promotion.serving.scoring import BUG, JSON, Request, Scorer, kind_of
+from promotion.serving.scoring import BUG, JSON, Request, Scorer
 from promotion.serving.siblings import ended, go_on_with_parent_gone, multiplied, opened
 
 PRELOADED = ("mlflow.pyfunc.scoring_server", "mlflow.sklearn", "sklearn.ensemble", "sklearn.linear_model", "skops.io")
@@ -131,8 +131,6 @@ def load(order: dict[str, Any]) -> tuple[Scorer, list[str]]:
             scorer.proof = finish(prove(model, model.input_example, [], scorer.as_array), PROOF_SECONDS)
         else:
             scorer.proof = Proof(note="requests are answered one by one: they are not tables")
-    if scorer.batching and model.input_example is not None:
-        scorer.kind = kind_of(model.predict(model.input_example))
     rehearse(scorer, Path(order["folder"]))
     return scorer, notes
 
@@ -142,7 +140,9 @@ def rehearse(scorer: Scorer, folder: Path) -> None:
     example = folder / "serving_input_example.json"
     if example.is_file():
         request = Request(example.read_bytes(), JSON)
-        Scorer(scorer.model, scorer.proof).answers([request, request] if scorer.batching else [request])
+        rehearsal = Scorer(scorer.model, scorer.proof)
+        rehearsal.answers([request, request] if scorer.batching else [request])
+        scorer.kind = rehearsal.kind
 
 
 def lacking(folder: Path) -> list[str]:
