@@ -78,14 +78,16 @@ def test_new_entry_has_a_policy_to_edit(no_champion: World) -> None:
     assert pins(no_champion)["churn"] is not None and pins(no_champion)["tiny"] is None
 
 
-def test_all_adopts_everything_and_touches_nothing_else(no_champion: World) -> None:
-    """--all takes every champion; the registry is only read."""
+def test_all_adopts_everything_and_touches_nothing_else(no_champion: World, capsys) -> None:
+    """--all takes every champion that it can, and says which it cannot; the registry is only read."""
+    by_hand(no_champion, "two words")
     for name in ("churn", "tiny", "uplift"):
         by_hand(no_champion, name)
     before = {name: no_champion.state(name) for name in ("churn", "tiny", "uplift")}
 
     assert adopt(no_champion, "--all") == 0
 
+    assert "two words: @champion is version 1; its name cannot be a folder's name" in capsys.readouterr().out
     assert all(pin is not None and pin.adopted for pin in pins(no_champion).values())
     assert {name: no_champion.state(name) for name in before} == before
 

@@ -1,11 +1,13 @@
 """What the server takes: the files that the ledger confirms, and no other."""
 
 import functools
+from types import SimpleNamespace
 
 import pytest
 from promotion.errors import PromotionError
 from promotion.records.files import digest_files
-from promotion.serving import worker
+from promotion.serving import following, worker
+from promotion.serving.following import Follower, Served
 from promotion.serving.loading import fetch
 from promotion.serving.store import Store
 from sklearn.linear_model import LogisticRegression
@@ -130,3 +132,28 @@ def test_a_server_that_lacks_a_library_says_which_line_to_install(tmp_path):
     (tmp_path / "requirements.txt").write_text("numpy==0.1\n")
     with pytest.raises(ModuleNotFoundError, match="seasons_loader"):
         worker.load({"folder": str(tmp_path), "label": "m version 2"})
+
+
+def test_a_version_that_was_left_while_it_was_fetched_does_not_take_over(world, tmp_path, monkeypatch):
+    """The alias moves on during a slow download: the next poll comes at once, and only what it names then serves."""
+    models, store, _, _ = world
+    for number in (2, 3):
+        assert models.register("m", models.save(constant(number - 2))) == number
+    models.promote("m", 2)
+    taken_over = []
+
+    def install(local, unwanted):
+        taken_over.append(local.version)
+        return Served(local, SimpleNamespace(notes=[], damaged=False), loaded_at="now")
+
+    def slow(*args):
+        models.promote("m", 3)
+        return fetch(*args)
+
+    monkeypatch.setattr(following, "FRESH_SECONDS", 0.0)
+    monkeypatch.setattr(following, "fetch", slow)
+    follower = Follower(models.registry, "m", "champion", 60.0, store, install)
+
+    assert follower.step() == 0.0 and taken_over == []
+    assert follower.step() == 0.0 and taken_over == [3]
+    assert follower.step() == 60.0 and follower.current.version == 3

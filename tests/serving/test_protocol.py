@@ -275,6 +275,17 @@ def test_what_kind_of_answer_a_model_gives_is_known_from_its_example(linear, tmp
     assert [answer.text for answer in scorer.answers([good, bad])] == ['{"predictions": [1]}', '{"predictions": [NaN]}']
 
 
+def test_no_more_rows_share_a_predict_than_were_shown_to_be_apart(linear):
+    """What 64 rows at most were tried with is done with 64 at most; a longer request goes by itself."""
+    counting = Counting(linear.model)
+    tables = [ROWS.sample(rows, replace=True, random_state=rows) for rows in (30, 31, 29, 80, 5)]
+    requests = [Request(table.to_csv(index=False).encode(), "text/csv") for table in tables]
+    found = Scorer(counting, Proof(batching=True)).answers(requests)
+
+    assert counting.tables == [61, 29, 80, 5]
+    assert [(one.status, one.text) for one in found] == [(one.status, one.text) for one in map(linear.alone, requests)]
+
+
 @pytest.mark.parametrize("kind", [np.asarray, list, pd.Series, lambda v: pd.DataFrame({"p": v})])
 def test_split_cuts_every_kind_of_answer(kind):
     """Arrays, lists, series and frames are cut by rows, and a wrong number of rows is refused."""

@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from promotion.serving import nursery, pool
+from promotion.serving.batching import HEAVY_BYTES
 from promotion.serving.store import Store
 
 from tests.support.serving_world import (
@@ -235,6 +236,26 @@ def test_a_slow_request_does_not_hold_up_quick_ones(models, tmp_path):
 
     assert answers.get()[0] == 200
     assert max(times) < 1.0
+
+
+def test_heavy_requests_leave_one_worker_to_quick_ones(models, tmp_path):
+    """Two large tables are answered one after the other where there are two workers, and a row meanwhile."""
+    unruly(models, tmp_path, "heavy")
+    (tmp_path / "hold").touch()
+    server = make_server(models, ["heavy"], tmp_path / "store")
+    with running_server(server) as url, ThreadPoolExecutor(3) as clients:
+        wait_for(lambda: Client(url).health()["workers"] == 2)
+        heavy = row(120, 0, 0) + " " * HEAVY_BYTES
+        held = [clients.submit(lambda: Client(url).ask(body=heavy)) for _ in range(2)]
+        wait_for(lambda: (tmp_path / "began").exists() and server.models[0].batcher.waiting == 1)
+        quick = clients.submit(lambda: Client(url).ask(body=GOOD[0]))
+        try:
+            assert quick.result(20)[::2] == (200, GOOD[1])
+            assert server.models[0].batcher.waiting == 1
+        finally:
+            (tmp_path / "hold").unlink()
+
+        assert [one.result()[0] for one in held] == [200, 200]
 
 
 @pytest.mark.slow

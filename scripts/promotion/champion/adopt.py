@@ -178,7 +178,8 @@ def adopt(
     pins, refused = _pins(wanted, registry, repo)
     if refused and not everything:
         raise next(iter(refused.values()))
-    lines = [f"REFUSED {error}" for error in refused.values()]
+    lines = [str(item) for item in found if everything and item.why_not is not None]
+    lines += [f"REFUSED {error}" for error in refused.values()]
     if not pins:
         return [*lines, f"nothing to adopt in {registry.where}"], not refused
     changed = write_adopted(text, pins, task=task)
