@@ -136,9 +136,11 @@ def test_whatever_a_model_raises_is_that_requests_500(url, what):
 
 @pytest.mark.parametrize("what", [112, *(pytest.param(what, marks=pytest.mark.slow) for what in (111, 113))])
 def test_a_request_that_kills_its_worker_fails_alone(url, what):
-    """The workers it killed are started again; what waited with it is answered, and it is not tried a third time."""
+    """The workers it killed are started again; what waited with it is answered, and it is not tried a fourth time."""
+    before = Client(url).health()["restarts"]
     asked_among_good_ones(url, what)
     wait_for(lambda: Client(url).health()["workers"] == 2)
+    assert Client(url).health()["restarts"] == before + 3
 
 
 @pytest.mark.parametrize(("what", "status"), [(106, 200), (114, 500)])
