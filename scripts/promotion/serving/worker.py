@@ -30,10 +30,10 @@ import pandas as pd
 from promotion.errors import PromotionError
 from promotion.sandbox.proof import Proof, Steps, finish, prove
 from promotion.serving.events import failure
-from promotion.serving.forests import ask_tree_by_tree
 from promotion.serving.frames import receive, send
 from promotion.serving.scoring import BUG, JSON, Request, Scorer
 from promotion.serving.siblings import ended, go_on_with_parent_gone, multiplied, opened
+from promotion.serving.trees import walk_trees_at_once
 
 PRELOADED = ("mlflow.pyfunc.scoring_server", "mlflow.sklearn", "sklearn.ensemble", "sklearn.linear_model", "skops.io")
 PROOF_SECONDS = 20.0
@@ -59,7 +59,7 @@ def run(connection: socket.socket, siblings: Sequence[socket.socket]) -> None:
     for name in ("mlflow", "alembic"):
         logging.getLogger(name).setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", message="X does not have valid feature names")  # arrays, where that was proven
-    ask_tree_by_tree()
+    walk_trees_at_once()
     sys.dont_write_bytecode = True  # a model's folder stays what its digest says
     with joblib.parallel_config("sequential"):  # n_jobs=2 makes one row three times slower
         message = receive(connection)
