@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from promotion.cli import command_line, handled
+from promotion.cli import command_line, handled, say_no_more
 from promotion.errors import OK, PromotionError
 
 if TYPE_CHECKING:
@@ -40,8 +40,11 @@ def serve(names: Sequence[str], *, host: str, port: int, store: Path, settings: 
                 line = f"serving {model.name} version {model.served.version} at {url}"
             else:
                 line = f"serving {model.name} at {url}, with 503 for now: {model.follower.waiting_for()}"
-            sys.stdout.write(f"{line}\n")  # in one piece: each model has a thread that may say it
-            sys.stdout.flush()
+            try:
+                sys.stdout.write(f"{line}\n")  # in one piece: each model has a thread that may say it
+                sys.stdout.flush()
+            except OSError:  # nobody reads it, or the disk is full: it is followed all the same
+                say_no_more()
 
         Server(
             names, listener=listener, registry=Registry(), store=Store(store), settings=settings, announce=announce

@@ -192,13 +192,15 @@ class Link(asyncio.Protocol):
         if self.pid is None:  # a sibling that was not forked
             self._loaded.cancel()
             return
-        if self.closing and not self.batch and self._loaded.done():
-            return
         asyncio.get_running_loop().create_task(self._tell_end())
 
     async def _tell_end(self) -> None:
-        with contextlib.suppress(TimeoutError):
+        try:
             await asyncio.wait_for(self._ended.wait(), 1.0)
+        except TimeoutError:
+            self.end()  # nobody hears from it any more, and the model may compute in it without end
+        if self.closing and not self.batch and self._loaded.done():
+            return
         reason = cause(self._code)
         if not self._loaded.done():
             self._loaded.set_exception(PromotionError(f"the process that loaded it died: {reason}"))
