@@ -18,6 +18,7 @@ import serve
 from promotion.serving.connection import Limits
 from promotion.serving.server import listen
 
+from tests.support.mlflow_server import free_port
 from tests.support.serving_world import (
     BOOSTER_TYPES,
     ONE_ROW,
@@ -358,6 +359,29 @@ def test_the_command_serves_until_sigterm_and_finishes_what_is_in_flight(models,
         process.wait()
         process.stdout.close()
         errors.close()
+
+
+def test_a_first_line_that_nobody_reads_keeps_no_version_away(models, zero, one, tmp_path):
+    """Its reader is gone, as after `| head -1`, or the disk is full: the server follows all the same, and ends with 0."""
+    name, port = "unread", free_port()
+    models.promote(name, models.register(name, zero))
+    command = [sys.executable, str(Path(serve.__file__)), name, "--port", str(port), "--poll-seconds", "0.2"]
+    environment = {**os.environ, "MLFLOW_TRACKING_URI": models.registry.uri, "XDG_STATE_HOME": str(tmp_path / "state")}
+    nobody, line = os.pipe()
+    os.close(nobody)
+    process = subprocess.Popen(command, stdout=line, stderr=subprocess.DEVNULL, env=environment)
+    os.close(line)
+    try:
+        url = f"http://127.0.0.1:{port}"
+        wait_for(lambda: accepts(url) and serving(url, 1))
+        models.promote(name, models.register(name, one))
+        wait_for(lambda: serving(url, 2))
+        process.send_signal(signal.SIGTERM)
+
+        assert process.wait(20) == 0
+    finally:
+        process.kill()
+        process.wait()
 
 
 def accepts(url):

@@ -8,6 +8,7 @@ import threading
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 from promotion.serving import nursery, pool
@@ -30,7 +31,7 @@ from tests.support.serving_world import (
 
 # Its first column says what it does; the proof at load never asks for these.
 UNRULY = """
-import ctypes, os, signal, sys, time
+import ctypes, os, signal, sys, threading, time
 import numpy as np
 from sklearn.base import BaseEstimator
 
@@ -65,6 +66,12 @@ class Unruly(BaseEstimator):
             if os.fork(): os._exit(3)
             while os.path.exists(self.folder + "/hold"): time.sleep(0.01)
             os._exit(0)
+        if what == 115:
+            os.closerange(3, 4096)
+            while True: pass
+        if what == 116:
+            threading.Thread(target=time.sleep, args=(3600,)).start()
+            sys.stderr.close()
         if what == 120:
             open(self.folder + "/began", "w").close()
             while os.path.exists(self.folder + "/hold"): time.sleep(0.01)
@@ -158,6 +165,60 @@ def test_a_model_that_forks_costs_nobody_elses_request(models, tmp_path, what, s
         assert answers[0][0] == status and answers[1:] == [(200, GOOD[1])] * 60
         wait_for(lambda: (h := Client(url).health())["restarts"] >= 1 and h["workers"] == 2)
     (tmp_path / "hold").unlink()
+
+
+def gone(pid):
+    """Whether there is no such process."""
+    return not Path(f"/proc/{pid}").exists()
+
+
+def test_a_worker_that_nobody_hears_any_more_is_ended(models, tmp_path):
+    """A model closes every file and computes on: its process would take a core for as long as the server runs."""
+    unruly(models, tmp_path, "deaf")
+    server = make_server(models, ["deaf"], tmp_path / "store")
+    with running_server(server) as url:
+        wait_for(lambda: Client(url).health()["workers"] == 2)
+        pids = [link.pid for link in server.models[0].served.pool.ready]
+        assert Client(url).ask(body=row(115, 0, 0))[0] == 500
+        wait_for(lambda: all(map(gone, pids)))
+        wait_for(lambda: Client(url).health()["workers"] == 2)
+
+
+def test_a_model_that_closes_its_output_ends_with_the_server(models, tmp_path):
+    """It also keeps a thread, so a process that does not end at once never would."""
+    unruly(models, tmp_path, "mute")
+    server = make_server(models, ["mute"], tmp_path / "store", workers=1)
+    with running_server(server) as url:
+        wait_for(lambda: serving(url, 1))
+        (link,) = server.models[0].served.pool.ready
+        assert Client(url).ask(body=row(116, 0, 0))[0] == 200
+    wait_for(lambda: gone(link.pid))
+
+
+def test_no_room_for_a_process_is_told_and_tried_again(models, tmp_path, monkeypatch):
+    """The zygote lives on: with it would go the watch over all workers, and seconds of imports come before the next."""
+    full = tmp_path / "full.py"
+    full.write_text(
+        "import errno, os, pathlib, runpy\n"
+        f"fork, room = os.fork, pathlib.Path({str(tmp_path / 'room')!r})\n"
+        "def forked():\n"
+        "    if not room.exists(): raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))\n"
+        "    return fork()\n"
+        f"os.fork = forked\nrunpy.run_path({str(nursery.ZYGOTE)!r}, run_name='__main__')\n"
+    )
+    monkeypatch.setattr(nursery, "ZYGOTE", full)
+    models.promote("room", models.register("room", models.save(constant(1))))
+    server = make_server(models, ["room"], tmp_path / "store")
+    own_zygote(server)
+    with running_server(server) as url:
+        client = Client(url)
+        health = wait_for(lambda: (h := client.health())["reason"] and h, 60)
+        assert "no process for it could be started ([Errno 11] Resource temporarily unavailable)" in health["reason"]
+        zygote = server.nursery._process.pid
+        (tmp_path / "room").touch()
+        wait_for(lambda: serving(url, 1))
+
+        assert server.nursery._process.pid == zygote
 
 
 def test_a_worker_that_dies_once_costs_no_request(models, tmp_path):
