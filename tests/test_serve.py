@@ -15,8 +15,11 @@ from urllib.parse import urlsplit
 import numpy as np
 import pytest
 import serve
+from promotion.registry.client import Registry
+from promotion.serving import following
 from promotion.serving.connection import Limits
 from promotion.serving.server import listen
+from promotion.serving.store import Store
 
 from tests.support.mlflow_server import free_port
 from tests.support.serving_world import (
@@ -397,6 +400,20 @@ def test_a_port_in_use_is_one_sentence(capsys):
 
         assert serve.main(["m", "--port", str(port)]) == 2
     assert f"cannot listen on 127.0.0.1:{port} (Address already in use)" in capsys.readouterr().err
+
+
+def test_a_registry_that_lets_one_wait_is_told(monkeypatch, tmp_path):
+    """It takes the request and says nothing, or drips: no request fails, and /health would be well for ever."""
+    monkeypatch.setattr(following, "SILENT_SECONDS", 0.2)
+    with contextlib.closing(listen("127.0.0.1", 0)) as silent:
+        registry = Registry(f"http://127.0.0.1:{silent.getsockname()[1]}")
+        follower = following.Follower(registry, "m", "champion", 0.05, Store(tmp_path), lambda *_: None)
+        assert follower.problems() == []
+        follower.start()
+        wait_for(follower.problems, 10)
+
+        assert follower.problems() == ["the registry has not answered for more than 0 s"]
+        follower.stop()
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ import os
 import shutil
 import tempfile
 import time
+import uuid
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -102,13 +103,13 @@ class Store:
     def keep(self, path: Path, digest: str) -> Path:
         """Move downloaded files to where they are found by their digest; return that folder."""
         folder = self._folder(digest)
-        if self.find(digest) is None:
-            shutil.rmtree(folder, ignore_errors=True)
-            with contextlib.suppress(OSError):  # another server was quicker
+        for _ in range(2):
+            with contextlib.suppress(OSError):  # another server was quicker, and maybe loads them by now
                 os.rename(path, folder)
-        if self.find(digest) is None:
-            raise PromotionError(f"the files in {folder} do not stay what they are; choose another --store")
-        return folder
+            if self.find(digest) is not None:
+                return folder
+            shutil.rmtree(folder, ignore_errors=True)
+        raise PromotionError(f"the files in {folder} do not stay what they are; choose another --store")
 
     def remember(self, registry: str, alias: str, local: Local) -> None:
         """Note what serves, and remove the files of what served long ago."""
@@ -118,7 +119,7 @@ class Store:
         del fields["unread"]
         if fields == _read(file):
             return
-        part = file.with_suffix(f".{os.getpid()}.part")  # several servers may have one store
+        part = file.with_suffix(f".{uuid.uuid4().hex}.part")  # several servers, of several containers, may have one store
         part.write_text(json.dumps(fields), encoding="utf-8")
         part.replace(file)
         used = self._served()
