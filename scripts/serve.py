@@ -4,6 +4,7 @@ import argparse
 import contextlib
 import logging
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -100,6 +101,8 @@ def _parser() -> argparse.ArgumentParser:
 @handled
 def main(argv: list[str] | None = None) -> int:
     """Parse the arguments and serve."""
+    # until there is a server to end: the first process of a container would be deaf to it while it imports for seconds
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     from mlflow.environment_variables import MLFLOW_SCORING_SERVER_REQUEST_TIMEOUT as TIMEOUT
     from promotion.serving.connection import Limits
     from promotion.serving.server import Settings

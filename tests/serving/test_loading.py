@@ -1,6 +1,7 @@
 """What the server takes: the files that the ledger confirms, and no other."""
 
 import functools
+import json
 from types import SimpleNamespace
 
 import pytest
@@ -157,3 +158,25 @@ def test_a_version_that_was_left_while_it_was_fetched_does_not_take_over(world, 
     assert follower.step() == 0.0 and taken_over == []
     assert follower.step() == 0.0 and taken_over == [3]
     assert follower.step() == 60.0 and follower.current.version == 3
+
+
+def test_a_note_that_says_something_else_is_none(world):
+    """Half a disk's bytes, another program's file: the server starts without what it says, and writes it anew."""
+    store, digest, confirm = world[1:]
+    confirm(1, digest)
+    local = taken(world)
+    store.remember("r", "champion", local)
+    (note,) = store.root.glob("*.json")
+    good = json.loads(note.read_text())
+    assert store.recall("r", "m", "champion").version == 1
+    for bad in ({"recent": [1]}, {"recent": [None]}, {"recent": "x"}, {"digest": 1}, {"version": True}, {"version": "1"}):
+        note.write_text(json.dumps(good | bad))
+        assert store.recall("r", "m", "champion") is None
+        with store.incoming():
+            pass
+    for text in ("", "[]", "{", "null", "7"):
+        note.write_text(text)
+        assert store.recall("r", "m", "champion") is None
+    store.remember("r", "champion", local)
+
+    assert json.loads(note.read_text()) == good

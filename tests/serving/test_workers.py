@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from promotion.serving import nursery, pool
-from promotion.serving.batching import HEAVY_BYTES
+from promotion.serving.batching import HEAVY_BYTES, TIMED_OUT, Batcher
 from promotion.serving.store import Store
 
 from tests.support.serving_world import (
@@ -362,6 +362,20 @@ def test_a_request_that_never_ends_is_504_and_its_worker_is_replaced(models, tmp
         )
         wait_for(lambda: (h := Client(url).health())["restarts"] == 1 and h["workers"] == 2)
         assert Client(url).ask(body=GOOD[0])[::2] == (200, GOOD[1])
+
+
+def test_a_request_that_no_worker_takes_in_time_is_504():
+    """As where none can be started any more: whoever waits hears of it, and it is counted."""
+    answers, failed = [], []
+    batcher = Batcher(timeout=-1.0)
+    batcher.failed = lambda *what: failed.append(what)
+    for body in (b"quick", b"heavy" * HEAVY_BYTES):
+        batcher.submit(body, "text/csv", lambda *answer: answers.append(answer))
+    batcher.sweep()
+    batcher.sweep()
+
+    assert answers == [(None, *TIMED_OUT)] * 2
+    assert failed == [(None, 504)] * 2
 
 
 @pytest.mark.parametrize(

@@ -83,9 +83,7 @@ class Link(asyncio.Protocol):
     async def shared(self, seconds: float) -> bool:
         """Whether the worker was forked by one that had loaded, within `seconds`; else it has to load by itself."""
         await asyncio.wait([self._loaded], timeout=seconds)
-        with contextlib.suppress(PromotionError, asyncio.CancelledError, asyncio.InvalidStateError):
-            self._loaded.result()
-        return self.ready
+        return self._loaded.done() and not self._loaded.cancelled() and self._loaded.exception() is None
 
     def _watcher(self) -> Callable[[int], None]:
         """What the nursery calls, from its thread, with the exit code."""
