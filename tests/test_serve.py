@@ -365,7 +365,7 @@ def test_the_command_serves_until_sigterm_and_finishes_what_is_in_flight(models,
 
 
 def test_a_first_line_that_nobody_reads_keeps_no_version_away(models, zero, one, tmp_path):
-    """Its reader is gone, as after `| head -1`, or the disk is full: the server follows all the same, and ends with 0."""
+    """Its reader is gone, as after `| head -1`: the server follows all the same, and ends with 0."""
     name, port = "unread", free_port()
     models.promote(name, models.register(name, zero))
     command = [sys.executable, str(Path(serve.__file__)), name, "--port", str(port), "--poll-seconds", "0.2"]
@@ -385,6 +385,18 @@ def test_a_first_line_that_nobody_reads_keeps_no_version_away(models, zero, one,
     finally:
         process.kill()
         process.wait()
+
+
+def test_a_server_ends_by_sigterm_while_it_imports(tmp_path):
+    """As the first process of a container it would not hear of it otherwise, and be killed a minute later."""
+    command = [sys.executable, str(Path(serve.__file__)), "m", "--port", "0", "--store", str(tmp_path)]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    status = Path(f"/proc/{process.pid}/status")
+    wait_for(lambda: int(status.read_text().partition("SigCgt:")[2].split()[0], 16) >> (signal.SIGTERM - 1) & 1)
+    process.send_signal(signal.SIGTERM)
+
+    assert process.communicate(timeout=60)[1] == "interrupted\n"
+    assert process.returncode == 130
 
 
 def accepts(url):

@@ -73,7 +73,7 @@ class PromotionError(Exception):
 
 
 def unusable(error: Exception) -> PromotionError | None:
-    """The sentence for a full disk, a folder that cannot be used, no process: the machine's, no bug; None for all else."""
+    """The sentence for a full disk, an unusable folder, no process: the machine's, and no bug; None for all else."""
     if str(error) in NO_PROCESS:
         return PromotionError(
             "the system allows no further process or thread; raise its limit (ulimit -u, a container's pids), then run "

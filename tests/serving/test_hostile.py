@@ -199,7 +199,7 @@ def test_a_polite_client_is_told_to_continue(tight):
 
 
 def test_a_polite_client_that_asks_twice_is_told_twice(tight):
-    """Its next head comes while the first request is answered: then it may go on, or hears that its body is too large."""
+    """Its next head comes while the first request is answered: then it may go on, or hears that it is too large."""
     body = ONE_ROW.encode()
     expects = HEAD + b"expect: 100-continue\r\ncontent-length: %d\r\n\r\n"
     connection = dial(tight[1], post(body) + expects % len(body))

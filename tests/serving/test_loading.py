@@ -169,7 +169,14 @@ def test_a_note_that_says_something_else_is_none(world):
     (note,) = store.root.glob("*.json")
     good = json.loads(note.read_text())
     assert store.recall("r", "m", "champion").version == 1
-    for bad in ({"recent": [1]}, {"recent": [None]}, {"recent": "x"}, {"digest": 1}, {"version": True}, {"version": "1"}):
+    for bad in (
+        {"recent": [1]},
+        {"recent": [None]},
+        {"recent": "x"},
+        {"digest": 1},
+        {"version": True},
+        {"version": "1"},
+    ):
         note.write_text(json.dumps(good | bad))
         assert store.recall("r", "m", "champion") is None
         with store.incoming():

@@ -391,7 +391,9 @@ def test_a_log_that_cannot_be_written_costs_no_request(models, tmp_path, monkeyp
         os.kill(server.logbook._process.pid, 9)
         with monkeypatch.context() as nothing:
             nothing.setattr(sys, "executable", str(tmp_path / "nothing"))
-            wait_for(lambda: "writes the log cannot be started (No such file" in (client.health()["log"]["reason"] or ""))
+            wait_for(
+                lambda: "writes the log cannot be started (No such file" in (client.health()["log"]["reason"] or "")
+            )
             assert client.ask(body=body(1))[0] == 200
         wait_for(lambda: client.health()["log"]["reason"] is None)
     (tmp_path / "file").touch()

@@ -396,6 +396,19 @@ def test_whatever_a_model_does_while_it_loads_is_a_failed_load(models, tmp_path,
         wait_for(lambda: serving(url, 3))
 
 
+def test_a_server_that_ends_while_it_loads_blames_no_version(models, tmp_path):
+    """What was ended with it is no version that cannot be served."""
+    unruly(models, tmp_path, "ended", at_load=121)
+    server = make_server(models, ["ended"], tmp_path / "store")
+    with running_server(server) as url:
+        wait_for(lambda: Client(url).health()["loading"] == 1)
+    follower = server.models[0].follower
+    follower.join(20)
+
+    assert not follower.is_alive()
+    assert follower.failed_loads == 0 and follower.problems() == []
+
+
 PEEK = """
 import os, sys
 import numpy as np

@@ -121,7 +121,7 @@ class Rest:
             allowed_methods=None,  # what sets a state too: setting it twice is setting it
             backoff_factor=_number("BACKOFF_FACTOR", "1"),
             backoff_jitter=_number("BACKOFF_JITTER", "1.0"),
-            retry_after_max=math.ceil(_number("TIMEOUT", "30")),  # a wish to be left alone for an hour is an error by then
+            retry_after_max=math.ceil(_number("TIMEOUT", "30")),  # who wants an hour is told of as an error
         )
         # What makes something may have made it when the answer is lost: the next run finds it by its key.
         making = retry.new(read=0, status_forcelist=UNHEARD)

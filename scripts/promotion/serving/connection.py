@@ -253,7 +253,7 @@ class Connection(asyncio.Protocol):
             self._go_on()
 
     def _go_on(self) -> None:
-        """Let a client that waits with its body send it, or hear why not; who is still to be answered hears that first."""
+        """Let a client that waits with its body send it, or hear why not; the answer before goes first."""
         request, expects, self._expects = self._request, self._expects, False
         if request is None or not expects:
             return

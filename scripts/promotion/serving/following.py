@@ -106,7 +106,7 @@ class Follower(threading.Thread):
         found = list(self._problems.values())
         silent = time.monotonic() - self._asked - self.poll_seconds
         if silent > SILENT_SECONDS and not found:
-            what = "the registry has not answered" if self.loading is None else f"version {self.loading} has been loading"
+            what = "the registry has not answered" if self.loading is None else f"version {self.loading} has not loaded"
             found.append(f"{what} for more than {SILENT_SECONDS:.0f} s")
         return found
 
@@ -166,6 +166,8 @@ class Follower(threading.Thread):
                 return
             self._install(local)
         except BaseException as error:  # whatever a model raises while it is loaded, following goes on
+            if self._stopping.is_set():
+                return  # the server ended it
             failures = self._broken[1] + 1 if self._broken is not None and self._broken[0] == number else 1
             self._broken = (number, failures, time.monotonic() + backoff(failures, self.poll_seconds))
             self.failed_loads += 1

@@ -36,7 +36,7 @@ class Nursery:
         self._control: socket.socket | None = None
         self._waiting: deque[Future[int]] = deque()
         self._watchers: dict[int, Callable[[int], None]] = {}
-        self._home = tempfile.TemporaryDirectory(prefix="serve-home-")
+        self._home = tempfile.TemporaryDirectory(prefix="serve-home-", ignore_cleanup_errors=True)
 
     def start(self) -> None:
         """Start the zygote if it does not run, without waiting until it is ready."""
@@ -88,7 +88,8 @@ class Nursery:
         if process is not None:
             with contextlib.suppress(ProcessLookupError, PermissionError):  # the latter: macOS, where it has ended
                 os.killpg(process.pid, signal.SIGKILL)
-            process.wait(10)
+            with contextlib.suppress(subprocess.TimeoutExpired):  # hundreds of workers give back memory for longer
+                process.wait(10)
         self._home.cleanup()
 
     def _started(self) -> socket.socket:

@@ -119,7 +119,9 @@ class Store:
         del fields["unread"]
         if fields == _read(file):
             return
-        part = file.with_suffix(f".{uuid.uuid4().hex}.part")  # several servers, of several containers, may have one store
+        part = file.with_suffix(
+            f".{uuid.uuid4().hex}.part"
+        )  # several servers, of several containers, may have one store
         part.write_text(json.dumps(fields), encoding="utf-8")
         part.replace(file)
         used = self._served()

@@ -2,8 +2,8 @@
 
 Run as a file: `python -I zygote.py DESCRIPTOR`, as the first of a session. On that socket it gets one byte and the
 worker's end of a socket pair for every worker (further ends are for those that this worker forks once it has loaded),
-answers with the process id (or why there is none), and tells when a worker has ended: it is the parent of all of them. When the server is
-gone it ends what is left.
+answers with the process id, or why there is none, and tells when a worker has ended: it is the parent of all of them.
+When the server is gone it ends what is left.
 """
 
 import contextlib
