@@ -10,7 +10,7 @@ from promotion.records.files import digest_files
 from promotion.serving import following, worker
 from promotion.serving.following import Follower, Served
 from promotion.serving.loading import fetch
-from promotion.serving.store import Store
+from promotion.serving.store import Local, Store
 from sklearn.linear_model import LogisticRegression
 
 from tests.support.attacks import attack
@@ -187,3 +187,22 @@ def test_a_note_that_says_something_else_is_none(world):
     store.remember("r", "champion", local)
 
     assert json.loads(note.read_text()) == good
+
+
+def kept(store, digest):
+    """A version with a file in the store."""
+    folder = store._folder(digest)
+    folder.mkdir()
+    (folder / "MLmodel").touch()
+    return Local("m", 1, None, digest, folder)
+
+
+def test_files_that_served_long_ago_go_unless_another_alias_has_them(tmp_path):
+    """Two servers of one store, one of which has moved on four times."""
+    store = Store(tmp_path)
+    locals_ = [kept(store, digest) for digest in "abcde"]
+    store.remember("r", "candidate", locals_[0])
+    for local in locals_:
+        store.remember("r", "champion", local)
+
+    assert [local.folder.exists() for local in locals_] == [True, False, True, True, True]

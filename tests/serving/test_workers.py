@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from promotion.serving import nursery, pool
 from promotion.serving.batching import HEAVY_BYTES, TIMED_OUT, Batcher
-from promotion.serving.store import Store
+from promotion.serving.store import Local, Store
 
 from tests.support.serving_world import (
     COLUMNS,
@@ -564,6 +564,11 @@ def test_a_version_that_cannot_be_noted_serves_and_is_noted_later(models, tmp_pa
 def test_what_a_killed_server_left_of_a_download_is_removed(tmp_path):
     """Unfinished downloads and files that never served go once nothing was written to them for an hour."""
     store = Store(tmp_path)
+    served = store._folder("served")
+    served.mkdir()
+    store.remember("r", "champion", Local("m", 1, None, "served", served))
+    (record,) = tmp_path.glob("*.json")
+    os.utime(served, (1, 1))
     for name in ("incoming-old", "models/never-served", "incoming-new"):
         (tmp_path / name / "data").mkdir(parents=True)
         (tmp_path / name / "data" / "file").touch()
@@ -572,8 +577,9 @@ def test_what_a_killed_server_left_of_a_download_is_removed(tmp_path):
     for path in (note, *tmp_path.glob("incoming-old/**/*"), *tmp_path.glob("models/**/*"), tmp_path / "incoming-old"):
         os.utime(path, (1, 1))
     with store.incoming() as folder:
-        assert sorted(path.name for path in tmp_path.iterdir()) == sorted([folder.name, "incoming-new", "models"])
-        assert list((tmp_path / "models").iterdir()) == []
+        left = [folder.name, "incoming-new", "models", record.name]
+        assert sorted(path.name for path in tmp_path.iterdir()) == sorted(left)
+        assert list((tmp_path / "models").iterdir()) == [served]
 
 
 def test_a_store_that_cannot_be_written_is_one_sentence(tmp_path):

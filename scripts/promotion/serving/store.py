@@ -12,7 +12,6 @@ import os
 import shutil
 import tempfile
 import time
-import uuid
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -119,9 +118,7 @@ class Store:
         del fields["unread"]
         if fields == _read(file):
             return
-        part = file.with_suffix(
-            f".{uuid.uuid4().hex}.part"
-        )  # several servers, of several containers, may have one store
+        part = file.with_suffix(f".{os.getpid()}.part")  # several servers may have one store
         part.write_text(json.dumps(fields), encoding="utf-8")
         part.replace(file)
         used = self._served()
