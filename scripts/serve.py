@@ -4,12 +4,13 @@ import argparse
 import contextlib
 import logging
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from promotion.cli import command_line, handled
+from promotion.cli import command_line, handled, say_no_more
 from promotion.errors import OK, PromotionError
 
 if TYPE_CHECKING:
@@ -40,8 +41,11 @@ def serve(names: Sequence[str], *, host: str, port: int, store: Path, settings: 
                 line = f"serving {model.name} version {model.served.version} at {url}"
             else:
                 line = f"serving {model.name} at {url}, with 503 for now: {model.follower.waiting_for()}"
-            sys.stdout.write(f"{line}\n")  # in one piece: each model has a thread that may say it
-            sys.stdout.flush()
+            try:
+                sys.stdout.write(f"{line}\n")  # in one piece: each model has a thread that may say it
+                sys.stdout.flush()
+            except OSError:  # nobody reads it, or the disk is full: it is followed all the same
+                say_no_more()
 
         Server(
             names, listener=listener, registry=Registry(), store=Store(store), settings=settings, announce=announce
@@ -97,6 +101,8 @@ def _parser() -> argparse.ArgumentParser:
 @handled
 def main(argv: list[str] | None = None) -> int:
     """Parse the arguments and serve."""
+    # until there is a server to end: the first process of a container would be deaf to it while it imports for seconds
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     from mlflow.environment_variables import MLFLOW_SCORING_SERVER_REQUEST_TIMEOUT as TIMEOUT
     from promotion.serving.connection import Limits
     from promotion.serving.server import Settings

@@ -15,9 +15,13 @@ from urllib.parse import urlsplit
 import numpy as np
 import pytest
 import serve
+from promotion.registry.client import Registry
+from promotion.serving import following
 from promotion.serving.connection import Limits
 from promotion.serving.server import listen
+from promotion.serving.store import Store
 
+from tests.support.mlflow_server import free_port
 from tests.support.serving_world import (
     BOOSTER_TYPES,
     ONE_ROW,
@@ -360,6 +364,41 @@ def test_the_command_serves_until_sigterm_and_finishes_what_is_in_flight(models,
         errors.close()
 
 
+def test_a_first_line_that_nobody_reads_keeps_no_version_away(models, zero, one, tmp_path):
+    """Its reader is gone, as after `| head -1`: the server follows all the same, and ends with 0."""
+    name, port = "unread", free_port()
+    models.promote(name, models.register(name, zero))
+    command = [sys.executable, str(Path(serve.__file__)), name, "--port", str(port), "--poll-seconds", "0.2"]
+    environment = {**os.environ, "MLFLOW_TRACKING_URI": models.registry.uri, "XDG_STATE_HOME": str(tmp_path / "state")}
+    nobody, line = os.pipe()
+    os.close(nobody)
+    process = subprocess.Popen(command, stdout=line, stderr=subprocess.DEVNULL, env=environment)
+    os.close(line)
+    try:
+        url = f"http://127.0.0.1:{port}"
+        wait_for(lambda: accepts(url) and serving(url, 1))
+        models.promote(name, models.register(name, one))
+        wait_for(lambda: serving(url, 2))
+        process.send_signal(signal.SIGTERM)
+
+        assert process.wait(20) == 0
+    finally:
+        process.kill()
+        process.wait()
+
+
+def test_a_server_ends_by_sigterm_while_it_imports(tmp_path):
+    """As the first process of a container it would not hear of it otherwise, and be killed a minute later."""
+    command = [sys.executable, str(Path(serve.__file__)), "m", "--port", "0", "--store", str(tmp_path)]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    status = Path(f"/proc/{process.pid}/status")
+    wait_for(lambda: int(status.read_text().partition("SigCgt:")[2].split()[0], 16) >> (signal.SIGTERM - 1) & 1)
+    process.send_signal(signal.SIGTERM)
+
+    assert process.communicate(timeout=60)[1] == "interrupted\n"
+    assert process.returncode == 130
+
+
 def accepts(url):
     """Whether something still accepts connections there."""
     with socket.socket() as probe:
@@ -373,6 +412,20 @@ def test_a_port_in_use_is_one_sentence(capsys):
 
         assert serve.main(["m", "--port", str(port)]) == 2
     assert f"cannot listen on 127.0.0.1:{port} (Address already in use)" in capsys.readouterr().err
+
+
+def test_a_registry_that_lets_one_wait_is_told(monkeypatch, tmp_path):
+    """It takes the request and says nothing, or drips: no request fails, and /health would be well for ever."""
+    monkeypatch.setattr(following, "SILENT_SECONDS", 0.2)
+    with contextlib.closing(listen("127.0.0.1", 0)) as silent:
+        registry = Registry(f"http://127.0.0.1:{silent.getsockname()[1]}")
+        follower = following.Follower(registry, "m", "champion", 0.05, Store(tmp_path), lambda *_: None)
+        assert follower.problems() == []
+        follower.start()
+        wait_for(follower.problems, 10)
+
+        assert follower.problems() == ["the registry has not answered for more than 0 s"]
+        follower.stop()
 
 
 @pytest.mark.parametrize(

@@ -175,7 +175,7 @@ def handled(main: Callable[..., int]) -> Callable[..., int]:
             print("interrupted", file=sys.stderr)
             return 130
         except BrokenPipeError:
-            _say_no_more()
+            say_no_more()
             return 141
         except Exception as error:
             sentence = unusable(error)
@@ -184,7 +184,7 @@ def handled(main: Callable[..., int]) -> Callable[..., int]:
                 try:
                     sys.stdout.flush()
                 except OSError:
-                    _say_no_more()
+                    say_no_more()
                 return BAD_INPUT
             traceback.print_exc()
             print("this is a bug of these scripts and no verdict; please report the lines above", file=sys.stderr)
@@ -208,7 +208,7 @@ def leave(code: int) -> NoReturn:
     os._exit(code)
 
 
-def _say_no_more() -> None:
+def say_no_more() -> None:
     """Let what waits for an output that takes nothing more go, so that Python's own last flush does not complain."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 

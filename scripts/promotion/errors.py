@@ -17,6 +17,7 @@ UNSEEN = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\u
 LONGEST = 1500  # characters of a sentence, whatever it quotes
 
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}  # the disk, this user's share of it, or what one file may have
+NO_PROCESS = {str(BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))), "can't start new thread"}  # as Python says
 UNUSABLE = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG, *FULL}
 
 
@@ -72,7 +73,12 @@ class PromotionError(Exception):
 
 
 def unusable(error: Exception) -> PromotionError | None:
-    """The sentence for a full disk or a folder that cannot be used: the machine's, and no bug; None for all else."""
+    """The sentence for a full disk, an unusable folder, no process: the machine's, and no bug; None for all else."""
+    if str(error) in NO_PROCESS:
+        return PromotionError(
+            "the system allows no further process or thread; raise its limit (ulimit -u, a container's pids), then run "
+            "this again"
+        )
     if not isinstance(error, OSError):
         return None
     number, file = error.errno, error.filename2 or error.filename  # of a copy that fails: where it goes

@@ -1,9 +1,11 @@
 """The client without MLflow says what MLflow's own says, of the same server."""
 
 import contextlib
+import errno
 import json
 import os
 import threading
+import time
 from base64 import b64decode
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -12,8 +14,10 @@ from typing import Any
 
 import pytest
 import requests
+from mlflow.exceptions import MlflowException
 from promotion.errors import PromotionError
 from promotion.registry.client import CANDIDATE, CHAMPION, Registry
+from promotion.registry.failures import failure
 from promotion.registry.rest import Answered, Rest, speaks_plain_http
 from werkzeug.serving import make_server
 
@@ -211,7 +215,7 @@ def answering(answers: Answers) -> Iterator[str]:
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
-            self.rfile.read(int(self.headers["Content-Length"]))
+            self.rfile.read(int(self.headers["Content-Length"] or 0))
             answer = answers.pop(0)
             if answer is None:
                 self.close_connection = True
@@ -219,8 +223,12 @@ def answering(answers: Answers) -> Iterator[str]:
             body = json.dumps(answer[1]).encode()
             self.send_response(answer[0])
             self.send_header("Content-Length", str(len(body)))
+            if answer[0] == 429:
+                self.send_header("Retry-After", "3600")
             self.end_headers()
             self.wfile.write(body)
+
+        do_GET = do_POST
 
         def log_message(self, *args: object) -> None: ...
 
@@ -231,6 +239,35 @@ def answering(answers: Answers) -> Iterator[str]:
     finally:
         server.shutdown()
         server.server_close()
+
+
+@pytest.mark.parametrize("answer", [{}, {"registered_model": {"aliases": []}}])
+def test_an_answer_that_lacks_something_is_one_sentence(answer: dict[str, Any]) -> None:
+    """A proxy answers in the server's place, in JSON: no traceback, and no verdict that there is no such model."""
+    with answering([(200, answer)]) as url, pytest.raises(PromotionError, match=r"answer lacks `\w+`; check MLFLOW_TR"):
+        Registry(url).model("m")
+
+
+def test_a_server_that_wants_an_hour_is_asked_again_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its Retry-After counts as far as a request may take at all."""
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "1")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
+    answers: Answers = [(429, {}), (200, {"registered_model": {"name": "m"}})]
+    began = time.monotonic()
+
+    with answering(answers) as url:
+        assert Registry(url).model("m") is not None
+    assert time.monotonic() - began < 60
+
+
+def test_a_full_disk_is_not_the_servers_fault() -> None:
+    """What does not fit on this machine, as the system or MLflow says it, is told as that."""
+    written = OSError(errno.ENOSPC, "No space left on device", "model/MLmodel")
+    copied = MlflowException(f"failures: ##### File model/MLmodel ##### {written}")
+
+    told = {failure(error, "download m version 3", "http://x") for error in (written, copied)}
+    done = "make room where the files are put, then run this again"
+    assert told == {f"could not download m version 3: No space left on device; {done}"}
 
 
 @pytest.mark.parametrize(("refusals", "told"), [(1, False), (2, True)])

@@ -198,6 +198,23 @@ def test_a_polite_client_is_told_to_continue(tight):
     assert b'{"predictions": [true]}' in everything(connection)
 
 
+def test_a_polite_client_that_asks_twice_is_told_twice(tight):
+    """Its next head comes while the first request is answered: then it may go on, or hears that it is too large."""
+    body = ONE_ROW.encode()
+    expects = HEAD + b"expect: 100-continue\r\ncontent-length: %d\r\n\r\n"
+    connection = dial(tight[1], post(body) + expects % len(body))
+    found = b""
+    while b"100 Continue" not in found:
+        found += (data := connection.recv(1000))
+        assert data, found
+    assert found.index(b"predictions") < found.index(b"100 Continue")
+    connection.sendall(body + post(body) + expects % 1_000_001)
+    found = everything(connection)
+
+    assert (found.count(b"predictions"), found.count(b"100 Continue")) == (2, 0)
+    assert b" 413 " in found[found.rindex(b"predictions") :]
+
+
 def test_requests_in_a_row_are_answered_in_their_order(tight):
     """Pipelined requests, thousands at once, each get their answer, in order."""
     ping = b"GET /ping HTTP/1.1\r\n\r\n"

@@ -1,5 +1,6 @@
 """The version before stays loaded for a while, so that a rollback takes over at once; a third one makes it leave."""
 
+import asyncio
 import os
 import queue
 import shutil
@@ -248,6 +249,18 @@ def test_kept_workers_that_die_are_not_replaced(kept):
     assert not set(third) & {*first, *second}
     assert server.models[0].served.local.whole()
     assert Client(url).health()["restarts"] == 0
+
+
+def test_a_worker_that_was_to_be_replaced_is_not_once_its_version_is_kept(kept):
+    """One that died again and again is replaced after a pause, in which its version may have been left."""
+    server, models, url = kept
+    first = taken(server, url, 1)
+    move(models, 2)
+    taken(server, url, 2)
+    before = server.models[0].kept.pool
+    asyncio.run_coroutine_threadsafe(before._again(0.0, None), server._loop).result(30)
+
+    assert {link.pid for link in before.links} == set(first)
 
 
 def test_what_is_loaded_again_after_all_is_checked_first(kept, monkeypatch):

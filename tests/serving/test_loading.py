@@ -1,6 +1,7 @@
 """What the server takes: the files that the ledger confirms, and no other."""
 
 import functools
+import json
 from types import SimpleNamespace
 
 import pytest
@@ -9,7 +10,7 @@ from promotion.records.files import digest_files
 from promotion.serving import following, worker
 from promotion.serving.following import Follower, Served
 from promotion.serving.loading import fetch
-from promotion.serving.store import Store
+from promotion.serving.store import Local, Store
 from sklearn.linear_model import LogisticRegression
 
 from tests.support.attacks import attack
@@ -157,3 +158,51 @@ def test_a_version_that_was_left_while_it_was_fetched_does_not_take_over(world, 
     assert follower.step() == 0.0 and taken_over == []
     assert follower.step() == 0.0 and taken_over == [3]
     assert follower.step() == 60.0 and follower.current.version == 3
+
+
+def test_a_note_that_says_something_else_is_none(world):
+    """Half a disk's bytes, another program's file: the server starts without what it says, and writes it anew."""
+    store, digest, confirm = world[1:]
+    confirm(1, digest)
+    local = taken(world)
+    store.remember("r", "champion", local)
+    (note,) = store.root.glob("*.json")
+    good = json.loads(note.read_text())
+    assert store.recall("r", "m", "champion").version == 1
+    for bad in (
+        {"recent": [1]},
+        {"recent": [None]},
+        {"recent": "x"},
+        {"digest": 1},
+        {"version": True},
+        {"version": "1"},
+    ):
+        note.write_text(json.dumps(good | bad))
+        assert store.recall("r", "m", "champion") is None
+        with store.incoming():
+            pass
+    for text in ("", "[]", "{", "null", "7"):
+        note.write_text(text)
+        assert store.recall("r", "m", "champion") is None
+    store.remember("r", "champion", local)
+
+    assert json.loads(note.read_text()) == good
+
+
+def kept(store, digest):
+    """A version with a file in the store."""
+    folder = store._folder(digest)
+    folder.mkdir()
+    (folder / "MLmodel").touch()
+    return Local("m", 1, None, digest, folder)
+
+
+def test_files_that_served_long_ago_go_unless_another_alias_has_them(tmp_path):
+    """Two servers of one store, one of which has moved on four times."""
+    store = Store(tmp_path)
+    locals_ = [kept(store, digest) for digest in "abcde"]
+    store.remember("r", "candidate", locals_[0])
+    for local in locals_:
+        store.remember("r", "champion", local)
+
+    assert [local.folder.exists() for local in locals_] == [True, False, True, True, True]

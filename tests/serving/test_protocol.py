@@ -225,6 +225,15 @@ class Counting:
         return self.model.predict(data, params=params)
 
 
+def test_a_request_that_failed_shows_nothing(linear):
+    """An error's text is no answer that others could be compared with."""
+    scorer = Scorer(linear.model, Proof())
+    answers = scorer.answers([Request(f"a,b,c\n1.0,{value},3.0\n".encode(), "text/csv") for value in ("", "2.0")])
+
+    assert [answer.status for answer in answers] == [400, 200]
+    assert [row.b.tolist() for row in scorer.recorded.take()] == [[2.0]]
+
+
 def test_a_bad_request_does_not_fail_its_neighbours(linear):
     """A row that makes the shared predict fail (NaN) gets its own error; the others get their answers."""
     counting = Counting(linear.model)

@@ -3,6 +3,7 @@
 import json
 import os
 import resource
+import sys
 import threading
 import time
 from collections import Counter
@@ -368,8 +369,11 @@ def test_long_numbers_of_clients_are_kept_as_they_are(tmp_path):
     assert str(join_labels(tmp_path / "m" / "v1", labels, tmp_path / "out" / "table.parquet")) == "3 rows with a label"
 
 
-def test_a_log_that_cannot_be_written_costs_no_request(models, tmp_path):
-    """A full log and a folder that goes away are told and counted; a file in its place is refused at the start."""
+def test_a_log_that_cannot_be_written_costs_no_request(models, tmp_path, monkeypatch):
+    """A full log and a writer that dies are told and counted, the writer is started again as soon as it can be.
+
+    A file in the folder's place is refused at the start.
+    """
     models.promote("full", models.register("full", linear(models, 2.0)))
     log = tmp_path / "log"
     server = make_server(models, ["full"], tmp_path / "store", log=log, log_bytes=1)
@@ -385,8 +389,13 @@ def test_a_log_that_cannot_be_written_costs_no_request(models, tmp_path):
         assert "as much as --log-mb allows" in health["log"]["reason"] and health["log"]["dropped"] >= 50_000
         assert health["status"] == "ok" and client.ask(body=body(1))[0] == 200
         os.kill(server.logbook._process.pid, 9)
-        wait_for(lambda: client.health()["log"]["reason"] == "the process that writes the log died")
-        assert client.ask(body=body(1))[0] == 200
+        with monkeypatch.context() as nothing:
+            nothing.setattr(sys, "executable", str(tmp_path / "nothing"))
+            wait_for(
+                lambda: "writes the log cannot be started (No such file" in (client.health()["log"]["reason"] or "")
+            )
+            assert client.ask(body=body(1))[0] == 200
+        wait_for(lambda: client.health()["log"]["reason"] is None)
     (tmp_path / "file").touch()
     with pytest.raises(PromotionError, match="choose another --log"):
         Logbook(tmp_path / "file" / "log", 1)

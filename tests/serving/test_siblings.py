@@ -9,21 +9,24 @@ import threading
 from pathlib import Path
 
 import pytest
+from promotion.serving import pool
 
 from tests.support.serving_world import (
     Client,
     Models,
+    constant,
     make_server,
     own_zygote,
     running_server,
     save_module,
+    started,
     wait_for,
 )
 
 ROWS = '{"dataframe_split": {"columns": ["a", "b", "c"], "data": [[1, 2, 3]]}}'
 # Each load writes a line with its process; `keeps` says what it leaves open.
 NOTED = """
-import os, socket, threading
+import os, socket, threading, time
 import numpy as np
 from sklearn.base import BaseEstimator
 
@@ -37,6 +40,9 @@ class Noted(BaseEstimator):
         super().__setstate__(state)
         with open(os.path.join(self.folder, "loads"), "a") as file:
             file.write(f"{os.getpid()}\\n")
+            again = file.tell() > len(f"{os.getpid()}\\n")
+        while again and os.path.exists(os.path.join(self.folder, "hold")):
+            time.sleep(0.01)
         if self.keeps == "thread":
             threading.Thread(target=threading.Event().wait, daemon=True).start()
         if self.keeps == "file":
@@ -97,7 +103,23 @@ def test_a_version_is_loaded_once_where_it_can_be_forked(models, tmp_path, keeps
         assert len(set(pids)) == 3
         assert {int(line) for line in notes.read_text().split()} <= set(pids)
         assert len(notes.read_text().split()) == loads
+        assert len(server.models[0].served.pool.links) == 3
         assert Client(url).ask(body=ROWS)[0] == 200
+
+
+def test_a_version_whose_second_worker_never_loads_gives_way_to_the_next(models, tmp_path, monkeypatch):
+    """Its first one has loaded, and it waits for as many as there were: no longer than somebody wants it."""
+    monkeypatch.setattr(pool, "GIVE_UP_SECONDS", 0.5)
+    plain = models.save(constant(1))
+    models.promote("second", models.register("second", plain))
+    with started(models, "second", tmp_path / "store") as url:
+        wait_for(lambda: Client(url).health()["workers"] == 2)
+        (tmp_path / "hold").touch()
+        notes = noted(models, tmp_path, "second", keeps="thread")
+        wait_for(lambda: notes.exists() and len(notes.read_text().split()) == 2)
+        models.promote("second", models.register("second", plain))
+        wait_for(lambda: Client(url).health()["version"] == 3)
+        (tmp_path / "hold").unlink()
 
 
 def test_workers_share_the_memory_of_what_was_loaded(models, tmp_path):

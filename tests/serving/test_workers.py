@@ -8,11 +8,12 @@ import threading
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 from promotion.serving import nursery, pool
-from promotion.serving.batching import HEAVY_BYTES
-from promotion.serving.store import Store
+from promotion.serving.batching import HEAVY_BYTES, TIMED_OUT, Batcher
+from promotion.serving.store import Local, Store
 
 from tests.support.serving_world import (
     COLUMNS,
@@ -30,7 +31,7 @@ from tests.support.serving_world import (
 
 # Its first column says what it does; the proof at load never asks for these.
 UNRULY = """
-import ctypes, os, signal, sys, time
+import ctypes, os, signal, sys, threading, time
 import numpy as np
 from sklearn.base import BaseEstimator
 
@@ -65,6 +66,12 @@ class Unruly(BaseEstimator):
             if os.fork(): os._exit(3)
             while os.path.exists(self.folder + "/hold"): time.sleep(0.01)
             os._exit(0)
+        if what == 115:
+            os.closerange(3, 4096)
+            while True: pass
+        if what == 116:
+            threading.Thread(target=time.sleep, args=(3600,)).start()
+            sys.stderr.close()
         if what == 120:
             open(self.folder + "/began", "w").close()
             while os.path.exists(self.folder + "/hold"): time.sleep(0.01)
@@ -158,6 +165,60 @@ def test_a_model_that_forks_costs_nobody_elses_request(models, tmp_path, what, s
         assert answers[0][0] == status and answers[1:] == [(200, GOOD[1])] * 60
         wait_for(lambda: (h := Client(url).health())["restarts"] >= 1 and h["workers"] == 2)
     (tmp_path / "hold").unlink()
+
+
+def gone(pid):
+    """Whether there is no such process."""
+    return not Path(f"/proc/{pid}").exists()
+
+
+def test_a_worker_that_nobody_hears_any_more_is_ended(models, tmp_path):
+    """A model closes every file and computes on: its process would take a core for as long as the server runs."""
+    unruly(models, tmp_path, "deaf")
+    server = make_server(models, ["deaf"], tmp_path / "store")
+    with running_server(server) as url:
+        wait_for(lambda: Client(url).health()["workers"] == 2)
+        pids = [link.pid for link in server.models[0].served.pool.ready]
+        assert Client(url).ask(body=row(115, 0, 0))[0] == 500
+        wait_for(lambda: all(map(gone, pids)))
+        wait_for(lambda: Client(url).health()["workers"] == 2)
+
+
+def test_a_model_that_closes_its_output_ends_with_the_server(models, tmp_path):
+    """It also keeps a thread, so a process that does not end at once never would."""
+    unruly(models, tmp_path, "mute")
+    server = make_server(models, ["mute"], tmp_path / "store", workers=1)
+    with running_server(server) as url:
+        wait_for(lambda: serving(url, 1))
+        (link,) = server.models[0].served.pool.ready
+        assert Client(url).ask(body=row(116, 0, 0))[0] == 200
+    wait_for(lambda: gone(link.pid))
+
+
+def test_no_room_for_a_process_is_told_and_tried_again(models, tmp_path, monkeypatch):
+    """The zygote lives on: with it would go the watch over all workers, and seconds of imports come before the next."""
+    full = tmp_path / "full.py"
+    full.write_text(
+        "import errno, os, pathlib, runpy\n"
+        f"fork, room = os.fork, pathlib.Path({str(tmp_path / 'room')!r})\n"
+        "def forked():\n"
+        "    if not room.exists(): raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))\n"
+        "    return fork()\n"
+        f"os.fork = forked\nrunpy.run_path({str(nursery.ZYGOTE)!r}, run_name='__main__')\n"
+    )
+    monkeypatch.setattr(nursery, "ZYGOTE", full)
+    models.promote("room", models.register("room", models.save(constant(1))))
+    server = make_server(models, ["room"], tmp_path / "store")
+    own_zygote(server)
+    with running_server(server) as url:
+        client = Client(url)
+        health = wait_for(lambda: (h := client.health())["reason"] and h, 60)
+        assert "no process for it could be started ([Errno 11] Resource temporarily unavailable)" in health["reason"]
+        zygote = server.nursery._process.pid
+        (tmp_path / "room").touch()
+        wait_for(lambda: serving(url, 1))
+
+        assert server.nursery._process.pid == zygote
 
 
 def test_a_worker_that_dies_once_costs_no_request(models, tmp_path):
@@ -303,6 +364,20 @@ def test_a_request_that_never_ends_is_504_and_its_worker_is_replaced(models, tmp
         assert Client(url).ask(body=GOOD[0])[::2] == (200, GOOD[1])
 
 
+def test_a_request_that_no_worker_takes_in_time_is_504():
+    """As where none can be started any more: whoever waits hears of it, and it is counted."""
+    answers, failed = [], []
+    batcher = Batcher(timeout=-1.0)
+    batcher.failed = lambda *what: failed.append(what)
+    for body in (b"quick", b"heavy" * HEAVY_BYTES):
+        batcher.submit(body, "text/csv", lambda *answer: answers.append(answer))
+    batcher.sweep()
+    batcher.sweep()
+
+    assert answers == [(None, *TIMED_OUT)] * 2
+    assert failed == [(None, 504)] * 2
+
+
 @pytest.mark.parametrize(
     "what", [101, 111, *(pytest.param(what, marks=pytest.mark.slow) for what in (102, 103, 104, 112))]
 )
@@ -319,6 +394,19 @@ def test_whatever_a_model_does_while_it_loads_is_a_failed_load(models, tmp_path,
         assert client.ask()[::2] == (200, '{"predictions": [1]}')
         unruly(models, tmp_path, name)
         wait_for(lambda: serving(url, 3))
+
+
+def test_a_server_that_ends_while_it_loads_blames_no_version(models, tmp_path):
+    """What was ended with it is no version that cannot be served."""
+    unruly(models, tmp_path, "ended", at_load=121)
+    server = make_server(models, ["ended"], tmp_path / "store")
+    with running_server(server) as url:
+        wait_for(lambda: Client(url).health()["loading"] == 1)
+    follower = server.models[0].follower
+    follower.join(20)
+
+    assert not follower.is_alive()
+    assert follower.failed_loads == 0 and follower.problems() == []
 
 
 PEEK = """
@@ -476,6 +564,11 @@ def test_a_version_that_cannot_be_noted_serves_and_is_noted_later(models, tmp_pa
 def test_what_a_killed_server_left_of_a_download_is_removed(tmp_path):
     """Unfinished downloads and files that never served go once nothing was written to them for an hour."""
     store = Store(tmp_path)
+    served = store._folder("served")
+    served.mkdir()
+    store.remember("r", "champion", Local("m", 1, None, "served", served))
+    (record,) = tmp_path.glob("*.json")
+    os.utime(served, (1, 1))
     for name in ("incoming-old", "models/never-served", "incoming-new"):
         (tmp_path / name / "data").mkdir(parents=True)
         (tmp_path / name / "data" / "file").touch()
@@ -484,8 +577,9 @@ def test_what_a_killed_server_left_of_a_download_is_removed(tmp_path):
     for path in (note, *tmp_path.glob("incoming-old/**/*"), *tmp_path.glob("models/**/*"), tmp_path / "incoming-old"):
         os.utime(path, (1, 1))
     with store.incoming() as folder:
-        assert sorted(path.name for path in tmp_path.iterdir()) == sorted([folder.name, "incoming-new", "models"])
-        assert list((tmp_path / "models").iterdir()) == []
+        left = [folder.name, "incoming-new", "models", record.name]
+        assert sorted(path.name for path in tmp_path.iterdir()) == sorted(left)
+        assert list((tmp_path / "models").iterdir()) == [served]
 
 
 def test_a_store_that_cannot_be_written_is_one_sentence(tmp_path):

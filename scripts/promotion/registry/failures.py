@@ -1,7 +1,9 @@
 """What MLflow's exceptions and those of its transport mean, as one sentence that says what to do."""
 
+import os
 import re
 
+from promotion.errors import FULL
 from promotion.text.escape import without_secrets
 
 # module -> package, of the stores of files that MLflow knows, where they differ
@@ -34,6 +36,9 @@ def failure(error: Exception, what: str, uri: str) -> str:
         module = error.name.partition(".")[0]
         package = PACKAGES.get(module, module)
         return f"could not {what}, for which the package `{package}` is needed here; install it, then run this again"
+    full = next((number for number in FULL if f"[Errno {number}]" in text), None)
+    if full is not None:
+        return f"could not {what}: {os.strerror(full)}; make room where the files are put, then run this again"
     code = getattr(error, "error_code", None)
     status = re.search(r"(?:error code |HTTP )(\d{3})", text)
     number = int(status[1]) if status else 0

@@ -47,6 +47,13 @@ class Answered(Exception):
         self.error_code = error_code
 
 
+class Fields(dict[str, Any]):
+    """An object of an answer: a field that it lacks is the server's fault."""
+
+    def __missing__(self, name: str) -> Any:
+        raise Answered(f"its answer lacks `{name}`; check MLFLOW_TRACKING_URI and any proxy in between")
+
+
 class Metric(NamedTuple):
     """A figure of a run."""
 
@@ -114,6 +121,7 @@ class Rest:
             allowed_methods=None,  # what sets a state too: setting it twice is setting it
             backoff_factor=_number("BACKOFF_FACTOR", "1"),
             backoff_jitter=_number("BACKOFF_JITTER", "1.0"),
+            retry_after_max=math.ceil(_number("TIMEOUT", "30")),  # who wants an hour is told of as an error
         )
         # What makes something may have made it when the answer is lost: the next run finds it by its key.
         making = retry.new(read=0, status_forcelist=UNHEARD)
@@ -150,7 +158,7 @@ class Rest:
         """Call one endpoint with the fields that are not None; return its JSON object."""
         given = {name: value for name, value in fields.items() if value is not None}
         answer = self._ask(method, f"mlflow/{endpoint}", **{"params" if method == "GET" else "json": given})
-        found = answer.json()
+        found = answer.json(object_hook=Fields)
         if not isinstance(found, dict):
             raise Answered(f"{endpoint} answered with JSON that is no object")
         return found
@@ -349,7 +357,7 @@ class Rest:
     def _below(self, place: str) -> Iterator[tuple[PurePosixPath, int]]:
         """Every file below a folder, relative to it, and its size in bytes; 0 where the server does not say."""
         answer = self._ask("GET", "mlflow-artifacts/artifacts", params={"path": place})
-        for item in answer.json().get("files") or []:
+        for item in answer.json(object_hook=Fields).get("files") or []:
             path = PurePosixPath(item["path"])
             if path.is_absolute() or len(path.parts) != 1 or set("\\:\0") & set(item["path"]) or path.name == "..":
                 raise Answered(f"the server lists a file by the name {item['path']!r}, which is none")

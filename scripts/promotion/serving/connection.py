@@ -131,6 +131,7 @@ class Connection(asyncio.Protocol):
         self._malformed: str | None = None  # what is wrong with its bytes, told after what it asked before
         self._ended = False  # it has shut its sending side
         self._in_next = False
+        self._expects = False  # it waits for 100 Continue
         self._url = b""
         self._headers: dict[str, str] = {}
 
@@ -247,18 +248,26 @@ class Connection(asyncio.Protocol):
             request.refused = (414, "text/plain", b"URI Too Long", ())
         else:
             request.refused = self.gate.admit(request)
-        waits = self._headers.get("expect", "").lower() == "100-continue" and request.version != "1.0"
-        if waits and not self._busy:
-            if request.refused is None:
-                self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-            else:  # the body will not come, or need not
-                request.keep_alive, self._request = False, None
-                self._waiting.append(request)
-                self._next()
+        self._expects = self._headers.get("expect", "").lower() == "100-continue" and request.version != "1.0"
+        if not self._busy:
+            self._go_on()
+
+    def _go_on(self) -> None:
+        """Let a client that waits with its body send it, or hear why not; the answer before goes first."""
+        request, expects, self._expects = self._request, self._expects, False
+        if request is None or not expects:
+            return
+        if request.refused is None:
+            self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        else:  # the body will not come, or need not
+            request.keep_alive, self._request = False, None
+            self._waiting.append(request)
+            self._next()
 
     def on_body(self, part: bytes) -> None:
         """A part of the body; that of a refused request is passed over."""
         self._head = 0
+        self._expects = False  # it did not wait
         request = self._request
         if request is None:
             return
@@ -366,6 +375,9 @@ class Connection(asyncio.Protocol):
             return
         if self._malformed is not None:
             self.refuse(400, self._malformed)
+            return
+        self._go_on()
+        if self._transport.is_closing():
             return
         limits = self.gate.limits
         self.deadline = time.monotonic() + (limits.keep_alive if self._request is None else limits.receive)

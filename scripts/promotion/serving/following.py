@@ -19,6 +19,7 @@ from promotion.serving.store import Local, Store
 from promotion.text.escape import without_secrets
 
 FRESH_SECONDS = 1.0
+SILENT_SECONDS = 300.0  # a registry that lets one wait for so long is a problem although it did not fail yet
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,7 @@ class Follower(threading.Thread):
         self._sizes: dict[str, dict[str, int]] = {}  # of files, by the digest of what serves and what served before
         self._failures = 0
         self._broken: tuple[int, int, float] | None = None  # version, failures, when to try again
-        self._asked = 0.0  # when the registry answered the last poll
+        self._asked = time.monotonic()  # when the registry answered the last poll
         self._stopping = threading.Event()
 
     def run(self) -> None:
@@ -102,7 +103,12 @@ class Follower(threading.Thread):
 
     def problems(self) -> list[str]:
         """What keeps the newest champion from serving, in sentences."""
-        return list(self._problems.values())
+        found = list(self._problems.values())
+        silent = time.monotonic() - self._asked - self.poll_seconds
+        if silent > SILENT_SECONDS and not found:
+            what = "the registry has not answered" if self.loading is None else f"version {self.loading} has not loaded"
+            found.append(f"{what} for more than {SILENT_SECONDS:.0f} s")
+        return found
 
     def waiting_for(self) -> str:
         """One sentence for a client while nothing serves."""
@@ -160,6 +166,8 @@ class Follower(threading.Thread):
                 return
             self._install(local)
         except BaseException as error:  # whatever a model raises while it is loaded, following goes on
+            if self._stopping.is_set():
+                return  # the server ended it
             failures = self._broken[1] + 1 if self._broken is not None and self._broken[0] == number else 1
             self._broken = (number, failures, time.monotonic() + backoff(failures, self.poll_seconds))
             self.failed_loads += 1

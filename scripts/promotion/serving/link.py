@@ -83,9 +83,7 @@ class Link(asyncio.Protocol):
     async def shared(self, seconds: float) -> bool:
         """Whether the worker was forked by one that had loaded, within `seconds`; else it has to load by itself."""
         await asyncio.wait([self._loaded], timeout=seconds)
-        with contextlib.suppress(PromotionError, asyncio.CancelledError, asyncio.InvalidStateError):
-            self._loaded.result()
-        return self.ready
+        return self._loaded.done() and not self._loaded.cancelled() and self._loaded.exception() is None
 
     def _watcher(self) -> Callable[[int], None]:
         """What the nursery calls, from its thread, with the exit code."""
@@ -192,13 +190,15 @@ class Link(asyncio.Protocol):
         if self.pid is None:  # a sibling that was not forked
             self._loaded.cancel()
             return
-        if self.closing and not self.batch and self._loaded.done():
-            return
         asyncio.get_running_loop().create_task(self._tell_end())
 
     async def _tell_end(self) -> None:
-        with contextlib.suppress(TimeoutError):
+        try:
             await asyncio.wait_for(self._ended.wait(), 1.0)
+        except TimeoutError:
+            self.end()  # nobody hears from it any more, and the model may compute in it without end
+        if self.closing and not self.batch and self._loaded.done():
+            return
         reason = cause(self._code)
         if not self._loaded.done():
             self._loaded.set_exception(PromotionError(f"the process that loaded it died: {reason}"))

@@ -107,10 +107,7 @@ class Logbook(asyncio.Protocol):
         for meta, _ in self._reader.feed(data):
             self.written += meta.get("written", 0)
             self.dropped += meta.get("dropped", 0)
-            problem = meta.get("problem")
-            if problem != self.problem:
-                self.problem = problem
-                event("log", text=problem or "the log is written again", folder=self.folder)
+            self._say(meta.get("problem"))
 
     def connection_lost(self, error: Exception | None) -> None:
         """Start the process again, unless the server ends."""
@@ -119,17 +116,31 @@ class Logbook(asyncio.Protocol):
             self._lost.set()
         if not self._closing:
             self._failures += 1
-            self.problem = "the process that writes the log died"
-            event("log", text=self.problem, folder=self.folder)
+            self._say("the process that writes the log died")
             asyncio.get_running_loop().create_task(self._again())
+
+    def _say(self, problem: str | None) -> None:
+        """Note what is the matter, and say so once."""
+        if problem != self.problem:
+            self.problem = problem
+            event("log", text=problem or "the log is written again", folder=self.folder)
 
     async def _again(self) -> None:
         if self._process is not None:
             self._process.kill()
             self._process.wait()
-        await asyncio.sleep(backoff(self._failures, RESTART_SECONDS, cap=LONGEST_RESTART))
-        if not self._closing:
-            await self.start()
+        while True:
+            await asyncio.sleep(backoff(self._failures, RESTART_SECONDS, cap=LONGEST_RESTART))
+            if self._closing:
+                return
+            try:
+                await self.start()
+            except OSError as error:  # no room for a process; the next try comes
+                self._failures += 1
+                self._say(f"the process that writes the log cannot be started ({error.strerror or error})")
+            else:
+                self._say(None)
+                return
 
     def health(self) -> dict[str, Any]:
         """What /health says about it."""

@@ -36,7 +36,7 @@ class Nursery:
         self._control: socket.socket | None = None
         self._waiting: deque[Future[int]] = deque()
         self._watchers: dict[int, Callable[[int], None]] = {}
-        self._home = tempfile.TemporaryDirectory(prefix="serve-home-")
+        self._home = tempfile.TemporaryDirectory(prefix="serve-home-", ignore_cleanup_errors=True)
 
     def start(self) -> None:
         """Start the zygote if it does not run, without waiting until it is ready."""
@@ -88,7 +88,8 @@ class Nursery:
         if process is not None:
             with contextlib.suppress(ProcessLookupError, PermissionError):  # the latter: macOS, where it has ended
                 os.killpg(process.pid, signal.SIGKILL)
-            process.wait(10)
+            with contextlib.suppress(subprocess.TimeoutExpired):  # hundreds of workers give back memory for longer
+                process.wait(10)
         self._home.cleanup()
 
     def _started(self) -> socket.socket:
@@ -107,7 +108,13 @@ class Nursery:
                 start_new_session=True,  # Ctrl-C is for the server, which drains first
             )
         self._control = ours
-        threading.Thread(target=self._listen, args=(self._process, ours), name="nursery", daemon=True).start()
+        listener = threading.Thread(target=self._listen, args=(self._process, ours), name="nursery", daemon=True)
+        try:
+            listener.start()
+        except RuntimeError as error:  # no room for a thread, and without it nothing is heard from the zygote
+            self._control = None
+            ours.close()  # which ends it
+            raise OSError(error) from None
         return ours
 
     def _listen(self, process: "subprocess.Popen[bytes]", control: socket.socket) -> None:
@@ -138,6 +145,11 @@ class Nursery:
                     self._watchers[fact["started"]] = future.ended  # type: ignore[attr-defined]
             if future is not None and future.set_running_or_notify_cancel():
                 future.set_result(fact["started"])
+        elif "refused" in fact:
+            with self._lock:
+                future = self._waiting.popleft() if self._waiting else None
+            if future is not None and future.set_running_or_notify_cancel():
+                future.set_exception(OSError(fact["refused"], os.strerror(fact["refused"])))
         elif "ended" in fact:
             with self._lock:
                 watcher = self._watchers.pop(fact["ended"], None)

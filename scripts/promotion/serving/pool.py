@@ -168,8 +168,7 @@ class Pool:
         if await sibling.shared(SHARE_SECONDS):
             self.freed()
             return
-        if sibling in self.links:
-            self.links.remove(sibling)
+        self.links.remove(sibling)
         sibling.close()
         await self._again(0.0, proof)
 
@@ -201,8 +200,6 @@ class Pool:
     def _died(self, link: Link, reason: str) -> None:
         if link in self.links:
             self.links.remove(link)
-        if self.closed and not link.batch:
-            return
         event("worker-died", level=logging.ERROR, model=self.label, pid=link.pid, text=reason)
         self._failures = 0 if time.monotonic() - link.loaded_at > CALM_SECONDS else self._failures + 1
         if not (self.closed or self.resting):

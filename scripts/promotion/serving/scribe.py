@@ -47,7 +47,6 @@ class Scribe:
         self.most = most
         self.parts: dict[tuple[str, tuple[str, ...]], Part] = {}
         self.bytes = sum(path.stat().st_size for path in root.rglob("*.parquet"))
-        self.number = 0
 
     def take(self, meta: dict[str, Any], bodies: list[bytes]) -> dict[str, Any]:
         """Gather a message's rows; return what there is to tell."""
@@ -101,8 +100,8 @@ class Scribe:
 
         if self.bytes >= self.most:
             return f"the log has {self.bytes / 1e6:.0f} MB, as much as --log-mb allows; move parts away and start again"
-        self.number += 1
-        path = folder / f"part-{datetime.now(UTC):%Y%m%dT%H%M%S}-{os.getpid()}-{self.number}.parquet"
+        # several servers may have one log, and in containers one process id
+        path = folder / f"part-{datetime.now(UTC):%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:16]}.parquet"
         unfinished = path.with_suffix(".unfinished")
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -223,9 +222,11 @@ def main(descriptor: int, root: Path, most: int) -> None:
             else:
                 told = scribe.close(all_of_them=False)
             if told.get("written") or told.get("dropped") or told.get("problem"):
-                send(connection, told)
+                with contextlib.suppress(OSError):  # the server was killed: what it handed over is written all the same
+                    send(connection, told)
         told = scribe.close(all_of_them=True)
-        send(connection, told)
+        with contextlib.suppress(OSError):
+            send(connection, told)
 
 
 if __name__ == "__main__":

@@ -174,7 +174,8 @@ class Server:
 def listen(host: str, port: int) -> socket.socket:
     """Return a socket that listens on host:port (port 0: a free one); PromotionError when it cannot be had."""
     try:
-        family, kind, proto, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)  # else `*` is ::1
+        family, kind, proto, _, address = found[0]
         listener = socket.socket(family, kind, proto)
         try:
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

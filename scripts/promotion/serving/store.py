@@ -102,13 +102,13 @@ class Store:
     def keep(self, path: Path, digest: str) -> Path:
         """Move downloaded files to where they are found by their digest; return that folder."""
         folder = self._folder(digest)
-        if self.find(digest) is None:
-            shutil.rmtree(folder, ignore_errors=True)
-            with contextlib.suppress(OSError):  # another server was quicker
+        for _ in range(2):
+            with contextlib.suppress(OSError):  # another server was quicker, and maybe loads them by now
                 os.rename(path, folder)
-        if self.find(digest) is None:
-            raise PromotionError(f"the files in {folder} do not stay what they are; choose another --store")
-        return folder
+            if self.find(digest) is not None:
+                return folder
+            shutil.rmtree(folder, ignore_errors=True)
+        raise PromotionError(f"the files in {folder} do not stay what they are; choose another --store")
 
     def remember(self, registry: str, alias: str, local: Local) -> None:
         """Note what serves, and remove the files of what served long ago."""

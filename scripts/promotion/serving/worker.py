@@ -250,8 +250,9 @@ def begin(descriptor: int, further: Sequence[int] = ()) -> None:
         failure("worker")
         code = 1
     finally:
-        os.nice(19)  # to give back what it held takes as long as a request, and whatever serves goes first
-        sys.stderr.flush()
+        with contextlib.suppress(Exception):  # the model may have closed it
+            os.nice(19)  # to give back what it held takes as long as a request, and whatever serves goes first
+            sys.stderr.flush()
         os._exit(code)
 
 

@@ -2,11 +2,12 @@
 
 Run as a file: `python -I zygote.py DESCRIPTOR`, as the first of a session. On that socket it gets one byte and the
 worker's end of a socket pair for every worker (further ends are for those that this worker forks once it has loaded),
-answers with the process id, and tells when a worker has ended: it is the parent of all of them. When the server is
-gone it ends what is left.
+answers with the process id, or why there is none, and tells when a worker has ended: it is the parent of all of them.
+When the server is gone it ends what is left.
 """
 
 import contextlib
+import errno
 import gc
 import json
 import os
@@ -47,7 +48,10 @@ def main(descriptor: int) -> None:
             data, given, _, _ = socket.recv_fds(control, 1, MOST)
             if not data:
                 break
-            child = os.fork()
+            try:
+                child, fact = os.fork(), "started"
+            except OSError as error:  # no room for another process
+                child, fact = error.errno or errno.EAGAIN, "refused"
             if child == 0:
                 signal.set_wakeup_fd(-1)
                 signal.signal(signal.SIGCHLD, signal.SIG_DFL)
@@ -59,7 +63,7 @@ def main(descriptor: int) -> None:
                 worker.begin(given[0], given[1:] if adopts else ())
             for descriptor in given:
                 os.close(descriptor)
-            _tell(control, {"started": child})
+            _tell(control, {fact: child})
     os.killpg(0, signal.SIGKILL)
 
 
