@@ -103,7 +103,9 @@ def test_an_unreadable_ledger_is_one_models_trouble(new_world: Callable[..., Wor
     assert found["two"].trouble is None and len(found["two"].moves) == 1
 
 
-def test_what_somebody_wrote_where_a_time_should_be_ends_no_history(second_champion: World, tmp_path: Any) -> None:
+def test_what_somebody_wrote_where_a_time_should_be_ends_no_history(
+    second_champion: World, tmp_path: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
     """A move at no known time is shown as it is, an odd repair passed over, and a look says what it lacks."""
     world, newest = second_champion, second_champion.ledger()[-1]
     for key, value in {
@@ -119,6 +121,11 @@ def test_what_somebody_wrote_where_a_time_should_be_ends_no_history(second_champ
 
     assert world.promote("history", "tiny") == 0
     assert world.promote("history", "--html", str(tmp_path / "page.html")) == 0
+    assert world.promote("audit", "tiny") == 0
+    capsys.readouterr()
+    assert world.promote("history", "tiny", "--at", "2126-09-01") == 0
+    assert "version 1, since" in (said := capsys.readouterr().out)
+    assert said.endswith("; the ledger says 'later' where it should say when version 2 became champion\n")
     assert [(move.version, move.at is None) for move in found.moves] == [(1, False), (2, False)]
     assert found.took(found.moves[-1]) is None
     assert "says 'later' where it should say when" in standing(main, entry, state, "tiny", date(2026, 9, 1)).why

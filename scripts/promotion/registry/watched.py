@@ -43,7 +43,7 @@ def read_looks(tags: Mapping[str, str]) -> dict[str, tuple[Look, ...]]:
 
 
 def lost_look(tags: Mapping[str, str], place: str) -> str | None:
-    """The tag of a promotion's first look that cannot be read, or that is gone while a later one is there; else None."""
+    """The first tag of a promotion's looks that cannot be read, or is gone before a later one; None: all well."""
     there = {key for key in tags if (match := KEY.fullmatch(key)) is not None and match[1] == place}
     known = {look_key(place, look.number) for look in read_looks(tags).get(place, ())}
     expected = [look_key(place, number) for number in range(1, len(known) + 1)]
