@@ -208,7 +208,8 @@ def test_freeze_stops_repair_and_is_reported(hosted) -> None:
 
     assert run(hosted) == 1
     assert dispatched(hosted) == []
-    assert "frozen: audit" in issues(hosted)[0]["body"]
+    body = issues(hosted)[0]["body"]
+    assert "frozen: audit" in body and "to do: first put right what promote would refuse, then" in body
 
 
 def test_what_promote_would_refuse_is_not_dispatched(hosted) -> None:

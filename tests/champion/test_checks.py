@@ -491,3 +491,13 @@ def test_all_problems_of_a_model_are_said(champion_and_better_candidate: World) 
     (planned,) = applying.plan_moves(world.repo, world.tip, world.registry)
 
     assert [problem.split(":")[0] for problem in planned.problems] == ["tree", "files"]
+
+
+def test_an_old_commit_does_not_say_that_others_set_the_champion(second_champion: World) -> None:
+    """Its history knows no champion yet; that it is old is all that is wrong."""
+    world = second_champion
+    first = world.git("rev-list", "--max-parents=0", "main")
+    (planned,) = applying.plan_moves(world.repo, first, world.registry)
+
+    (problem,) = planned.problems
+    assert problem.startswith("order: commit") and "nothing moves backwards" in problem

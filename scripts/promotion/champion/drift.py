@@ -104,6 +104,8 @@ def _finding(item: Planned, registry: Registry, now: datetime.datetime, limits: 
             "find out what keeps moving it: `python scripts/promote.py history "
             f"{diff.model}` has the times, MLflow's access log the user"
         )
+    elif item.problems and cause in REPAIRABLE:
+        todo = f"first put right what promote would refuse, then {todo}"
     return ModelDrift(
         model=diff.model,
         cause=cause,
