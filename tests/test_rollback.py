@@ -297,6 +297,25 @@ def test_frozen_model_rolls_back_with_a_reason_only(hosted, capsys) -> None:
     ) or ("wrong declines" in (hosted.world.ledger()[-1].note or ""))
 
 
+def test_a_freeze_keeps_a_champion_from_being_dropped(hosted, capsys) -> None:
+    """No champion is no older champion, so no reason passes."""
+    freeze(hosted, "audit")
+
+    assert "remove `freeze` from promotion.yaml first; nothing was" in refused(hosted, capsys, "--to", "none")
+    assert "remove `freeze` from promotion.yaml first; nothing was" in refused(
+        hosted, capsys, "--to", "none", "--reason", "wrong declines"
+    )
+
+
+def test_a_model_that_never_had_a_champion(no_champion, host, capsys) -> None:
+    """Nor a registered version."""
+    hosted = host(no_champion)
+
+    assert "tiny never had a champion, so there is nothing to roll back" in refused(hosted, capsys)
+    assert run(hosted, "--to", "none") == 0
+    assert "main pins no champion already" in capsys.readouterr().out
+
+
 def test_reason_of_another_day_does_not_pass_a_freeze(hosted) -> None:
     """A revert to a pin whose override was given for something else is stopped by a freeze."""
     freeze(hosted, "audit")

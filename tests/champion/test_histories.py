@@ -73,6 +73,26 @@ def test_a_pin_that_nobody_applied_is_told(champion_and_better_candidate: World)
     assert [move.reason for move in of(champion_and_better_candidate)["tiny"].moves] == ["merge", "not applied"]
 
 
+def test_a_model_that_main_names_no_more_keeps_its_history(second_champion: World) -> None:
+    """Also where its folder is still there, so that nothing is retired; another repository's model is not told."""
+    world = second_champion
+    theirs = world.ledger()[0]
+    world.registry.client.create_registered_model("theirs")
+    world.registry.set_model_tag("theirs", theirs.key, theirs._replace(commit="7" * 40).text())
+    world.write("promotion.yaml", "models: {}\n")
+    world.commit("its entry is gone")
+    assert world.apply() == 0
+    (partly,) = of(world).values()
+    world.git("rm", "-rq", "models/tiny")
+    world.commit("and its folder")
+    assert world.apply() == 0
+    (found,) = of(world).values()
+
+    assert (partly.model, partly.champion, partly.watch_looks) == ("tiny", 2, None)
+    assert [move.reason for move in partly.moves] == ["merge", "merge"]
+    assert found.champion is None and [move.reason for move in found.moves] == ["merge", "merge", "retire"]
+
+
 def test_a_look_belongs_to_its_promotion(second_champion: World) -> None:
     """Keyed by the promotion's place in the ledger; a tag of somebody else's is passed over."""
     world = second_champion

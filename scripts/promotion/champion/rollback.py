@@ -126,8 +126,6 @@ def prepare_rollback(
     pin = None if target is None else target.pin
     if pin == entry.champion or (pin and entry.champion and pin.identity == entry.champion.identity):
         return None
-    if target is not None and target.tree is None and not target.pin.adopted:
-        raise PromotionError(f"models/{model} is not at the commit that pinned version {target.pin.version}")
     if target is not None and target.tree is not None and not repo.has_object(target.tree):
         raise PromotionError(
             f"the code of version {target.pin.version} (git tree {str(target.tree)[:12]}) is not in this clone; "

@@ -33,7 +33,8 @@ def failure(error: Exception, what: str, uri: str) -> str:
     if isinstance(error, ModuleNotFoundError) and error.name:
         module = error.name.partition(".")[0]
         package = PACKAGES.get(module, module)
-        return f"could not {what}, for which the package `{package}` is needed here; install it, then run this again"
+        need = f"for which the package `{package}` is needed here; install it, then run this again"
+        return f"MLflow at {uri} could not {what}, {need}"
     code = getattr(error, "error_code", None)
     status = re.search(r"(?:error code |HTTP )(\d{3})", text)
     number = int(status[1]) if status else 0
