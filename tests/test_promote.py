@@ -196,7 +196,7 @@ def test_a_removal_that_was_cut_off_before_its_alias_is_finished(new_world: NewW
 
 
 def test_another_repositorys_model_of_a_name_that_was_removed_here(new_world: NewWorld) -> None:
-    """It was pinned here and never applied; the champion that the registry has by that name is theirs, and no matter."""
+    """It was pinned here and never applied; the champion that the registry has by that name is theirs."""
     world = new_world("one", "two")
     world.merge("first", "one")
     assert world.apply() == 0

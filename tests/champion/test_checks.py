@@ -423,12 +423,6 @@ def test_null_after_a_move_by_hand(first_champion: World) -> None:
     refused(world, "ours", saying="version 2 as @champion, which this project never set")
 
 
-def freeze(world: World) -> None:
-    """Merge a freeze of the model."""
-    world.write("promotion.yaml", world.read().replace("    champion:", "    freeze: audit\n    champion:"))
-    world.commit("freeze")
-
-
 def test_a_freeze_lets_what_moves_nothing_be_recorded(second_champion: World) -> None:
     """A promote that was killed after its alias is finished."""
     world = second_champion
