@@ -9,7 +9,7 @@ import re
 
 from promotion.champion.landing import Mandate, follow, land
 from promotion.champion.proposal import body_of, branch_of
-from promotion.champion.rollback import Standing, Target, prepare_rollback, standing
+from promotion.champion.rollback import Standing, Target, prepare_rollback, refuse_problems, standing
 from promotion.cli import command_line, handled
 from promotion.errors import VERDICT_NO, PromotionError
 from promotion.git.commits import hosted_tip, person
@@ -68,6 +68,7 @@ def finish(
     if args.now and not args.dry_run:
         print(log_text(f"{had}, and @champion is not there yet"))
         return 0 if follow(repo, registry, had.model, commit, branch=args.branch, mandate=mandate) else VERDICT_NO
+    refuse_problems(had.planned)
     print(log_text(f"{had}, and @champion is not there yet: promote.yml moves it, or this command with --now{further}"))
     return VERDICT_NO
 

@@ -245,7 +245,8 @@ def run_plan(args: argparse.Namespace) -> int:
     made = plan(main, registry, work, found)
     # one that could not be fetched, too: its job passes on why
     write_output({"models": json.dumps([one.model for one in found if one.due]), **outputs(made.models)})
-    return 0 if len(made.models) == sum(one.due for one in found) else VERDICT_NO
+    done = len(made.models) == sum(one.due for one in found) and not any(one.odd for one in found)
+    return 0 if done else VERDICT_NO
 
 
 def run_judge(args: argparse.Namespace) -> int:
@@ -260,6 +261,7 @@ def run_judge(args: argparse.Namespace) -> int:
     for one in standings(main, registry, args.models):
         if one.promotion is None:
             lines.append(f"{one.model}: {one.why}")
+            bad = bad or one.odd
             continue
         try:
             found = one.promotion

@@ -4,6 +4,7 @@ import argparse
 import importlib
 import os
 import re
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -129,6 +130,20 @@ def test_interrupt_is_no_bug(capsys) -> None:
 
     assert handled(interrupted)([]) == 130
     assert capsys.readouterr().err == "interrupted\n"
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_interrupt_while_a_verb_imports_is_no_bug(verb: str, tmp_path: Path) -> None:
+    """Ctrl-C before a verb began is the same word, and ends it as a shell expects."""
+    for name in ("pydantic", "requests"):  # one of which every verb imports
+        (tmp_path / f"{name}.py").write_text("import os, signal\nos.kill(os.getpid(), signal.SIGINT)\n")
+    done = subprocess.run(
+        [sys.executable, PROJECT / "scripts" / f"{verb}.py", "--help"],
+        env={**os.environ, "PYTHONPATH": str(tmp_path)}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+    assert done.stderr == "interrupted\n"
+    assert done.returncode in (130, -signal.SIGINT)  # which a shell says as 130
 
 
 def test_reader_that_goes_away_is_no_bug() -> None:

@@ -52,6 +52,14 @@ def test_causes_are_told_apart(state, cause, champion, wanted, request, capsys, 
     assert code == (0 if cause == "well" else 1)
 
 
+def test_what_somebody_meant_is_made_a_pin_by_a_command_that_does_it(second_champion, capsys, monkeypatch) -> None:
+    """Only what was champion before can be rolled back to; anything else is an override."""
+    second_champion.candidate("never champion")
+    for version, verb in ((1, "rollback.py tiny --to 1`"), (3, "promote.py override tiny --reason TEXT --to 3`")):
+        second_champion.set_champion(version)
+        assert look(second_champion, capsys, monkeypatch=monkeypatch)[1]["todo"].endswith(f"scripts/{verb}")
+
+
 def test_changed_files_are_found_where_asked_for(files_changed, capsys, monkeypatch) -> None:
     """--files downloads and hashes; without it files are not looked at."""
     assert look(files_changed, capsys, monkeypatch=monkeypatch)[1]["cause"] == "well"
@@ -200,7 +208,8 @@ def test_freeze_stops_repair_and_is_reported(hosted) -> None:
 
     assert run(hosted) == 1
     assert dispatched(hosted) == []
-    assert "frozen: audit" in issues(hosted)[0]["body"]
+    body = issues(hosted)[0]["body"]
+    assert "frozen: audit" in body and "to do: first put right what promote would refuse, then" in body
 
 
 def test_what_promote_would_refuse_is_not_dispatched(hosted) -> None:

@@ -178,6 +178,15 @@ def test_target_whose_files_changed(hosted, capsys) -> None:
     assert "hash to" in refused(hosted, capsys, "--to", "1")
 
 
+def test_a_ledger_that_cannot_be_read_is_named(hosted, capsys) -> None:
+    """And nobody is told that a champion was none."""
+    newest = hosted.world.ledger()[-1]
+    hosted.world.registry.set_model_tag(hosted.world.model, newest.key, "nonsense")
+
+    for to in ((), ("--to", "1"), ("--to", "none")):
+        assert f"the tag {newest.key} of the registered model is not what" in refused(hosted, capsys, *to)
+
+
 def test_first_champion_has_no_older_one(first_champion, host, capsys) -> None:
     """The revert of the first promotion leaves no champion, so it must be asked for by name."""
     hosted = host(first_champion)
@@ -186,6 +195,7 @@ def test_first_champion_has_no_older_one(first_champion, host, capsys) -> None:
     assert run(hosted, "--to", "none") == 0
     assert hosted.pin(the_branch(hosted)) is None
     assert hosted.tree(the_branch(hosted)) == hosted.tree("main")
+    assert "undoes" not in hosted.pulls()[0]["title"] and "takes back" not in hosted.pulls()[0]["body"]
 
 
 def test_second_rollback_is_in_place(rolled_back, host, capsys) -> None:
@@ -213,6 +223,10 @@ def test_rollback_that_was_cut_off_after_its_push_is_finished(hosted, capsys, to
     assert run(hosted, *to) == 1
     assert "@champion is not there yet" in capsys.readouterr().out
     assert hosted.world.champion() == 3
+
+    (hosted.world.files_of(2) / "more").write_text("")
+    assert run(hosted, *to) == 2 and "hash to" in capsys.readouterr().err  # promote.yml would be red
+    (hosted.world.files_of(2) / "more").unlink()
 
     assert run(hosted, *to, "--now") == 0
     assert hosted.world.champion() == 2
@@ -281,6 +295,25 @@ def test_frozen_model_rolls_back_with_a_reason_only(hosted, capsys) -> None:
         "rollback",
         "Dana: wrong declines",
     ) or ("wrong declines" in (hosted.world.ledger()[-1].note or ""))
+
+
+def test_a_freeze_keeps_a_champion_from_being_dropped(hosted, capsys) -> None:
+    """No champion is no older champion, so no reason passes."""
+    freeze(hosted, "audit")
+
+    assert "remove `freeze` from promotion.yaml first; nothing was" in refused(hosted, capsys, "--to", "none")
+    assert "remove `freeze` from promotion.yaml first; nothing was" in refused(
+        hosted, capsys, "--to", "none", "--reason", "wrong declines"
+    )
+
+
+def test_a_model_that_never_had_a_champion(no_champion, host, capsys) -> None:
+    """Nor a registered version."""
+    hosted = host(no_champion)
+
+    assert "tiny never had a champion, so there is nothing to roll back" in refused(hosted, capsys)
+    assert run(hosted, "--to", "none") == 0
+    assert "main pins no champion already" in capsys.readouterr().out
 
 
 def test_reason_of_another_day_does_not_pass_a_freeze(hosted) -> None:

@@ -13,7 +13,7 @@ from promotion.judgement.table import open_scores, predictions_digest, rows_dige
 from promotion.pullrequest.sides import packages
 from promotion.pullrequest.workdir import Work
 from promotion.records.steps import ScoresInfo
-from promotion.registry.watched import read_looks
+from promotion.registry.watched import look_key, read_looks
 from promotion.timeline import Look
 
 from tests.support.hosted_world import HostedWorld
@@ -461,3 +461,25 @@ def test_an_unknown_model_is_bad_input(watching: Watching) -> None:
     """One sentence that names the known ones."""
     assert watch.main(["plan", "--repo", str(watching.hosted.clone), "--work", str(watching.folder), "other"]) == 2
     assert "no entry for the model `other`; known: tiny" in watching.capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "change", [{"last": "yesterday"}, {"number": 3}, None], ids=["a day that is none", "another look's", "gone"]
+)
+def test_a_look_that_somebody_changed_stops_its_model_and_no_other_look_is_written_over(
+    watching: Watching, change: dict | None
+) -> None:
+    """The tag is named, what to do is said, and the run is red until then."""
+    watching.look("2026-08-18", SAME)
+    watching.look("2026-08-25", SAME)
+    world = watching.hosted.world
+    place, (first, _) = next(iter(read_looks(world.tags()).items()))
+    if change is None:
+        world.registry.client.delete_registered_model_tag("tiny", look_key(place, 1))
+    else:
+        world.registry.set_model_tag("tiny", look_key(place, 1), first.model_copy(update=change).tag())
+    before = world.tags()
+
+    for code, said in (watching.plan("2026-09-01"), watching.look("2026-09-01", SAME)):
+        assert code == 1 and f"the tag {look_key(place, 1)} of the registered model is gone or is not" in said
+    assert world.tags() == before

@@ -5,10 +5,10 @@ The history page shows them, an auditor gets them as JSON. What is not known is 
 
 import json
 from collections.abc import Iterable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Self
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from promotion.frozen import Frozen
 from promotion.records.evaluation import Evaluation
@@ -108,6 +108,12 @@ class Look(_Tagged):
     at: str
     by: str
     empty: tuple[str, ...] = ()
+
+    @field_validator("first", "last")
+    @classmethod
+    def _day(cls, text: str) -> str:
+        date.fromisoformat(text)  # ValueError, by which a tag is none of ours
+        return text
 
 
 class Tried(Frozen):

@@ -423,6 +423,34 @@ def test_null_after_a_move_by_hand(first_champion: World) -> None:
     refused(world, "ours", saying="version 2 as @champion, which this project never set")
 
 
+def test_a_freeze_lets_what_moves_nothing_be_recorded(second_champion: World) -> None:
+    """A promote that was killed after its alias is finished."""
+    world = second_champion
+    freeze(world)
+    world.registry.client.delete_registered_model_tag("tiny", world.ledger()[-1].reached_key)
+
+    assert world.apply() == 0
+    assert world.ledger()[-1].stands
+
+
+def test_a_reason_passes_a_freeze_for_a_rollback_and_no_repair(rolled_back: World) -> None:
+    """What was rolled back to stands; that somebody moved the alias since is another matter."""
+    freeze(rolled_back)
+    rolled_back.set_champion(2)
+
+    thaw, saying = Permissions(thaw="wrong declines"), "is frozen: audit; remove `freeze`"
+    refused(rolled_back, "freeze", "--reason", "wrong declines", saying=saying, allowed=thaw)
+
+
+def test_a_ledger_that_cannot_be_read_is_all_that_is_said(champion_and_better_candidate: World) -> None:
+    """Without it nobody knows whose champion it is, so nobody is told that it is somebody else's."""
+    world = champion_and_better_candidate
+    world.registry.set_model_tag("tiny", world.ledger()[-1].key, "nonsense")
+    (planned,) = applying.plan_moves(world.repo, world.tip, world.registry)
+
+    assert [check.name for check in planned.checks if not check.ok] == ["ledger"]
+
+
 def test_a_retired_model_that_is_gone_asks_for_nothing(first_champion: World) -> None:
     """Somebody deletes the registered model of an entry without a champion: there is nothing to write."""
     world = first_champion
@@ -491,3 +519,13 @@ def test_all_problems_of_a_model_are_said(champion_and_better_candidate: World) 
     (planned,) = applying.plan_moves(world.repo, world.tip, world.registry)
 
     assert [problem.split(":")[0] for problem in planned.problems] == ["tree", "files"]
+
+
+def test_an_old_commit_does_not_say_that_others_set_the_champion(second_champion: World) -> None:
+    """Its history knows no champion yet; that it is old is all that is wrong."""
+    world = second_champion
+    first = world.git("rev-list", "--max-parents=0", "main")
+    (planned,) = applying.plan_moves(world.repo, first, world.registry)
+
+    (problem,) = planned.problems
+    assert problem.startswith("order: commit") and "nothing moves backwards" in problem

@@ -73,6 +73,26 @@ def test_a_pin_that_nobody_applied_is_told(champion_and_better_candidate: World)
     assert [move.reason for move in of(champion_and_better_candidate)["tiny"].moves] == ["merge", "not applied"]
 
 
+def test_a_model_that_main_names_no_more_keeps_its_history(second_champion: World) -> None:
+    """Also where its folder is still there, so that nothing is retired; another repository's model is not told."""
+    world = second_champion
+    theirs = world.ledger()[0]
+    world.registry.client.create_registered_model("theirs")
+    world.registry.set_model_tag("theirs", theirs.key, theirs._replace(commit="7" * 40).text())
+    world.write("promotion.yaml", "models: {}\n")
+    world.commit("its entry is gone")
+    assert world.apply() == 0
+    (partly,) = of(world).values()
+    world.git("rm", "-rq", "models/tiny")
+    world.commit("and its folder")
+    assert world.apply() == 0
+    (found,) = of(world).values()
+
+    assert (partly.model, partly.champion, partly.watch_looks) == ("tiny", 2, None)
+    assert [move.reason for move in partly.moves] == ["merge", "merge"]
+    assert found.champion is None and [move.reason for move in found.moves] == ["merge", "merge", "retire"]
+
+
 def test_a_look_belongs_to_its_promotion(second_champion: World) -> None:
     """Keyed by the promotion's place in the ledger; a tag of somebody else's is passed over."""
     world = second_champion
@@ -103,7 +123,9 @@ def test_an_unreadable_ledger_is_one_models_trouble(new_world: Callable[..., Wor
     assert found["two"].trouble is None and len(found["two"].moves) == 1
 
 
-def test_what_somebody_wrote_where_a_time_should_be_ends_no_history(second_champion: World, tmp_path: Any) -> None:
+def test_what_somebody_wrote_where_a_time_should_be_ends_no_history(
+    second_champion: World, tmp_path: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
     """A move at no known time is shown as it is, an odd repair passed over, and a look says what it lacks."""
     world, newest = second_champion, second_champion.ledger()[-1]
     for key, value in {
@@ -119,6 +141,11 @@ def test_what_somebody_wrote_where_a_time_should_be_ends_no_history(second_champ
 
     assert world.promote("history", "tiny") == 0
     assert world.promote("history", "--html", str(tmp_path / "page.html")) == 0
+    assert world.promote("audit", "tiny") == 0
+    capsys.readouterr()
+    assert world.promote("history", "tiny", "--at", "2126-09-01") == 0
+    assert "version 1, since" in (said := capsys.readouterr().out)
+    assert said.endswith("; the ledger says 'later' where it should say when version 2 became champion\n")
     assert [(move.version, move.at is None) for move in found.moves] == [(1, False), (2, False)]
     assert found.took(found.moves[-1]) is None
     assert "says 'later' where it should say when" in standing(main, entry, state, "tiny", date(2026, 9, 1)).why

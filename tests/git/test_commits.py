@@ -134,3 +134,12 @@ def test_shallow_clone_is_told(repo: Repo, tmp_path: Path) -> None:
     repo.git("clone", "--quiet", "--depth", "1", f"file://{origin}", str(tmp_path / "shallow"))
     with pytest.raises(PromotionError, match="unshallow"):
         hosted_tip(Repo(tmp_path / "shallow"), "main")
+
+
+def test_a_bare_clone_is_told(repo: Repo, tmp_path: Path) -> None:
+    """git has no index without a work tree, and says so in words that help nobody."""
+    bare = Repo(tmp_path / "bare.git")
+    repo.git("clone", "--quiet", "--bare", str(repo.path), str(bare.path))
+
+    with pytest.raises(PromotionError, match="is a bare repository; run this in a clone that has its files"):
+        commit_on(bare, bare.resolve("HEAD"), Change(files={"a": "b"}), "no")

@@ -241,6 +241,13 @@ def test_the_story_of_a_pin(hosted: Hosted, registry: Registry, how: str) -> Non
     redo = hosted.only("redo", registry)
     assert (redo.action, redo.pin) == ("verify", two)
     assert any("rolled back" in line for line in redo.says_first)
+    hosted.merge("redo", how)
+
+    tip = hosted.repo.resolve("main")
+    again = classify(
+        hosted.repo, registry, Change(base=tip, merge=tip, head=tip), only=MODEL
+    )  # a trial of the champion
+    assert [item.says_first for item in again.models] == [()]
 
 
 @pytest.mark.parametrize("how", ["squash", "merge"])

@@ -113,3 +113,18 @@ def test_a_run_that_was_killed_keeps_nobody_out(tmp_path: Path) -> None:
     assert done.returncode == -signal.SIGKILL and (tmp_path / "work" / LOCK).is_file()
     with Work(tmp_path / "work").held():
         pass
+
+
+@pytest.mark.parametrize("command", ["judge", "retrain try", "watch plan"])
+def test_a_command_that_fails_at_once_leaves_no_folder(command: str, tmp_path: Path, monkeypatch) -> None:
+    """Its name in an empty folder would keep every other command out of it; a folder that was there stays."""
+    verb, *more = command.split()
+    monkeypatch.chdir(tmp_path)
+    subprocess.run(["git", "init", "--quiet"], check=True)
+    run = importlib.import_module(verb).main
+
+    assert run([*more, *COMMANDS[command][0], "--work", "work"]) == BAD_INPUT
+    assert not Path("work").exists()
+    Path("work").mkdir()
+    assert run([*more, *COMMANDS[command][0], "--work", "work"]) == BAD_INPUT
+    assert Path("work").is_dir()

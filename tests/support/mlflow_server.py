@@ -14,19 +14,18 @@ import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
-from promotion.registry.client import Registry
-
 START_SECONDS = 120
 QUIET = {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
 
 
 @functools.cache
 def _tables() -> bytes:
+    from mlflow import MlflowClient
     from mlflow.store.db import utils
 
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "mlflow.db"
-        Registry(f"sqlite:///{path}").models()
+        MlflowClient(f"sqlite:///{path}", f"sqlite:///{path}").search_registered_models()
         # which tables are the newest: MLflow loads fifty modules to find out, for every database that is opened
         utils._get_latest_schema_revision = functools.cache(utils._get_latest_schema_revision)
         return path.read_bytes()

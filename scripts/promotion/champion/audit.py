@@ -20,7 +20,7 @@ from promotion.records.figures import Looks
 from promotion.registry.client import Registry, Version
 from promotion.registry.evidence import read_evidence
 from promotion.registry.watched import read_looks
-from promotion.timeline import Claim, Look, Move, promised
+from promotion.timeline import Claim, Look, Move, moment, promised
 
 Unknown = Literal["unknown"]
 UNKNOWN: Unknown = "unknown"
@@ -91,8 +91,8 @@ def audit(
     found = []
     for move in rows_of(registered, list(changes.values()), main.history):
         change = changes.get(move.commit)
-        when = move.at or (None if change is None else change.commit.when)
-        if when is None or first <= parse_time(when) < end:
+        when = moment(move.at or (None if change is None else change.commit.when))
+        if when is None or first <= when < end:
             seen = () if move.reason == "repair" else looks.get(move.place or "", ())
             found.append(_record(main, registry, github, model, move, change, seen))
     return found

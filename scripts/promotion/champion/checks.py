@@ -52,12 +52,14 @@ def check_model(diff: Difference, main: Main, registry: Registry, allowed: Permi
 
     What cannot be read fails its check: one model's trouble is its own.
     """
+    order = _ask("order", lambda: _order(diff, main, allowed))
     checks = [
         _ask("ledger", lambda: diff.current.trouble),
-        _ask("order", lambda: _order(diff, main, allowed)),
+        order,
         _ask("freeze", lambda: _freeze(diff, main, allowed)),
-        _ask("ours", lambda: _ours(diff, main, allowed)),
     ]
+    if order.ok:  # else this is not the history that knows who set it
+        checks.append(_ask("ours", lambda: _ours(diff, main, allowed)))
     pin = diff.desired.pin
     if pin is None:
         return checks

@@ -104,6 +104,8 @@ def _finding(item: Planned, registry: Registry, now: datetime.datetime, limits: 
             "find out what keeps moving it: `python scripts/promote.py history "
             f"{diff.model}` has the times, MLflow's access log the user"
         )
+    elif item.problems and cause in REPAIRABLE:
+        todo = f"first put right what promote would refuse, then {todo}"
     return ModelDrift(
         model=diff.model,
         cause=cause,
@@ -165,7 +167,9 @@ def _sentences(diff: Difference, cause: Cause, where: str) -> tuple[str, str]:
         what = f"{wanted} is not recorded" if diff.step == "record" else f"@champion is {now}"
         return f"main pins {wanted}{_since(diff)}, but promote has not applied it: {what}", promote
     if cause == "alias moved by hand":
-        keep = f"if that is meant, make it a pin: `python scripts/rollback.py {model} --to {diff.current.champion}`"
+        was = any(entry.version == diff.current.champion and entry.stands for entry in diff.current.ledger)
+        verb = f"rollback.py {model}" if was else f"promote.py override {model} --reason TEXT"
+        keep = f"if that is meant, make it a pin: `python scripts/{verb} --to {diff.current.champion}`"
         return f"main pins {wanted}, but somebody moved @champion to {now}", f"{promote}; {keep}"
     if cause == "alias gone":
         return f"main pins {wanted}, but @champion was deleted", promote

@@ -15,7 +15,7 @@ from promotion.registry.looks import newest_looks
 from promotion.registry.outcome import tried_of
 from promotion.registry.watched import read_looks
 from promotion.text.escape import clean
-from promotion.timeline import History, Move
+from promotion.timeline import History, Move, moment
 
 
 def history(repo: Repo, tip: str, registry: Registry, model: str) -> list[Move]:
@@ -147,21 +147,23 @@ def in_production(model: str, rows: list[Move], when: datetime.datetime) -> InPr
     """Return which version was champion at `when` (aware); pure.
 
     Pins count in the order of main, so an entry that came late below a newer one never served. A repair
-    says that the alias stood elsewhere for an unknown time before it; the answer then says so.
+    says that the alias stood elsewhere for an unknown time before it, a tag may say anything: the answer then says so.
     """
     stamp = when.astimezone(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    reached = [row for row in rows if row.at is not None and row.reason != "repair" and row.at <= stamp]
-    last = reached[-1] if reached else None
-    note = None
-    for row in rows:
-        later_move = any(
-            other.at is not None and other.reason != "repair" and stamp < other.at <= str(row.at) for other in rows
-        )
-        if row.reason == "repair" and row.at is not None and row.at > stamp and not later_move:
+    timed = [(at, row) for row in rows if (at := moment(row.at)) is not None]
+    moves = [(at, row) for at, row in timed if row.reason != "repair"]
+    last = next((row for at, row in reversed(moves) if at <= when), None)
+    notes = [
+        f"the ledger says {clean(row.at, 40)!r} where it should say when version {row.version} became champion"
+        for row in rows
+        if row.at is not None and row.reason != "repair" and moment(row.at) is None
+    ]
+    for at, row in timed:
+        if row.reason == "repair" and at > when and not any(when < moved <= at for moved, _ in moves):
             elsewhere = "no version" if row.before is None else f"version {row.before}"
-            note = f"at {row.at} the alias was found on {elsewhere} and put back; since when is not known"
+            notes.append(f"at {row.at} the alias was found on {elsewhere} and put back; since when is not known")
             break
-    return InProduction(model, stamp, None if last is None else last.version, last, note)
+    return InProduction(model, stamp, None if last is None else last.version, last, "; ".join(notes) or None)
 
 
 def parse_time(text: str) -> datetime.datetime:

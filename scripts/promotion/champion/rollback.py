@@ -118,13 +118,14 @@ def prepare_rollback(
     registered = registry.model(model)
     if registered is None and entry.champion is not None:
         raise PromotionError(registry.lacks(model, entry.champion.version, "nothing was pushed"))
-    former = champions(repo, history, model, current_state(registered).ledger)
+    current = current_state(registered)
+    if current.trouble is not None:
+        raise PromotionError(f"{model}: {current.trouble}; nothing was pushed")
+    former = champions(repo, history, model, current.ledger)
     target = None if to == "none" else _target(model, history, entry, former, to)
     pin = None if target is None else target.pin
     if pin == entry.champion or (pin and entry.champion and pin.identity == entry.champion.identity):
         return None
-    if target is not None and target.tree is None and not target.pin.adopted:
-        raise PromotionError(f"models/{model} is not at the commit that pinned version {target.pin.version}")
     if target is not None and target.tree is not None and not repo.has_object(target.tree):
         raise PromotionError(
             f"the code of version {target.pin.version} (git tree {str(target.tree)[:12]}) is not in this clone; "
@@ -132,7 +133,7 @@ def prepare_rollback(
         )
     if entry.freeze is not None and pin is not None:
         pin = _with_reason(model, pin, entry.freeze, mandate)
-    undone = _undone(history, model, target)
+    undone = () if target is None else _undone(history, model, target)
     subject = _subject(model, entry.champion, pin, undone)
     change = Change(
         trees={} if target is None or target.tree is None else {f"models/{model}": target.tree},
@@ -191,13 +192,10 @@ def _with_reason(model: str, pin: PinRecord, freeze: str, mandate: Mandate) -> P
     return pin.model_copy(update={"override": why})
 
 
-def _undone(history: PinHistory, model: str, target: Champion | None) -> tuple[PinChange, ...]:
-    """The changes since the target was pinned, the latest first; for a drop only the last one."""
-    changes = list(history.changes(model))
-    if target is None:
-        return tuple(changes[:1])
+def _undone(history: PinHistory, model: str, target: Champion) -> tuple[PinChange, ...]:
+    """The changes since the target was pinned, the latest first."""
     newer = []
-    for change in changes:
+    for change in history.changes(model):
         if change.commit.sha == target.change.commit.sha:
             break
         newer.append(change)

@@ -13,7 +13,7 @@ from promotion.config.pin import PinRecord
 from promotion.config.promotion_yaml import Entry
 from promotion.model import Window
 from promotion.registry.ledger import place
-from promotion.registry.watched import read_looks
+from promotion.registry.watched import lost_look, read_looks
 from promotion.timeline import Look, moment
 
 
@@ -57,24 +57,28 @@ class Promotion:
 
 @dataclass(frozen=True)
 class Standing:
-    """One model. promotion: what stands and may be looked at. due: whether it is now. why: in a sentence."""
+    """One model. promotion: what stands and may be looked at. due: whether it is now. why: in a sentence.
+
+    odd: somebody has to mend a tag before it can be looked at.
+    """
 
     model: str
     promotion: Promotion | None
     due: bool
     why: str
+    odd: bool = False
 
 
 def standing(main: Main, entry: Entry, current: Current, model: str, today: date) -> Standing:
     """Say of a model whether its champion is to be looked at today, and why or why not."""
 
-    def no(why: str) -> Standing:
-        return Standing(model, None, False, why)
+    def no(why: str, *, odd: bool = False) -> Standing:
+        return Standing(model, None, False, why, odd)
 
     if entry.champion is None:
         return no("it has no champion")
     if current.trouble is not None:
-        return no(f"its ledger cannot be read: {current.trouble}")
+        return no(f"its ledger cannot be read: {current.trouble}", odd=True)
     changes = list(main.history.changes(model))
     newest = current.newest
     if newest is None or not changes or not newest.stands or newest.commit != changes[0].commit.sha:
@@ -86,7 +90,11 @@ def standing(main: Main, entry: Entry, current: Current, model: str, today: date
         alone = "it is the first champion"
     since, where = moment(newest.since), place(newest.era, newest.height)
     if since is None:
-        return no(f"its ledger says {newest.since!r} where it should say when it became champion")
+        return no(f"its ledger says {newest.since!r} where it should say when it became champion", odd=True)
+    lost = lost_look(current.tags, where)
+    if lost is not None:
+        todo = "restore its value, or delete it and those of the looks after it, which are then made again"
+        return no(f"the tag {lost} of the registered model is gone or is not what this project wrote; {todo}", odd=True)
     promotion = Promotion(
         model=model,
         entry=entry,

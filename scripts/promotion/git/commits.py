@@ -135,6 +135,8 @@ def commit_on(
     parents: others than `base`. author: in Actions, the person that the bot commits for; elsewhere git knows.
     """
     top = repo.top
+    if top.attempt("rev-parse", "--is-bare-repository")[1].strip() == "true":
+        raise PromotionError(f"{repo.path} is a bare repository; run this in a clone that has its files")
     who = identity(top)
     if author is not None and os.environ.get("GITHUB_ACTIONS"):
         who |= {"GIT_AUTHOR_NAME": author, "GIT_AUTHOR_EMAIL": f"{author}@users.noreply.github.com"}

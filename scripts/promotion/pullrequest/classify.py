@@ -210,6 +210,7 @@ def _plan(
     state: State, registry: Registry, history: PinHistory, lock: str, author: str | None, *, insist: bool = False
 ) -> ModelPlan:
     action, reason = decide(state, history)
+    rolled = history.rolled_back(state.model).get(state.tree or "") if action != "none" else None
     if insist and action == "none" and state.tree is not None:
         action, reason = "train", "a trial was asked for"
     effect, first = "nothing changes", []
@@ -222,10 +223,7 @@ def _plan(
             f"This renames {state.former}: the candidate challenges its champion under its policy, merging drops "
             f"@champion of {state.former}, and the count of looks begins again."
         )
-    rolled = history.rolled_back(state.model).get(state.tree or "") if action != "none" else None
-    if (rolled is not None and action in ("train", "verify") and state.pin != state.champion) or (
-        rolled and action == "train"
-    ):
+    if rolled is not None and (action == "train" or (action == "verify" and state.pin != state.champion)):
         first.append(
             f"This tree was champion as version {rolled.before.version if rolled.before else '?'} and was rolled back "
             f"on {rolled.commit.when[:10]} ({rolled.commit.subject})."

@@ -191,8 +191,10 @@ class Work:
     def held(self, owner: str | None = None) -> Iterator[None]:
         """Keep other runs out of the folder, where there is one, while the body runs; a run that died keeps none out.
 
-        owner: the command that makes the folder and claims it. Raise PromotionError where another run is at work.
+        owner: the command that makes the folder and claims it; where it fails before it left anything, the folder that
+        it made goes again. Raise PromotionError where another run is at work.
         """
+        made = owner is not None and not self.root.exists()
         if owner is not None:
             self.claim(owner, empty=False)
         root = self.root.resolve()
@@ -207,6 +209,10 @@ class Work:
             HELD.add(root)
             try:
                 yield
+            except BaseException:
+                if made and {each.name for each in root.iterdir()} <= {LOCK, MADE_BY}:
+                    shutil.rmtree(root)
+                raise
             finally:
                 HELD.remove(root)
 

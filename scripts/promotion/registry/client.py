@@ -13,6 +13,7 @@ from promotion.records.files import digest_files
 from promotion.registry import rest
 from promotion.registry.at_once import meanwhile
 from promotion.registry.failures import failure, from_mlflow
+from promotion.registry.nothing import NOTHING
 from promotion.registry.rest import Rest, speaks_plain_http
 from promotion.text.escape import without_secrets
 from promotion.text.progress import Reached
@@ -89,7 +90,15 @@ class Registry:
     def where(self) -> str:
         """The server or file that is read, as messages name it."""
         unset = self.uri == DEFAULT_URI and not os.environ.get("MLFLOW_TRACKING_URI")
-        return f"the registry {without_secrets(self.uri)}" + (" (MLFLOW_TRACKING_URI is not set)" if unset else "")
+        odd = ["MLFLOW_TRACKING_URI is not set"] if unset else []
+        odd += ["there is no such file"] if self.absent else []
+        return f"the registry {without_secrets(self.uri)}" + (f" ({', and '.join(odd)})" if odd else "")
+
+    @property
+    def absent(self) -> bool:
+        """Whether it is a database file that nothing has made yet."""
+        file = self.uri.removeprefix("sqlite:///").partition("?")[0]
+        return self.uri.startswith("sqlite:///") and file not in ("", ":memory:") and not Path(file).exists()
 
     def lacks(self, name: str, version: int, todo: str) -> str:
         """Say that a pinned version is not here; `todo` is advised only where the model itself is known here."""
@@ -103,6 +112,10 @@ class Registry:
     @property
     def client(self) -> Any:
         """MLflow's client, or its part that needs no MLflow (see rest.py), made on first use."""
+        return NOTHING if self._client is None and self.absent else self._made()
+
+    def _made(self) -> Any:
+        """The same, and MLflow makes the file of a database that is not there."""
         if self._client is None:
             for name, value in HTTP_DEFAULTS.items():
                 os.environ.setdefault(name, value)
@@ -242,7 +255,7 @@ class Registry:
             found = self.client.get_experiment_by_name(model)
             if found is not None:
                 return str(found.experiment_id)
-            return str(self.client.create_experiment(model, artifact_location=self._artifacts(model)))
+            return str(self._made().create_experiment(model, artifact_location=self._artifacts(model)))
 
     def _artifacts(self, model: str) -> str | None:
         """Beside the SQLite file for the embedded default, else wherever the server keeps artifacts."""
@@ -344,6 +357,8 @@ class Registry:
 
         Return None where there is no such run, or nothing of that name.
         """
+        if self.client is NOTHING:
+            return None
         from mlflow import artifacts
 
         place = {"artifact_uri": f"runs:/{run_id}/{name}", "tracking_uri": self.uri}

@@ -35,7 +35,8 @@ def failure(error: Exception, what: str, uri: str) -> str:
     if isinstance(error, ModuleNotFoundError) and error.name:
         module = error.name.partition(".")[0]
         package = PACKAGES.get(module, module)
-        return f"could not {what}, for which the package `{package}` is needed here; install it, then run this again"
+        need = f"for which the package `{package}` is needed here; install it, then run this again"
+        return f"MLflow at {uri} could not {what}, {need}"
     full = next((number for number in FULL if f"[Errno {number}]" in text), None)
     if full is not None:
         return f"could not {what}: {os.strerror(full)}; make room where the files are put, then run this again"

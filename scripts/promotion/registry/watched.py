@@ -29,14 +29,25 @@ def look_key(place: str, number: int) -> str:
 
 
 def read_looks(tags: Mapping[str, str]) -> dict[str, tuple[Look, ...]]:
-    """Return the looks among a registered model's tags by the place of their promotion, oldest first."""
+    """Return the looks among a registered model's tags by the place of their promotion, oldest first.
+
+    What is not a look, or not the one that its key says, is passed over.
+    """
     found: dict[str, list[Look]] = {}
     for key, value in sorted(tags.items()):
         match = KEY.fullmatch(key)
         look = None if match is None else Look.from_tag(value)
-        if match is not None and look is not None:
+        if match is not None and look is not None and look_key(match[1], look.number) == key:
             found.setdefault(match[1], []).append(look)
     return {place: tuple(sorted(looks, key=lambda look: look.number)) for place, looks in found.items()}
+
+
+def lost_look(tags: Mapping[str, str], place: str) -> str | None:
+    """The first tag of a promotion's looks that cannot be read, or is gone before a later one; None: all well."""
+    there = {key for key in tags if (match := KEY.fullmatch(key)) is not None and match[1] == place}
+    known = {look_key(place, look.number) for look in read_looks(tags).get(place, ())}
+    expected = [look_key(place, number) for number in range(1, len(known) + 1)]
+    return min((there - known) | (set(expected) - known), default=None)
 
 
 @dataclass(frozen=True)
