@@ -58,6 +58,8 @@ def next_steps(
         return ("This model waits for the others: take those that lost out of this pull request, or fix them.",)
     if word == "INCONCLUSIVE":
         return _inconclusive(reported, power)
+    if reported.plan.held is not None and is_green(reported):
+        return ("Do what the warning above asks for, then merge; merged now, promote says the same and moves nothing.",)
     return STEPS[word](reported)
 
 
