@@ -29,6 +29,8 @@ TRICKS = (
     "-->",
     "&lt;b&gt;",
     "&#64;",
+    ":white_check_mark:",
+    ":+1::100:",
     "@octocat",
     "@org/team",
     "`@x`",
