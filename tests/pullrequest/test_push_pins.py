@@ -108,6 +108,19 @@ def test_a_second_run_of_the_same_judgement_finds_the_first_ones_commit(hosted: 
     assert hosted.tip() == first.commit
 
 
+def test_the_same_files_on_another_parent_are_not_the_first_runs_commit(hosted: Hosted) -> None:
+    """Somebody squashed the branch, pin and all, while a second run judged: that commit has not been judged."""
+    hosted.push()
+    clone = hosted.hosting.clone
+    hosted.hosting._git(clone, "fetch", "--quiet", "origin")
+    hosted.hosting._git(clone, "checkout", "--quiet", "-B", "squashed", "origin/main")
+    hosted.hosting._git(clone, "checkout", "--quiet", f"origin/{BRANCH}", "--", ".")
+    hosted.hosting.commit(clone, "squashed")
+    hosted.hosting._git(clone, "push", "--quiet", "--force", "origin", f"HEAD:refs/heads/{BRANCH}")
+
+    assert "the branch moved" in str(hosted.push().blocked)
+
+
 def test_nothing_is_pushed_when_the_branch_moved(hosted: Hosted) -> None:
     """Somebody pushed while the candidate was judged: the newer commit's run decides."""
     hosted.commit(BRANCH, "models/tiny/train.py", lambda text: text + "# three\n")

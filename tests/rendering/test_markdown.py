@@ -286,6 +286,14 @@ def test_a_verified_pin_beside_a_loser_is_blocked_too() -> None:
     assert "Merging is blocked because `chargeback-amount` lost; unblocked, it means: `@champion 4 → 3`" in text
 
 
+def test_a_pin_that_the_branch_brought_is_not_nothing() -> None:
+    """Beside a rollback nothing waits for a pin, whatever another model did."""
+    models = (samples.rollback(), samples.pair()[1])
+
+    assert "## ❌ 1 of 2 models may not be merged" in comment(*models)
+    assert "Nothing is pinned" not in comment(*models) + report_html(models)
+
+
 def test_no_models_is_one_green_line() -> None:
     """A pull request without models is not bothered."""
     text = comment()
