@@ -61,6 +61,7 @@ class Structure(HTMLParser):
         if tag == "tr":
             self.rows[-1] += 1
         self.open.append(tag)
+        self.prose += "`" if tag == "code" else ""
 
     def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         """An element without an end."""

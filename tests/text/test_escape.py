@@ -17,7 +17,7 @@ OURS = {"details", "summary", "code", "sub", "span"}
 
 def mentions(markdown: str) -> list[str]:
     """Everything outside code that GitHub would turn into a mention, a reference or a link."""
-    text = re.sub(r"\]\(<https://github\.com/[^>]*>\)", "]", outside_code(markdown))
+    text = re.sub(r"\]\(<https://github\.com/[^>]*>\)", "]", outside_code(markdown, " "))
     found = r"@\w+|#\w+|:(?:\w*[a-z]\w*|[+-]1|100|1234):|(?i:\bgh-\d+)|://|(?i:www\.)"
     return re.findall(found, re.sub(r"&#\d+;", " ", text))
 
