@@ -383,6 +383,17 @@ def test_a_folder_without_an_entry_and_an_entry_without_a_folder_are_refused(
     assert "models/tiny/ is gone" in refusals[1]
 
 
+@pytest.mark.parametrize("name", ["n" * 101, "größe", "two words", "_x"])
+def test_a_folder_whose_name_no_entry_can_have_is_told_so(hosted: Hosted, registry: Registry, name: str) -> None:
+    """The advice to add an entry would be refused in its turn."""
+    hosted.branch("odd")
+    hosted.write(f"models/{name}/train.py", "# new\n")
+    hosted.commit("odd")
+
+    (refusal,) = hosted.plan("odd", registry).refusals
+    assert "is no name of a model: at most 100 letters" in refusal and "has no entry" not in refusal
+
+
 def test_what_was_trained_before_is_judged_not_trained(hosted: Hosted, registry: Registry) -> None:
     """A tree that has a finished run, rejected or not, is judged again from what is stored."""
     hosted.branch("retrain")

@@ -97,13 +97,15 @@ def test_a_freeze_is_said_before_the_merge(
 def test_what_is_trained_during_a_freeze_is_told_so(second_champion: World) -> None:
     """Also before there is a pin; and the way that is open, for a rollback alone."""
     freeze(second_champion)
+    second_champion.write("notes.md", "nothing of the model's")
+    (untouched,) = told(second_champion).models
     second_champion.code("five")
     (item,) = told(second_champion).models
     second_champion.git("checkout", "--quiet", "HEAD~1", "--", "models")
     back(second_champion)
     (reverted,) = told(second_champion).models
 
-    assert item.action == "train"
+    assert (untouched.action, untouched.held, item.action) == ("none", None, "train")
     assert item.held == (
         "tiny is frozen (audit week), so merging this moves no champion; take `freeze` out of promotion.yaml first"
     )

@@ -1,5 +1,6 @@
 """Classify a pull request by state: what its merge result says about each model, against its base."""
 
+import re
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
@@ -9,6 +10,7 @@ from promotion.config import FILE
 from promotion.config.model_yaml import LOCK, lock_digest, maker, run_of, training_key
 from promotion.config.pin import PinRecord
 from promotion.config.promotion_yaml import Promotion
+from promotion.config.sections import MODEL_NAME, NAMES
 from promotion.errors import PromotionError
 from promotion.git.promotion_at import promotion_at
 from promotion.git.repo import Repo
@@ -154,6 +156,11 @@ def decide(state: State, history: PinHistory) -> tuple[Action, str]:
 
 
 def _without_entry(state: State) -> tuple[Action, str]:
+    if re.fullmatch(MODEL_NAME, state.model) is None:
+        return (
+            "refuse",
+            f"models/{state.model}/ is no name of a model: {NAMES}; rename the folder, or move it elsewhere",
+        )
     if state.base_entry is None:
         return "refuse", f"models/{state.model}/ has no entry in {FILE}; add one (see models/README.md)"
     if state.tree is None:
