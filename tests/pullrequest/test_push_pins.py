@@ -209,6 +209,36 @@ def prepared(hosted: Hosted, patch: pytest.MonkeyPatch, *, head_repo: str, uri: 
     return prepare.main(["--github", "--repo", str(hosted.pull), "--work", "work"])
 
 
+@pytest.mark.parametrize(
+    ("then", "told"),
+    [
+        (None, ""),
+        (("promotion.yaml", lambda text: text + "# mine\n"), "the branch moved"),
+        (("notes.md", lambda text: "mine\n"), "the branch moved"),
+    ],
+    ids=["pins", "pins and more", "another file"],
+)
+def test_a_run_that_is_started_again_after_its_pins_judges_again(
+    hosted: Hosted, monkeypatch: pytest.MonkeyPatch, then: tuple[str, Callable[[str], str]] | None, told: str
+) -> None:
+    """Its report was not taken, say: the commit on top of what it judged is its own, which push_pins finds again."""
+    pushed = hosted.push()
+    if then is not None:
+        hosted.commit(BRANCH, *then)
+
+    assert prepared(hosted, monkeypatch, head_repo="octo-org/fraud") == (1 if told else 0)
+    assert told in "; ".join(Plan.read(Path("work/plan.json")).refusals)
+    assert (hosted.push() == pushed) is not bool(told)
+
+
+def test_policy_on_top_of_what_is_judged_is_no_pin(hosted: Hosted, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A person's commit may look like one until the pins are known: then nothing is pushed."""
+    hosted.commit(BRANCH, "promotion.yaml", lambda text: text + "# mine\n")
+
+    assert prepared(hosted, monkeypatch, head_repo="octo-org/fraud") == 0
+    assert "the branch moved" in str(hosted.push().blocked)
+
+
 def test_a_repository_without_a_tracker_is_told_so(
     hosted: Hosted, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
