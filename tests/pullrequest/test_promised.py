@@ -22,10 +22,9 @@ def told(world: World, text: str = "the pull request (#9)") -> Plan:
 
 
 def freeze(world: World) -> None:
-    """Merge a freeze, and let promote say that it has nothing to do."""
+    """Merge a freeze."""
     world.write("promotion.yaml", world.read().replace("    champion:", "    freeze: audit week\n    champion:"))
     world.commit("freeze")
-    assert world.apply() == 0
 
 
 def winner(world: World) -> None:
@@ -112,6 +111,32 @@ def test_what_is_trained_during_a_freeze_is_told_so(second_champion: World) -> N
     assert str(reverted.held).endswith(
         "; a rollback passes with `python scripts/rollback.py tiny --to 1 --reason TEXT`"
     )
+
+
+def test_what_moves_nothing_is_not_held_by_a_freeze(foreign_champion: World) -> None:
+    """A champion that is adopted, and code that comes back to what is pinned; the way back to that one is."""
+    world = foreign_champion
+    freeze(world)
+    adopted = PinRecord(version=1, source_tree=None, digest=None, evidence=None, adopted=True)
+    world.pin(adopted)
+    (taken,) = told(world, "adopt").models
+    assert world.apply() == 0
+    world.write("promotion.yaml", world.read().replace("    freeze: audit week\n", ""))
+    world.commit("thaw")
+    pinned = world.merge("two")
+    assert world.apply() == 0
+    freeze(world)
+    world.code("not judged")
+    world.commit("pushed around the rules")
+    world.git("checkout", "--quiet", "HEAD~1", "--", "models")
+    (again,) = told(world, "back to the pinned code").models
+    world.pin(adopted)
+    (back,) = told(world, "back to the adopted one").models
+
+    assert [(item.action, item.held) for item in (taken, again)] == [("verify", None)] * 2
+    assert again.pin == pinned
+    assert back.action == "verify" and "rollback.py tiny --to 1 --reason" in str(back.held)
+    assert world.apply() == 1 and world.champion() == pinned.version
 
 
 def held(reported: Reported) -> Reported:
