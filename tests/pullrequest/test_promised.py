@@ -60,6 +60,11 @@ def back_with_the_reason_of_another_day(world: World) -> None:
     back_with_a_reason(world)
 
 
+def overridden(world: World) -> None:
+    """A version that never was champion, with a reason in place of a win."""
+    world.pin(world.candidate("three").model_copy(update={"override": Override(reason=WHY)}))
+
+
 def dropped(world: World) -> None:
     """`champion: null`."""
     world.pin(None)
@@ -74,6 +79,8 @@ def dropped(world: World) -> None:
         (back, True, False),
         (back_with_a_reason, True, True),
         (back_with_the_reason_of_another_day, True, False),
+        (overridden, False, True),
+        (overridden, True, False),
         (dropped, False, True),
         (dropped, True, False),
     ],
