@@ -309,6 +309,16 @@ def test_a_pin_that_the_branch_brought_is_not_nothing() -> None:
     assert "Nothing is pinned" not in comment(*models) + report_html(models)
 
 
+@pytest.mark.parametrize("name", ["rollback", "verified", "retired"])
+def test_nobody_is_told_to_merge_what_is_blocked(name: str) -> None:
+    """A pin that the branch brought waits for the refusal, or for the model that lost, as a winner does."""
+    (mine,) = samples.every()[name]
+
+    assert "**Next:** Do what the refusal above says, then push again." in comment(mine, refusals=["split it"])
+    assert "**Next:** This model waits for the others" in comment(mine, samples.pair()[1])
+    assert "Review and merge" not in comment(mine, refusals=["split it"]) + comment(mine, samples.pair()[1])
+
+
 def test_no_models_is_one_green_line() -> None:
     """A pull request without models is not bothered."""
     text = comment()
