@@ -60,6 +60,12 @@ def test_actions_say_it_before_origin_does(tmp_path: Path) -> None:
     assert (asked.repo, asked.github and asked.github.repo) == ("a/b", "a/b")
 
 
+@pytest.mark.parametrize("env", [{"GITHUB_REPOSITORY": REPO}, {"GITHUB_API_URL": "https://ghe/api/v3"}])
+def test_a_token_alone_picks_neither_server_nor_repository(tmp_path: Path, env: dict[str, str]) -> None:
+    """Where one of both is not known, nothing is asked."""
+    assert host_of(cloned(tmp_path, "/srv/git/o/r.git"), {**env, "GH_TOKEN": "t"}).github is None
+
+
 def test_an_address_that_a_browser_takes() -> None:
     """With the body where it fits, with the title alone where it does not; without a host a sentence."""
     host = Host("o/r", "https://github.com/o/r", None)
