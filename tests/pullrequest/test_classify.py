@@ -175,6 +175,7 @@ ADOPTED = PinRecord(version=3, source_tree=None, digest="sha256:" + "3" * 64, ev
         (None, None, ADOPTED, ADOPTED, "none"),
         (None, 1, ADOPTED, ONE, "verify"),
         (None, 1, ADOPTED, ADOPTED, "refuse"),
+        (None, None, ADOPTED.model_copy(update={"source_tree": "3" * 40}), None, "refuse"),
     ],
 )
 def test_what_a_state_asks_for(hosted: Hosted, tree, base_tree, pin, champion, action: str) -> None:
@@ -258,6 +259,15 @@ def test_reverting_the_first_champion_drops_it(hosted: Hosted, registry: Registr
     item = hosted.only("undo", registry)
 
     assert (item.action, item.merge_effect) == ("verify", "@champion is dropped (was version 1)")
+
+
+def test_an_older_tree_is_trained_where_nobody_was_champion(hosted: Hosted, registry: Registry) -> None:
+    """To go back to a tree without a champion drops nobody, so it is a candidate like any other."""
+    hosted.code("two")
+    edited = hosted.commit("edited before the first champion")
+    hosted.revert(edited, "squash", "back")
+
+    assert hosted.only("back", registry).action == "train"
 
 
 def test_a_pin_that_was_only_on_a_branch_is_not_history(hosted: Hosted, registry: Registry) -> None:

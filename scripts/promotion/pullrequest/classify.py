@@ -145,9 +145,9 @@ def decide(state: State, history: PinHistory) -> tuple[Action, str]:
         return _dropped(state, history, changed)
     if state.pin is not None and state.pin.source_tree == state.tree:
         return "verify", "its pin names this very tree"
-    if moved and unproven and (not changed or state.tree is None):
+    if unproven and not changed:
         return "verify", "it is adopted: what it was made from is not known here"
-    if moved and not changed:
+    if not changed:
         return "refuse", (
             f"its pin moves to version {state.pin.version if state.pin else None} without the code that it was made "
             f"from; use `python scripts/rollback.py {state.model} --to VERSION`, which moves both"
