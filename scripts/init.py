@@ -9,7 +9,7 @@ import shlex
 from pathlib import Path
 
 from promotion.cli import command_line, handled
-from promotion.config.sections import MODEL_NAME
+from promotion.config.sections import MODEL_NAME, NAMES
 from promotion.errors import OK, PromotionError
 from promotion.git.whose import PROJECT
 from promotion.setup.callers import Ours, callers, ours
@@ -92,9 +92,7 @@ def main(argv: list[str] | None = None) -> int:
     )
     args = parser.parse_args(argv)
     if not re.fullmatch(MODEL_NAME, args.name):
-        raise PromotionError(
-            f"`{args.name}` is not a model name: at most 100 letters, digits, `.`, `_` and `-`, a letter or digit first"
-        )
+        raise PromotionError(f"`{args.name}` is not a model name: {NAMES}")
     to = newcomer(args.into, args.name, args.task)
     what = ours(args.uses, says_itself=to.server not in (None, GITHUB))
     table, windows = None, Spans(90, 14, 7, 14, datetime.date.today() - datetime.timedelta(days=21))

@@ -9,18 +9,25 @@ from pathlib import Path
 
 from promotion.cli import command_line, handled
 from promotion.config import FILE
+from promotion.config.model_yaml import parse_spec, with_seed
 from promotion.config.promotion_yaml import load
 from promotion.config.strict import read_text
 from promotion.errors import VERDICT_NO
 from promotion.git.repo import Repo
 from promotion.git.whose import PROJECT
 from promotion.records.steps import Gate
+from promotion.retrain.seeds import LIMIT
 from promotion.retrain.update import without_pins
 from promotion.story.hosting import Hosting, LocalPull, environment
 from promotion.story.stage import Stage, fresh_folder, table
 from promotion.text.progress import progress
 
 SEED = "another seed"
+
+
+def reseeded(text: str, file: str) -> str:
+    """A model.yaml's text with the next seed, whatever form it is written in."""
+    return with_seed(text, (parse_spec(text, file).seed + 1) % LIMIT, file)
 
 
 class Rehearsal(Stage):
@@ -39,7 +46,7 @@ class Rehearsal(Stage):
         """The model as it lies on disk, as a first pull request; whether it won, and so is merged, promoted, served."""
         self.say("(a) a retrain pull request with the model as it is")
         self.hosting.pull()
-        self.model_yaml.write_text(self.model_yaml.read_text(encoding="utf-8") + "# rehearsed\n", encoding="utf-8")
+        self.model_yaml.write_text(f"{self.model_yaml.read_text(encoding='utf-8')}\n# rehearsed\n", encoding="utf-8")
         request = self.hosting.open(f"Retrain {self.model}", "retrain/first", "first")
         verdict = self.judge("a", request)
         if verdict == "FIRST":
@@ -56,10 +63,7 @@ class Rehearsal(Stage):
         self.say(f"(b) a challenge: {SEED}")
         self.hosting.pull()
         text = self.model_yaml.read_text(encoding="utf-8")
-        lines = [line for line in text.splitlines() if not line.startswith("seed:")]
-        old = next((line for line in text.splitlines() if line.startswith("seed:")), "seed: 0")
-        seed = int(old.partition(":")[2].partition("#")[0])
-        self.model_yaml.write_text("\n".join([*lines, f"seed: {seed + 1}"]) + "\n", encoding="utf-8")
+        self.model_yaml.write_text(reseeded(text, f"models/{self.model}/model.yaml"), encoding="utf-8")
         request = self.hosting.open(f"Retrain {self.model} with {SEED}", "retrain/seed", "challenge")
         verdict = self.judge("b", request)
         version = Gate.read(request.folder / "records" / self.model / "gate.json").version

@@ -14,7 +14,7 @@ from pathlib import Path
 from promotion.cli import command_line, handled
 from promotion.errors import BAD_INPUT, OK, PromotionError
 from promotion.judgement.places import place
-from promotion.pullrequest.incoming import allowed_by, take_in
+from promotion.pullrequest.incoming import allowed_by, open_scored, take_in
 from promotion.pullrequest.sides import add_sums, join, make_features, packages, window, without_lock
 from promotion.pullrequest.workdir import ModelWork, Work, base_side
 from promotion.records.charts import Drift, Drifts
@@ -176,11 +176,11 @@ def sum_metrics(plan: ModelPlan, files: ModelWork, sides: list[str]) -> None:
 def _describe(
     plan: ModelPlan, files: ModelWork, answered: dict[str, Answered], first: date, days: int, changes: tuple[str, ...]
 ) -> ScoresInfo:
-    from promotion.judgement.table import open_scores, predictions_digest, rows_digest
+    from promotion.judgement.table import predictions_digest, rows_digest
 
     names = [f"{first + timedelta(days=offset)}" for offset in range(days)]
     empty = tuple(day for day in names if not (files.scores / f"part-{day}.parquet").is_file())  # declared by data.py
-    scores = open_scores(files.scores, plan.judged_by, empty=empty)
+    scores = open_scored(plan, files, empty)
     candidate, champion = answered["candidate"], answered.get("champion")
     return ScoresInfo(
         model=plan.model,

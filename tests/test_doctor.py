@@ -358,6 +358,42 @@ def test_what_the_token_may_not_see_is_unknown(job: StandIn, checkout: Path, cap
     assert code == 0
 
 
+@pytest.mark.parametrize(
+    "rules",
+    [
+        shapes.rules(checks=("other",)),
+        shapes.rules(app=None),
+        shapes.rules(strict=False),
+        *([rule for rule in shapes.rules() if rule["type"] != kind] for kind in ("pull_request", "non_fast_forward")),
+        [
+            {**rule, "parameters": {**rule.get("parameters", {}), "require_code_owner_review": False}}
+            for rule in shapes.rules()
+        ],
+    ],
+    ids=["check", "source", "up to date", "pull requests", "force pushes", "owners"],
+)
+def test_what_rulesets_lack_may_be_where_the_token_does_not_see(
+    job: StandIn, checkout: Path, capsys: Any, monkeypatch: Any, rules: list[dict[str, Any]]
+) -> None:
+    """The older branch protection may ask for it: unknown to a reader, and missing to an administrator."""
+    job.hub.state["settings"]["rules"] = rules
+    job.validate = False
+    seen = run(checkout, capsys)[1]
+    monkeypatch.setenv("GITHUB_TOKEN", job.hub.token("alice", {"contents": "read"}))
+    states = run(checkout, capsys)[1]
+
+    assert MISSING in seen.values() and MISSING not in states.values()
+    assert states["rules of main"] == UNKNOWN
+
+
+def test_a_queue_is_as_good_as_up_to_date(job: StandIn, checkout: Path, capsys: Any, monkeypatch: Any) -> None:
+    """Nothing more is asked of the older branch protection, which a reader may not see."""
+    job.hub.state["settings"]["rules"] = shapes.rules(strict=False, queue=True)
+    monkeypatch.setenv("GITHUB_TOKEN", job.hub.token("alice", {"contents": "read"}))
+
+    assert run(checkout, capsys)[1]["up to date"] == OK
+
+
 def test_faults_of_the_api_are_unknown_not_missing(job: StandIn, checkout: Path, capsys: Any) -> None:
     """A part of the API that keeps failing leaves that line unknown; the others are made."""
     job.fault("status", path="environments", status=409, times=99)

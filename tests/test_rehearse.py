@@ -23,6 +23,8 @@ def folder(tmp_path: Path) -> Path:
     pin = PinRecord(version=7, source_tree="a" * 40, digest="sha256:" + "b" * 64, evidence="sha256:" + "c" * 64)
     (where / "promotion.yaml").write_text(splice(text, {"tiny": pin}))
     (where / "models/tiny/promotion.yaml").unlink()
+    recipe = where / "models/tiny/model.yaml"
+    recipe.write_text(recipe.read_text().rstrip("\n"))  # as some editors leave it
     (tmp_path / "repo" / "Makefile").write_text("all:\n")
     subprocess.run(["git", "init", "-q", str(tmp_path / "repo")], check=True, env=GIT)
     return where
@@ -48,6 +50,16 @@ def test_a_model_of_ones_own_is_played_and_nothing_of_its_repository_is_touched(
     assert contents(tmp_path / "repo") == before
     assert (tmp_path / "there" / "clone" / "services" / "a" / "promotion.yaml").is_file()
     assert not (tmp_path / "there" / "clone" / "Makefile").exists()
+
+
+@pytest.mark.parametrize(
+    ("written", "next"), [("seed: 3 # x", "seed: 4 # x"), ("seed: 0x10", "seed: 17"), ("seed:  4294967295", "seed:  0")]
+)
+def test_another_seed_is_the_next_one_however_it_is_written(written: str, next: str) -> None:
+    """YAML has more forms of a whole number than Python reads, and there is a largest seed."""
+    dates = "as_of: 2026-03-01\ntrain_days: 20\nvalidation_days: 10\n"
+
+    assert rehearse.reseeded(dates + written, "model.yaml") == dates + next
 
 
 @pytest.mark.parametrize(

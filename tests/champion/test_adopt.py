@@ -87,7 +87,9 @@ def test_all_adopts_everything_and_touches_nothing_else(no_champion: World, caps
 
     assert adopt(no_champion, "--all") == 0
 
-    assert "two words: @champion is version 1; its name cannot be a folder's name" in capsys.readouterr().out
+    assert (
+        "two words: @champion is version 1; its name cannot be a model's here (at most 100" in capsys.readouterr().out
+    )
     assert all(pin is not None and pin.adopted for pin in pins(no_champion).values())
     assert {name: no_champion.state(name) for name in before} == before
 

@@ -199,7 +199,27 @@ def test_html_page_instead_of_the_api_is_explained(github: StandIn, github_clien
     """A proxy's 200 page ends in a sentence, not a traceback."""
     github.fault("html", status=200, times=9)
 
-    assert "cut short" in sentence_of(lambda: github_client.pull(1))
+    assert "makes no sense" in sentence_of(lambda: github_client.pull(1))
+
+
+def test_an_answer_that_is_nested_without_end_is_a_sentence(github: StandIn, github_client: GitHub) -> None:
+    """Deeper than any reader goes."""
+    github.fault("deep", status=200, times=9)
+
+    assert "makes no sense" in sentence_of(lambda: github_client.pull(1))
+
+
+@pytest.mark.parametrize("address", ["http://[::1", "http://127.0.0.1:99999/", "https://host:x/", ""])
+def test_an_address_that_is_none_is_not_followed(github: StandIn, github_client: GitHub, address: str) -> None:
+    """As a redirect's target, or as the next page."""
+    github.validate = False
+    github.fault("status", status=302, headers={"location": address}, times=9)
+    moved = sentence_of(lambda: github_client.pull(1))
+    github.faults.clear()
+    github.hub.answer = lambda *args: (200, [], {"Link": f'<{address}>; rel="next"'})  # type: ignore[method-assign]
+
+    assert any(said in moved for said in ("makes no sense", "too many redirects", "connection to GitHub"))
+    assert "another server" in sentence_of(github_client.open_pulls)
 
 
 @pytest.mark.parametrize("answer", [[], {}, "x", None, 5, {"number": 1, "title": "t", "state": "open", "head": []}])

@@ -51,6 +51,22 @@ def test_a_clearly_better_candidate_is_promoted(clearly_better: Evaluation) -> N
     assert clearly_better.confidence_used == 0.99
 
 
+def test_at_the_policys_cost_of_a_review_stand_the_intervals_that_are_judged(clearly_better: Evaluation) -> None:
+    """The table of costs draws replicates of its own; beside the verdict stands no other interval than its own."""
+    net = next(one for one in clearly_better.comparisons if one.metric == "net_benefit" and one.slice is None)
+    costs = clearly_better.costs
+    at = costs.times.index(1.0)
+
+    for band, judged in (
+        (costs.candidate, net.candidate),
+        (costs.champion, net.champion),
+        (costs.difference, net.difference),
+    ):
+        assert band.values[at] == pytest.approx(judged.value, rel=1e-4)
+        assert (band.low[at], band.high[at]) == judged.interval
+        assert all(low <= value <= high for low, value, high in zip(band.low, band.values, band.high, strict=True))
+
+
 def test_a_clearly_worse_candidate_is_not() -> None:
     """The champion stays, and the headline names the rules that fail."""
     found = evaluate(frame(8000, finds=(0.95, 0.5)))

@@ -175,6 +175,7 @@ ADOPTED = PinRecord(version=3, source_tree=None, digest="sha256:" + "3" * 64, ev
         (None, None, ADOPTED, ADOPTED, "none"),
         (None, 1, ADOPTED, ONE, "verify"),
         (None, 1, ADOPTED, ADOPTED, "refuse"),
+        (None, None, ADOPTED.model_copy(update={"source_tree": "3" * 40}), None, "refuse"),
     ],
 )
 def test_what_a_state_asks_for(hosted: Hosted, tree, base_tree, pin, champion, action: str) -> None:
@@ -265,6 +266,15 @@ def test_reverting_the_first_champion_drops_it(hosted: Hosted, registry: Registr
     item = hosted.only("undo", registry)
 
     assert (item.action, item.merge_effect) == ("verify", "@champion is dropped (was version 1)")
+
+
+def test_an_older_tree_is_trained_where_nobody_was_champion(hosted: Hosted, registry: Registry) -> None:
+    """To go back to a tree without a champion drops nobody, so it is a candidate like any other."""
+    hosted.code("two")
+    edited = hosted.commit("edited before the first champion")
+    hosted.revert(edited, "squash", "back")
+
+    assert hosted.only("back", registry).action == "train"
 
 
 def test_a_pin_that_was_only_on_a_branch_is_not_history(hosted: Hosted, registry: Registry) -> None:
@@ -388,6 +398,17 @@ def test_a_folder_without_an_entry_and_an_entry_without_a_folder_are_refused(
 
     assert "models/other/ has no entry" in refusals[0]
     assert "models/tiny/ is gone" in refusals[1]
+
+
+@pytest.mark.parametrize("name", ["n" * 101, "größe", "two words", "_x"])
+def test_a_folder_whose_name_no_entry_can_have_is_told_so(hosted: Hosted, registry: Registry, name: str) -> None:
+    """The advice to add an entry would be refused in its turn."""
+    hosted.branch("odd")
+    hosted.write(f"models/{name}/train.py", "# new\n")
+    hosted.commit("odd")
+
+    (refusal,) = hosted.plan("odd", registry).refusals
+    assert "is no name of a model: at most 100 letters" in refusal and "has no entry" not in refusal
 
 
 def test_what_was_trained_before_is_judged_not_trained(hosted: Hosted, registry: Registry) -> None:

@@ -136,6 +136,19 @@ def test_a_record_that_says_something_else_is_refused(
         handed.take()
 
 
+@pytest.mark.parametrize(("column", "value", "gives"), [("label", 2, True), ("candidate.score", float("nan"), False)])
+def test_a_bad_value_names_the_file_that_gives_it(handed: Handed, column: str, value: float, gives: bool) -> None:
+    """Labels, keys and columns are data.py's, answers are not; the part's own name says the day."""
+    part = handed.path("scores/part-2026-03-03.parquet")
+    table = pd.read_parquet(part)
+    table[column] = float(value)
+    table.to_parquet(part, index=False)
+
+    with pytest.raises(PromotionError, match=rf"part-2026-03-03\.parquet: {column} ") as caught:
+        handed.take()
+    assert (f"; models/{MODEL}/data.py gives it" in str(caught.value)) is gives
+
+
 def test_scores_of_another_test_set_are_refused(handed: Handed) -> None:
     """A day's part is replaced by another day's rows: the digest no longer fits."""
     parts = sorted(handed.path("scores").glob("part-*.parquet"))

@@ -108,6 +108,19 @@ def test_a_second_run_of_the_same_judgement_finds_the_first_ones_commit(hosted: 
     assert hosted.tip() == first.commit
 
 
+def test_the_same_files_on_another_parent_are_not_the_first_runs_commit(hosted: Hosted) -> None:
+    """Somebody squashed the branch, pin and all, while a second run judged: that commit has not been judged."""
+    hosted.push()
+    clone = hosted.hosting.clone
+    hosted.hosting._git(clone, "fetch", "--quiet", "origin")
+    hosted.hosting._git(clone, "checkout", "--quiet", "-B", "squashed", "origin/main")
+    hosted.hosting._git(clone, "checkout", "--quiet", f"origin/{BRANCH}", "--", ".")
+    hosted.hosting.commit(clone, "squashed")
+    hosted.hosting._git(clone, "push", "--quiet", "--force", "origin", f"HEAD:refs/heads/{BRANCH}")
+
+    assert "the branch moved" in str(hosted.push().blocked)
+
+
 def test_nothing_is_pushed_when_the_branch_moved(hosted: Hosted) -> None:
     """Somebody pushed while the candidate was judged: the newer commit's run decides."""
     hosted.commit(BRANCH, "models/tiny/train.py", lambda text: text + "# three\n")
@@ -194,6 +207,36 @@ def prepared(hosted: Hosted, patch: pytest.MonkeyPatch, *, head_repo: str, uri: 
         patch.setenv(key, value)
     patch.chdir(hosted.hosting.root)
     return prepare.main(["--github", "--repo", str(hosted.pull), "--work", "work"])
+
+
+@pytest.mark.parametrize(
+    ("then", "told"),
+    [
+        (None, ""),
+        (("promotion.yaml", lambda text: text + "# mine\n"), "the branch moved"),
+        (("notes.md", lambda text: "mine\n"), "the branch moved"),
+    ],
+    ids=["pins", "pins and more", "another file"],
+)
+def test_a_run_that_is_started_again_after_its_pins_judges_again(
+    hosted: Hosted, monkeypatch: pytest.MonkeyPatch, then: tuple[str, Callable[[str], str]] | None, told: str
+) -> None:
+    """Its report was not taken, say: the commit on top of what it judged is its own, which push_pins finds again."""
+    pushed = hosted.push()
+    if then is not None:
+        hosted.commit(BRANCH, *then)
+
+    assert prepared(hosted, monkeypatch, head_repo="octo-org/fraud") == (1 if told else 0)
+    assert told in "; ".join(Plan.read(Path("work/plan.json")).refusals)
+    assert (hosted.push() == pushed) is not bool(told)
+
+
+def test_policy_on_top_of_what_is_judged_is_no_pin(hosted: Hosted, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A person's commit may look like one until the pins are known: then nothing is pushed."""
+    hosted.commit(BRANCH, "promotion.yaml", lambda text: text + "# mine\n")
+
+    assert prepared(hosted, monkeypatch, head_repo="octo-org/fraud") == 0
+    assert "the branch moved" in str(hosted.push().blocked)
 
 
 def test_a_repository_without_a_tracker_is_told_so(

@@ -43,6 +43,12 @@ def test_who_may_speak_and_who_only_verifies(given: Event, speaks: bool, verify_
     assert (found.speaks, found.verify_only) == (speaks, verify_only)
 
 
+@pytest.mark.parametrize(("author", "known"), [("alice", "alice"), ("", None)])
+def test_an_override_is_by_the_author_of_its_pull_request(author: str, known: str | None) -> None:
+    """Whose name it may give; a deleted account has none, and is nobody's name either."""
+    assert situation(event(author=author), nobody).author == known
+
+
 def test_a_dispatch_is_about_the_open_pull_request_it_names(github: StandIn) -> None:
     """schedule.yml starts retrain.yml for the pull request that it opened."""
     number = github.hub.add_pull("retrain/tiny")
@@ -106,6 +112,16 @@ def test_without_credentials_no_pin_moves(action: str) -> None:
     assert found.models[0].action == "refuse"
     assert [line for line in found.refusals if "a maintainer pushes this branch" in line] == [found.refusals[0]]
     assert len(found.refusals) == 2
+
+
+@pytest.mark.parametrize(("action", "stays"), [("verify", "none"), ("none", "none"), ("refuse", "refuse")])
+def test_without_credentials_what_moves_no_pin_stays_as_it_is(action: str, stays: str) -> None:
+    """A folder that comes back to its pinned tree needs no registry; what is refused is not let through."""
+    kept = samples.model_plan(action=action, pin=samples.PIN_OLD, champion=samples.PIN_OLD)
+    found = gate_alone(plan_of(kept))
+
+    assert (found.models[0].action, found.models[0].reason) == (stays, kept.reason)
+    assert len(found.refusals) == (2 if action == "refuse" else 1)
 
 
 @pytest.mark.parametrize("action", ["train", "judge"])

@@ -231,6 +231,21 @@ def test_refusals_of_the_pull_request_come_first_and_block() -> None:
     assert "Nothing is pinned because this pull request is refused; `@champion` stays 3." in text
 
 
+def test_what_is_left_out_of_the_first_lines_is_counted() -> None:
+    """A pull request of many mistakes: the first ones, how many there are besides, and all of them on the page."""
+    refusals = [f"a link at models/{i}" for i in range(20)]
+    told = replace(samples.promote(), plan=samples.model_plan(says_first=tuple(f"beware of {i}" for i in range(11))))
+    text = comment(told, refusals=refusals)
+    caution, warning = (part.split("\n\n")[0].splitlines() for part in text.split("> [!")[1:])
+
+    assert (
+        caution[-2:] == [">", "> and 12 more, in the full report"] and sum("REFUSED" in line for line in caution) == 8
+    )
+    assert warning[-2:] == [">", "> and 3 more, in the full report"] and sum("beware" in line for line in warning) == 8
+    assert all(refusal in report_html([told], refusals=refusals) for refusal in refusals)
+    assert "more, in the full report" not in comment(told, refusals=refusals[:8]).split("> [!WARNING]")[0]
+
+
 def test_one_loser_keeps_every_model_unpinned() -> None:
     """With several models the overview names the one that lost."""
     text = comment(*samples.pair())
@@ -284,6 +299,24 @@ def test_a_verified_pin_beside_a_loser_is_blocked_too() -> None:
     text = comment(samples.rollback(), loser)
 
     assert "Merging is blocked because `chargeback-amount` lost; unblocked, it means: `@champion 4 → 3`" in text
+
+
+def test_a_pin_that_the_branch_brought_is_not_nothing() -> None:
+    """Beside a rollback nothing waits for a pin, whatever another model did."""
+    models = (samples.rollback(), samples.pair()[1])
+
+    assert "## ❌ 1 of 2 models may not be merged" in comment(*models)
+    assert "Nothing is pinned" not in comment(*models) + report_html(models)
+
+
+@pytest.mark.parametrize("name", ["rollback", "verified", "retired"])
+def test_nobody_is_told_to_merge_what_is_blocked(name: str) -> None:
+    """A pin that the branch brought waits for the refusal, or for the model that lost, as a winner does."""
+    (mine,) = samples.every()[name]
+
+    assert "**Next:** Do what the refusal above says, then push again." in comment(mine, refusals=["split it"])
+    assert "**Next:** This model waits for the others" in comment(mine, samples.pair()[1])
+    assert "Review and merge" not in comment(mine, refusals=["split it"]) + comment(mine, samples.pair()[1])
 
 
 def test_no_models_is_one_green_line() -> None:

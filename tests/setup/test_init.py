@@ -420,3 +420,31 @@ def test_where_renovate_updates_dependabot_is_not_started(repository: Path, caps
 
     assert not (repository / ".github" / "dependabot.yml").exists()
     assert "see that it updates `github-actions` in `/`" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", ["1.0", "on", "null", "0x10", "12e3", "2026-01-01", "release/2.x", "größer"])
+def test_a_branch_and_a_folder_are_what_they_are_called(repository: Path, name: str) -> None:
+    """Also where YAML would read a number, a date or a yes."""
+    folder = repository / ("services" if name == "größer" else name)
+    folder.mkdir(parents=True, exist_ok=True)
+    git(repository, "checkout", "-q", "-b", name)
+
+    assert run(folder, "--task", "regression") == 0
+    for verb in ("retrain", "promote", "drift"):
+        found = yaml.safe_load((repository / ".github" / "workflows" / f"promotion-{verb}.yml").read_text())
+        given = found["jobs"][verb]["with"]
+        assert (given["branch"], given["root"]) == (name, folder.relative_to(repository).as_posix())
+        for event in ("push", "pull_request", "merge_group"):
+            assert found[True].get(event, {}).get("branches", [name]) == [name]
+    assert run(folder, "--task", "regression") == 0
+
+
+@pytest.mark.parametrize("name", ["a,b", "a]b", "!x", "c++", "${{x}}", "main#1", '"q', "it's"])
+def test_a_branch_that_no_workflow_can_name_is_refused(repository: Path, name: str, capsys) -> None:
+    """Nothing is written, and the sentence says which characters are fine."""
+    git(repository, "checkout", "-q", "-b", name)
+    before = contents(repository)
+
+    assert run(repository, "--task", "regression") == 2
+    assert "cannot be named in a workflow" in capsys.readouterr().err
+    assert contents(repository) == before

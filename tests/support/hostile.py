@@ -29,6 +29,8 @@ TRICKS = (
     "-->",
     "&lt;b&gt;",
     "&#64;",
+    ":white_check_mark:",
+    ":+1::100:",
     "@octocat",
     "@org/team",
     "`@x`",
@@ -121,8 +123,8 @@ def hostile_model(text: str) -> Reported:
     return Reported(plan, judged, plain.gate, plain.candidate, scores, error=text, log_tail=text * 3)
 
 
-def outside_code(markdown: str) -> str:
-    """`markdown` without its fenced blocks, code spans and `<code>` elements, where GitHub resolves nothing."""
+def outside_code(markdown: str, instead: str = "") -> str:
+    """`markdown` with `instead` of its fenced blocks, code spans and `<code>` elements: nothing there is resolved."""
     kept, fence = [], None
     for line in markdown.split("\n"):
         mark = re.match(r"`{3,}", line)
@@ -133,5 +135,5 @@ def outside_code(markdown: str) -> str:
         else:
             kept.append(line)
     assert fence is None, "a fence is left open"
-    text = re.sub(r"<code>[^<]*</code>", "", "\n".join(kept))
-    return re.sub(r"`[^`\n]+`", "", text)
+    text = re.sub(r"<code>[^<]*</code>", instead, "\n".join(kept))
+    return re.sub(r"`[^`\n]+`", instead, text)

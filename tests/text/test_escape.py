@@ -17,8 +17,9 @@ OURS = {"details", "summary", "code", "sub", "span"}
 
 def mentions(markdown: str) -> list[str]:
     """Everything outside code that GitHub would turn into a mention, a reference or a link."""
-    text = re.sub(r"\]\(<https://github\.com/[^>]*>\)", "]", outside_code(markdown))
-    return re.findall(r"@\w+|#\w+|(?i:\bgh-\d+)|://|(?i:www\.)", re.sub(r"&#\d+;", " ", text))
+    text = re.sub(r"\]\(<https://github\.com/[^>]*>\)", "]", outside_code(markdown, " "))
+    found = r"@\w+|#\w+|:(?:\w*[a-z]\w*|[+-]1|100|1234):|(?i:\bgh-\d+)|://|(?i:www\.)"
+    return re.findall(found, re.sub(r"&#\d+;", " ", text))
 
 
 @FEW
@@ -136,6 +137,12 @@ def test_everything_at_once_with_a_tiny_limit() -> None:
 
     assert_intact(comment)
     assert "Shortened" in comment
+
+
+def test_a_time_is_left_alone_and_an_emoji_is_none() -> None:
+    """A verdict's sign in a comment is ours: no name of an emoji becomes one, also beside another."""
+    assert escape.markdown("at 12:30:00") == "at 12:30:00"
+    assert escape.markdown(":x::tada:") == escape.summary(":x::tada:") == ":\u200bx::\u200btada:"
 
 
 def test_money_is_left_alone_and_a_formula_is_not_one() -> None:

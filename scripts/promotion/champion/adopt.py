@@ -14,7 +14,7 @@ from pathlib import Path
 from promotion.config.edit import add_entries, pin_lines, splice
 from promotion.config.pin import PinRecord
 from promotion.config.promotion_yaml import Promotion, parse
-from promotion.config.sections import MODEL_NAME
+from promotion.config.sections import MODEL_NAME, NAMES
 from promotion.config.strict import read_text
 from promotion.errors import PromotionError
 from promotion.git.repo import Repo
@@ -94,7 +94,7 @@ def adoptable(promotion: Promotion, registered: dict[str, RegisteredModel]) -> l
         if has_ledger(model.tags):
             why_not = "the ledger says that this project set it before; use `promote.py history` and rollback.py"
         elif not re.fullmatch(MODEL_NAME, name):
-            why_not = "its name cannot be a folder's name (letters, digits, `.`, `_`, `-`), so it cannot be adopted"
+            why_not = f"its name cannot be a model's here ({NAMES}), so it cannot be adopted"
         found.append(Adoptable(name, champion, entry is not None, why_not, model.latest.get(champion)))
     return found
 

@@ -22,6 +22,7 @@ Text = Annotated[str, Field(pattern=r"\S", title="text")]
 COLUMN = "[A-Za-z_][A-Za-z0-9_]{0,63}"
 Column = Annotated[str, Field(pattern=f"^{COLUMN}$", title="a column name")]
 MODEL_NAME = "[A-Za-z0-9][A-Za-z0-9._-]{0,99}"
+NAMES = "at most 100 letters, digits, `.`, `_` and `-`, a letter or digit first"
 ModelName = Annotated[
     str, Field(pattern=f"^{MODEL_NAME}$", title="a model name: letters, digits, `.`, `_` and `-` only")
 ]

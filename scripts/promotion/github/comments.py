@@ -3,7 +3,7 @@
 from contextlib import suppress
 
 from promotion.errors import PromotionError
-from promotion.github.client import BOT, Comment, GitHub, Issue, fitting
+from promotion.github.client import Comment, GitHub, Issue, fitting
 from promotion.github.errors import GitHubError, Unconfirmed
 
 REPORT_MARKER = "<!-- promotion-report -->"
@@ -22,7 +22,6 @@ def upsert_comment(github: GitHub, number: int, marker: str, body: str) -> Comme
     lost: GitHubError | None = None
     for attempt in range(ROUNDS):
         mine = own_comments(github, number, marker)
-        created = None
         if not mine:
             try:
                 created = github.create_comment(number, text)
@@ -34,7 +33,7 @@ def upsert_comment(github: GitHub, number: int, marker: str, body: str) -> Comme
             listed = {comment.id: comment for comment in own_comments(github, number, marker)}
             mine = sorted((listed | {created.id: created}).values(), key=lambda comment: comment.id)
         survivor, *others = mine
-        if (created is None or created.id != survivor.id) and survivor.body != text:
+        if survivor.body != text:
             try:
                 survivor = github.update_comment(survivor.id, text)
             except GitHubError as error:
@@ -109,4 +108,4 @@ def _own_issues(github: GitHub, marker: str, label: str, state: str) -> list[Iss
 
 def _ours(github: GitHub, author: str, body: str, marker: str) -> bool:
     """Own author and marker on the first line: a marker that somebody quotes further down does not count."""
-    return author.lower() == (github.login or BOT).lower() and body.lstrip().startswith(marker)
+    return author.lower() == github.login.lower() and body.lstrip().startswith(marker)

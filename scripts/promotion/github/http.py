@@ -152,8 +152,8 @@ class Transport:
                 sent = wait is None  # a request over the limit was refused, so it took no effect
             except requests.exceptions.RequestException as error:
                 lost, sent = plain(error), not never_sent(error)
-            except _Truncated:
-                lost = "GitHub's answer was cut short"
+            except (_Truncated, ValueError):  # of the latter kind is a redirect to what is no address
+                lost = "GitHub's answer was cut short, or makes no sense"
             if sent and not call.repeat:
                 raise Unconfirmed(
                     f"GitHub may or may not have received the request to {call.doing} ({lost}); "
@@ -192,7 +192,7 @@ class Transport:
     def _decode(self, response: requests.Response, body: bytes, call: _Call) -> Any:
         try:
             answer = json.loads(body) if body.strip() else None
-        except ValueError:
+        except (ValueError, RecursionError):
             if response.status_code < 300:
                 raise _Truncated from None
             answer = None
@@ -282,6 +282,9 @@ def checked_url(url: str, *, with_token: bool) -> str:
 
 
 def origin(url: str) -> tuple[str, str | None, int | None]:
-    """Scheme, host and port of an address, the default port filled in."""
-    parts = urlsplit(url)
-    return parts.scheme, parts.hostname, parts.port or {"http": 80, "https": 443}.get(parts.scheme)
+    """Scheme, host and port of an address, the default port filled in; of what is none, that of nowhere."""
+    try:
+        parts = urlsplit(url)
+        return parts.scheme, parts.hostname, parts.port or {"http": 80, "https": 443}.get(parts.scheme)
+    except ValueError:
+        return "", None, None

@@ -33,7 +33,9 @@ def read_branch(github: GitHub, branch: str) -> Branch:
     path = quote(branch, safe="")
     for rule in github.settings_list(f"/rules/branches/{path}", key=None, doing=doing, needs="metadata: read"):
         _take_rule(state, rule.get("type"), rule.get("parameters") or {})
-    complete = CONTEXT in state.checks and bool(state.apps) and state.pull_request and not state.force_pushes
+    tested = state.strict or state.queue is not None
+    reviewed = state.pull_request and state.owners
+    complete = CONTEXT in state.checks and bool(state.apps) and tested and reviewed and not state.force_pushes
     try:
         protection = github.settings(f"/branches/{path}/protection", doing=doing, needs="administration: read")
     except GitHubError as error:

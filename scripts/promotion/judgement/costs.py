@@ -1,5 +1,7 @@
 """What the models' own decisions would earn if a review cost more or less than the policy says; with bands."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from promotion.frozen import finite
@@ -8,6 +10,7 @@ from promotion.judgement.buckets import Buckets, band
 from promotion.judgement.metrics import dollars
 from promotion.judgement.work import Work
 from promotion.records.charts import Band, Costs
+from promotion.records.figures import Comparison, Estimate
 
 TIMES = (0.0, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 4.0)
 
@@ -55,3 +58,25 @@ def costs(work: Work) -> Costs | None:
         difference=band(gap, gaps, work.tail),
         even=finite(even, 4) if even >= 0 else None,
     )
+
+
+def as_judged(found: Costs | None, compared: Sequence[Comparison]) -> Costs | None:
+    """At the policy's own cost the intervals are the judged ones; the others come from replicates of their own."""
+    net = next((one for one in compared if one.metric == "net_benefit" and one.slice is None), None)
+    if found is None or net is None:
+        return found
+    pairs = {
+        "candidate": (found.candidate, net.candidate),
+        "champion": (found.champion, net.champion),
+        "difference": (found.difference, net.difference),
+    }
+    return found.model_copy(update={name: _with_ends(band, judged) for name, (band, judged) in pairs.items()})
+
+
+def _with_ends(band: Band | None, judged: Estimate | None) -> Band | None:
+    if band is None or judged is None or judged.interval is None:
+        return band
+    at = TIMES.index(1.0)
+    ends = zip((band.low, band.high), judged.interval, strict=True)
+    low, high = ((*others[:at], end, *others[at + 1 :]) for others, end in ends)
+    return band.model_copy(update={"low": low, "high": high})

@@ -10,7 +10,7 @@ from promotion.errors import PromotionError
 from promotion.frozen import finite
 from promotion.judgement import shown
 from promotion.judgement.challenge import Challenged, challenge
-from promotion.judgement.costs import costs
+from promotion.judgement.costs import as_judged, costs
 from promotion.judgement.curve import curve
 from promotion.judgement.floors import floors, floors_of
 from promotion.judgement.headline import headline
@@ -66,6 +66,7 @@ def judged(work: Work, case: Case) -> Evaluation:
     same = champion is not None and candidate.predictions == champion.predictions
     challenged = challenge(work, case.fresh_from) if champion is not None and not same else Challenged()
     rules = (*challenged.rules, *case.pair)
+    compared = shown.comparisons(work, challenged.whole_rules, case.gate or ())
     found = Evaluation(
         model=policy.model,
         verdict=verdict(case.gate, rules, looks=case.looks, champion=champion is not None, same=same),
@@ -83,7 +84,7 @@ def judged(work: Work, case: Case) -> Evaluation:
         champion=champion,
         gate=case.gate or (),
         challenge=rules,
-        comparisons=shown.comparisons(work, challenged.whole_rules, case.gate or ()),
+        comparisons=compared,
         days=shown.days(work.measured),
         power=challenged.power,
         looks=case.looks,
@@ -93,7 +94,7 @@ def judged(work: Work, case: Case) -> Evaluation:
         flips=shown.flips(work),
         warn=warnings(policy, lambda warned: floors(scores, warned, replicates=work.replicates)),
         curve=curve(work),
-        costs=costs(work),
+        costs=as_judged(costs(work), compared),
         calibration=work.calibrated,
         drift=case.drift,
         trivial=shown.trivial(work),

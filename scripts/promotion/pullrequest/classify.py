@@ -1,5 +1,6 @@
 """Classify a pull request by state: what its merge result says about each model, against its base."""
 
+import re
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
@@ -9,17 +10,19 @@ from promotion.config import FILE
 from promotion.config.model_yaml import LOCK, lock_digest, maker, run_of, training_key
 from promotion.config.pin import PinRecord
 from promotion.config.promotion_yaml import Promotion
+from promotion.config.sections import MODEL_NAME, NAMES
 from promotion.errors import PromotionError
 from promotion.git.promotion_at import promotion_at
 from promotion.git.repo import Repo
 from promotion.git.tree import folder_at, folders_in
 from promotion.git.whose import Scripts
 from promotion.pullrequest.changed import changed
+from promotion.pullrequest.foreseen import foreign, held, ledger_of
 from promotion.pullrequest.refusals import CALLED, OWN, Between, State, odd_elsewhere, odd_paths, own, refusals
 from promotion.pullrequest.runners import allowed_or_none, asked
 from promotion.records.plan import Action, ModelPlan, Plan
 from promotion.registry.client import CHAMPION, RegisteredModel, Registry
-from promotion.registry.ledger import has_ledger, read_ledger
+from promotion.registry.ledger import has_ledger
 from promotion.registry.outcome import worth_of
 from promotion.text.escape import clean
 
@@ -142,9 +145,9 @@ def decide(state: State, history: PinHistory) -> tuple[Action, str]:
         return _dropped(state, history, changed)
     if state.pin is not None and state.pin.source_tree == state.tree:
         return "verify", "its pin names this very tree"
-    if moved and unproven and (not changed or state.tree is None):
+    if unproven and not changed:
         return "verify", "it is adopted: what it was made from is not known here"
-    if moved and not changed:
+    if not changed:
         return "refuse", (
             f"its pin moves to version {state.pin.version if state.pin else None} without the code that it was made "
             f"from; use `python scripts/rollback.py {state.model} --to VERSION`, which moves both"
@@ -153,6 +156,11 @@ def decide(state: State, history: PinHistory) -> tuple[Action, str]:
 
 
 def _without_entry(state: State) -> tuple[Action, str]:
+    if re.fullmatch(MODEL_NAME, state.model) is None:
+        return (
+            "refuse",
+            f"models/{state.model}/ is no name of a model: {NAMES}; rename the folder, or move it elsewhere",
+        )
     if state.base_entry is None:
         return "refuse", f"models/{state.model}/ has no entry in {FILE}; add one (see models/README.md)"
     if state.tree is None:
@@ -228,10 +236,15 @@ def _plan(
             f"This tree was champion as version {rolled.before.version if rolled.before else '?'} and was rolled back "
             f"on {rolled.commit.when[:10]} ({rolled.commit.subject})."
         )
+    listed = registry.model(state.model) if action in ("train", "verify") else None
     if action == "verify":
-        action, reason, effect = _verify(state, registry, history, author)
+        action, reason, effect = _verify(state, registry, history, author, listed)
         if state.pin is not None and state.pin.override and state.pin != state.champion:
             first.append(f"Override by {_by(state.pin, author)}: {state.pin.override.reason}")
+    stranger = foreign(state, history, listed)
+    if stranger is not None and not insist and (action == "train" or reason in (WON_HERE, OVERRIDDEN)):
+        action, reason = "refuse", stranger
+    frozen = held(state, action, history, listed)
     if action == "train" and key is not None:
         run_id, version = _known(registry, state.model, key)
         if run_id is not None:
@@ -242,7 +255,7 @@ def _plan(
         effect = UNFIT
     plan = _as_planned(state, action, reason)
     found = {"key": key, "says_first": tuple(first), "merge_effect": effect, "run_id": run_id, "version": version}
-    return plan.model_copy(update=found)
+    return plan.model_copy(update={**found, "held": frozen})
 
 
 def _as_planned(state: State, action: Action, reason: str) -> ModelPlan:
@@ -278,7 +291,9 @@ def _by(pin: PinRecord, author: str | None) -> str:
     return (pin.override.by if pin.override is not None else None) or author or "the author"
 
 
-def _verify(state: State, registry: Registry, history: PinHistory, author: str | None) -> tuple[Action, str, str]:
+def _verify(
+    state: State, registry: Registry, history: PinHistory, author: str | None, listed: RegisteredModel | None
+) -> tuple[Action, str, str]:
     """Check a pin against the base: the evidence was won against it, or the version was champion before."""
     old, new = state.champion, state.pin
     before = "nothing" if old is None else str(old.version)
@@ -288,9 +303,7 @@ def _verify(state: State, registry: Registry, history: PinHistory, author: str |
         return "verify", "its folder comes back to the tree that is pinned", "nothing changes"
     move = f"@champion {before} -> {new.version}"
     by = "" if new.override is None else f", override by {_by(new, author)}"
-    listed = registry.model(state.model)
-    ledger = [] if listed is None else read_ledger(listed.tags)
-    entry = was_champion(history, state.model, ledger, new)
+    entry = was_champion(history, state.model, ledger_of(listed), new)
     wrong = _unfit(state.model, new, registry, history, author)
     if wrong is not None:
         return "refuse", wrong, "nothing"

@@ -1,6 +1,8 @@
 """Records that come from a job which ran model code: nothing in them is trusted before it is checked."""
 
+import re
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -167,9 +169,19 @@ def check_scored(
     pinned = None if plan.champion is None else plan.champion.digest
     if (info.champion_predictions is None) != (plan.champion is None) or (pinned and info.champion_digest != pinned):
         raise PromotionError("it was not made with the champion's pinned files; score again", file=where)
-    scores = open_scores(files.scores, plan.judged_by, empty=info.empty_days or (), reading=reading)
+    scores = open_scored(plan, files, info.empty_days or (), reading)
     _check_scores(plan, info, scores, window)
     return info, scores
+
+
+def open_scored(plan: ModelPlan, files: ModelWork, empty: Sequence[str], reading: Reading = READING) -> Scores:
+    """Open what score.py joined; an error about a value that a data.py gave names that file."""
+    try:
+        return open_scores(files.scores, plan.judged_by, empty=empty, reading=reading)
+    except PromotionError as error:
+        if re.match(r"label|key\.|column\.", error.message) is None:
+            raise
+        raise PromotionError(f"{error.message}; {plan.shown}/data.py gives it", file=error.file) from None
 
 
 def _check_scores(plan: ModelPlan, info: ScoresInfo, scores: Scores, window: Window) -> None:

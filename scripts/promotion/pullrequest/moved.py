@@ -43,7 +43,8 @@ def moved(repo: Repo, plan: Plan, *, head_ref: str, base_ref: str) -> str | None
     if not touched:
         return None
     now = tip(repo, head_ref)
-    if now != plan.head:
+    judged = any(item.action in ("train", "judge") for item in touched.values())
+    if now != plan.head and not (judged and _pins_alone(repo, plan.head, now)):
         return (
             f"the branch moved from {plan.head[:12]} to {now[:12]} while it was judged; the run of the newer commit "
             "decides"
@@ -55,6 +56,11 @@ def moved(repo: Repo, plan: Plan, *, head_ref: str, base_ref: str) -> str | None
     expected = {name: item.pin for name, item in touched.items()}
     trees = {name: item.source_tree for name, item in touched.items()}
     return unmergeable(repo, base, plan.head, expected, trees)
+
+
+def _pins_alone(repo: Repo, head: str, now: str) -> bool:
+    """Whether a branch may have moved by an earlier run's pins: push_pins finds that they are its own, or refuses."""
+    return repo.parents(now) == (head,) and repo.changed_paths(head, now) == (repo.at(FILE),)
 
 
 def tip(repo: Repo, branch: str) -> str:

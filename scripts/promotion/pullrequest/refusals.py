@@ -108,6 +108,7 @@ def refusals(
     found = [f"{plan.model}: {plan.reason}" for plan in plans if plan.action == "refuse"]
     judged = [plan.model for plan in plans if plan.action in ("train", "judge")]
     found += _unnamed(before, after, judged)
+    found += _too_many(after, plans)
     if not judged:
         return found
     root, old_root = (
@@ -130,6 +131,24 @@ def refusals(
     if before.models and before.guard_moves != after.guard_moves:
         found.append(f"it changes {', '.join(judged)} together with `guard` in {repo.at(FILE)}; split it")
     return found
+
+
+def _too_many(after: Promotion, plans: tuple[ModelPlan, ...]) -> list[str]:
+    """More champions than one apply may move: merged, promote would move none of them."""
+    moving = [plan.model for plan in plans if plan.action in ("train", "judge") or _moves(plan)]
+    most = after.guard_moves
+    if most is None or len(moving) <= most:
+        return []
+    return [
+        f"it moves {len(moving)} champions ({', '.join(moving)}), and `guard.moves` in {FILE} allows {most} at once: "
+        "merged, it would move none; split it, or raise `guard.moves` in a pull request of its own first"
+    ]
+
+
+def _moves(plan: ModelPlan) -> bool:
+    """Whether merging moves or drops a champion that is pinned; an adopted one stays where it is."""
+    adopted = plan.pin is not None and plan.pin.adopted
+    return plan.action in ("verify", "none") and plan.pin != plan.champion and not adopted
 
 
 def _unnamed(before: Promotion, after: Promotion, judged: list[str]) -> list[str]:

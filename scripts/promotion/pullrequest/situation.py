@@ -141,7 +141,7 @@ def only_verified(plan: Plan, why: str) -> Plan:
 def _changed(plan: Plan, change: Callable[[ModelPlan], ModelPlan]) -> Plan:
     """Change each model's plan, and with them the refusals that name models."""
     models = tuple(change(item) for item in plan.models)
-    old = {f"{item.model}: {item.reason}" for item in plan.models if item.action == "refuse"}
+    old = {f"{item.model}: {item.reason}" for item in plan.models}
     new = [f"{item.model}: {item.reason}" for item in models if item.action == "refuse"]
     refusals = (*new, *(line for line in plan.refusals if line not in old))
     return plan.model_copy(update={"models": models, "refusals": refusals})

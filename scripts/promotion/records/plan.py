@@ -60,7 +60,8 @@ class ModelPlan(Frozen):
     model's, from the repository's top (older records: "").
     runner: what model.yaml asks of GitHub, as far as the base's promotion.yaml allows it; None for another machine.
     looked: (first day, days) of a look after a merge, where `champion` was promoted and `pin` is its predecessor;
-    without one `champion` is None, and `pin` was promoted.
+    without one `champion` is None, and `pin` was promoted. held: why promote will not move @champion once this is
+    merged, and what to do; None where it will.
     """
 
     model: str
@@ -85,6 +86,7 @@ class ModelPlan(Frozen):
     folder: str = ""
     runner: Runner | None = added()
     looked: tuple[str, int] | None = added()
+    held: str | None = added()
 
     @property
     def root(self) -> str:

@@ -48,16 +48,19 @@ def next_steps(
 ) -> tuple[str, ...]:
     """The next steps of a person, most useful first. blocked: the whole pull request is refused."""
     won = word in WON
-    if blocked and (won or word == "REFUSED"):
+    waits = won or is_green(reported)  # a pin that the branch brought waits as well
+    if blocked and (waits or word == "REFUSED"):
         return STEPS["REFUSED"](reported)
     if won and reported.error is not None:
         return (f"The candidate won, but the pin was not written: {reported.error}",)
     if reported.elsewhere:  # a table has no pull request, and no version to put anywhere
         return _inconclusive(reported, power)[:-1] if word == "INCONCLUSIVE" else ()
-    if won and [name for name in losers if name != reported.plan.model]:
+    if waits and [name for name in losers if name != reported.plan.model]:
         return ("This model waits for the others: take those that lost out of this pull request, or fix them.",)
     if word == "INCONCLUSIVE":
         return _inconclusive(reported, power)
+    if reported.plan.held is not None and is_green(reported):
+        return ("Do what the warning above asks for, then merge; merged now, promote says the same and moves nothing.",)
     return STEPS[word](reported)
 
 

@@ -143,9 +143,8 @@ def every_label() -> tuple[str, ...]:
 
 
 def _moves_back(plan: ModelPlan) -> bool:
-    if plan.champion is None or plan.pin is None:
-        return False
-    return plan.pin.version < plan.champion.version or "rollback" in plan.merge_effect
+    """A pin that wins may have a lower number than the champion: it was registered before that one was merged."""
+    return ", rollback to " in plan.merge_effect
 
 
 def results(reported: Reported) -> tuple[RuleResult, ...]:

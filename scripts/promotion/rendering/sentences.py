@@ -156,11 +156,16 @@ def merge(reported: Reported, shown: Status, losers: Sequence[str], *, blocked: 
     if not shown.green or reported.error is not None:
         return f"Merging is blocked; {stays}."
     if plan.action in ("none", "verify"):
-        effect = arrow(plan.merge_effect or "nothing changes")
+        if plan.held is not None:
+            effect, means = f" {_held(new, stays)}", ""
+        else:
+            effect, means = f": {arrow(plan.merge_effect or 'nothing changes')}", " means"
         if losers or blocked:
-            return f"Merging is blocked{_because(losers)}; unblocked, it means: {effect}."
-        return f"Merging: {effect}."
-    if shown is STATUSES["FIRST"] and new is not None:
+            return f"Merging is blocked{_because(losers)}; unblocked, it{means}{effect}."
+        return f"Merging{effect}."
+    if plan.held is not None:
+        move = _held(new, stays)
+    elif shown is STATUSES["FIRST"] and new is not None:
         move = f"makes version {new} the first champion: `@champion none → {new}`"
     else:
         to = new if new is not None else "the version that is registered"
@@ -173,6 +178,11 @@ def merge(reported: Reported, shown: Status, losers: Sequence[str], *, blocked: 
     if blocked:
         return f"Nothing is pinned because this pull request is refused; {stays}."
     return f"Not pinned yet: merging is blocked until the pin is on the branch; then merging {move}{same}."
+
+
+def _held(new: int | None, stays: str) -> str:
+    """What merging does while promote moves nothing."""
+    return f"{'drops the pin' if new is None else f'pins version {new}'}, and {stays}"
 
 
 def _because(losers: Sequence[str]) -> str:

@@ -208,8 +208,10 @@ def _unjudged(reported: Reported, shown: Status) -> str | None:
 def _warnings(reported: Reported) -> tuple[str, ...]:
     changes = reported.scores.changes if reported.scores is not None else ()
     measured = tuple(f"changes what is measured: {change}" for change in changes)
-    said = " ".join(reported.plan.says_first)
-    return tuple(dict.fromkeys([*reported.plan.says_first, *(m for m in measured if m not in said)]))
+    plan = reported.plan
+    held = (plan.held,) if plan.held is not None and plan.action != "refuse" else ()
+    said = " ".join(plan.says_first)
+    return tuple(dict.fromkeys([*held, *plan.says_first, *(m for m in measured if m not in said)]))
 
 
 def _beware(reported: Reported) -> tuple[str, ...]:

@@ -1,5 +1,6 @@
 """The workflows of a repository that calls ours: which commit they call, and their text."""
 
+import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -84,6 +85,7 @@ def texts(what: Ours, root: str, branch: str) -> dict[str, str]:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
+    environment.filters["scalar"] = scalar
     found = {}
     for verb in VERBS:
         on = _on(PROJECT / ".github" / "workflows" / f"{verb}.yml")
@@ -95,6 +97,12 @@ def texts(what: Ours, root: str, branch: str) -> dict[str, str]:
         text = environment.get_template(f"{verb}.yml.j2").render(values)
         found[f".github/workflows/{PREFIX}{verb}.yml"] = text
     return found
+
+
+def scalar(text: str) -> str:
+    """A name as YAML of any version reads it back: in quotes where it could be a number, a date or a yes (`1.0`)."""
+    plain = re.fullmatch(r"[A-Za-z][A-Za-z0-9._/-]*", text) is not None and yaml.safe_load(text) == text
+    return text if plain else json.dumps(text, ensure_ascii=False)
 
 
 def _on(path: Path) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from promotion.errors import PromotionError
 from promotion.git.repo import Repo
 from promotion.setup.files import Newcomer
 from promotion.setup.table import Task
+from promotion.text.escape import clean
 
 HOSTED = re.compile(
     r"(?:https://(?:[^@/]+@)?|ssh://git@|git@)(?P<server>[^/:]+)(?::\d+)?[/:](?P<owner>[\w.-]+)/(?P<name>[\w.-]+?)(?:\.git)?/?"
@@ -30,6 +31,11 @@ def newcomer(into: Path, name: str, task: Task) -> Newcomer:
         )
     code, head, _ = Repo(top).attempt("symbolic-ref", "--quiet", "--short", "refs/remotes/origin/HEAD")
     branch = head.strip().removeprefix("origin/") if code == 0 else _branch(Repo(top))
+    if not re.fullmatch(r"[\w./-]+", branch):
+        raise PromotionError(
+            f"the branch `{clean(branch, 100)}` cannot be named in a workflow, where some characters are a "
+            "pattern; use letters, digits, `.`, `_`, `-` and `/`"
+        )
     hosted = HOSTED.fullmatch(Repo(top).origin or "")
     owner, server = (hosted["owner"], hosted["server"]) if hosted else (None, None)
     return Newcomer(top, "" if root == "." else root, branch, owner, server, name, task)

@@ -1,7 +1,7 @@
 """Hostile text made harmless, in one place: for Markdown, for HTML and for the log of a workflow.
 
 Names, slice values, reasons, tracebacks and logs come from a pull request. In Markdown they must not
-break a table, start a list or a heading, mention anybody, refer to an issue, link, or become HTML;
+break a table, start a list or a heading, mention anybody, refer to an issue, link, become an emoji or HTML;
 GitHub resolves mentions and references after Markdown, on the text, so escapes do not stop them: a
 zero-width space does. In a log a line must not be a workflow command.
 
@@ -38,6 +38,7 @@ _ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[
 _MINUS = re.compile("−(?=[$€£0-9])")
 _MARKS = re.compile(r"`([^`]+)`|(@[A-Za-z0-9][A-Za-z0-9-]*)")
 _PLAIN_CODE = re.compile(r"(?:[^`|\\<]|<(?![!/?A-Za-z]))+")
+_EMOJI = re.compile(r":(?=(?:[\w+-]*[A-Za-z][\w+-]*|100|1234|[+-]1):)")  # :tada: but no 12:30:00
 _ENTITIES = {c: f"&#{ord(c)};" for c in "\\`*[]|~^{}!"} | {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
 
 
@@ -177,8 +178,8 @@ def _in_html(part: str) -> str:
 
 
 def _no_references(part: str) -> str:
-    """Break mentions, issue references and bare links, which GitHub finds in the text after Markdown."""
-    part = part.replace("@", "@" + ZWSP)
+    """Break mentions, issue references, emoji and bare links, which GitHub finds in the text after Markdown."""
+    part = _EMOJI.sub(":" + ZWSP, part.replace("@", "@" + ZWSP))
     part = re.sub(r"(#|(?i:gh-))(?=\w)", rf"\1{ZWSP}", part)
     part = re.sub(r"(?i)(www)\.", rf"\1{ZWSP}.", part)
     return part.replace("://", f":{ZWSP}//")

@@ -34,7 +34,8 @@ class Fault:
 
     kind: `status` (answer with `status`, `message`, `headers`), `reset` (the connection breaks), `short`
     (half the body of the announced length), `cut` (half the JSON, as if it were all), `html` (a proxy's
-    page) or `hang` (no answer until the stand-in stops). applied: the request takes effect before.
+    page), `deep` (nested without end) or `hang` (no answer until the stand-in stops). applied: the request takes effect
+    before.
     path: a regular expression searched in the path.
     """
 
@@ -232,6 +233,8 @@ class _Handler(BaseHTTPRequestHandler):
             self._write(status, text[: max(1, len(text) // 2)], {})
         elif fault.kind == "html":
             self._write(fault.status, b"<html><h1>Bad gateway</h1></html>", {"Content-Type": "text/html"})
+        elif fault.kind == "deep":
+            self._write(fault.status, b"[" * 100_000, {})
         elif fault.kind == "hang":
             self.server.standin.stopped.wait(60)
             self.close_connection = True
