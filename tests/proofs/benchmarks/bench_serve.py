@@ -1,9 +1,9 @@
 """serve.py beside `mlflow models serve`, same models, same run: one-row requests, and a champion that moves.
 
 Run from the project's root: `python tests/proofs/benchmarks/bench_serve.py [--seconds 5]`. Prints a Markdown table with
-ratios. A forest's predict takes milliseconds a row, a linear model's microseconds; ten boosters that vote take
-milliseconds too, and nothing can be left out there as it can in a forest. serve.py and MLflow must answer with the
-same text. The client is a process of its own, on the same machine; what is compared is measured in turns.
+ratios. A forest's predict takes milliseconds a row, as do ten boosters that vote, a linear model's microseconds.
+serve.py and MLflow must answer with the same text. The client is a process of its own, on the same machine; what is
+compared is measured in turns.
 """
 
 import argparse
@@ -230,6 +230,7 @@ def moving(folder: Path, uri: str, environment: dict[str, str], seconds: float) 
     """p99 of serve.py while @champion moves every 2 s, 8 connections, beside the steady one, in turns; medians.
 
     To and fro between two versions, as a promotion and its rollback do, and through three, so that each is loaded.
+    Beside the steady one the alias of another model moves, which takes this process as long on the same cores.
     """
     from promotion.registry.client import Registry
 
@@ -241,9 +242,19 @@ def moving(folder: Path, uri: str, environment: dict[str, str], seconds: float) 
     steady: list[dict[str, Any]] = []
     found: dict[str, list[dict[str, Any]]] = {way: [] for way in ways}
 
-    def move(versions: Iterator[int], stop: threading.Event) -> None:
-        while not stop.wait(2.0):
-            registry.set_alias("forest", "champion", next(versions))
+    def while_moving(model: str, versions: Sequence[int]) -> dict[str, Any]:
+        stop, following = threading.Event(), itertools.cycle(versions)
+
+        def move() -> None:
+            while not stop.wait(2.0):
+                registry.set_alias(model, "champion", next(following))
+
+        (thread := threading.Thread(target=move)).start()
+        try:
+            return measured(port, 8, 2 * seconds, body)
+        finally:
+            stop.set()
+            thread.join()
 
     def served(version: int) -> None:
         registry.set_alias("forest", "champion", version)
@@ -257,12 +268,8 @@ def moving(folder: Path, uri: str, environment: dict[str, str], seconds: float) 
             for way, versions in ways.items():
                 for version in versions:
                     served(version)
-                steady.append(measured(port, 8, seconds / 2, body))
-                thread = threading.Thread(target=move, args=[itertools.cycle(versions), stop := threading.Event()])
-                thread.start()
-                found[way].append(measured(port, 8, 2 * seconds, body))
-                stop.set()
-                thread.join()
+                steady.append(while_moving("linear", versions))
+                found[way].append(while_moving("forest", versions))
     before = statistics.median(result["p99"] for result in steady)
     for way, results in found.items():
         after = statistics.median(result["p99"] for result in results)
@@ -275,7 +282,7 @@ def moving(folder: Path, uri: str, environment: dict[str, str], seconds: float) 
         yield Line(
             f"forest, 8 connections, @champion moves every 2 s {way}: p99",
             f"{after:.1f} ms; {failed} of {answers:,} requests failed",
-            "nothing moves",
+            "another's moves",
             f"{before:.1f} ms",
             after / before,
             "at most 1.2; 0 failed",
