@@ -169,6 +169,21 @@ def test_retired(second_champion: World) -> None:
     assert world.apply() == 0
 
 
+def with_one_promoted(new_world: NewWorld) -> World:
+    """Two models, and the first has a champion."""
+    world = new_world("one", "two")
+    world.merge("first", "one")
+    assert world.apply() == 0
+    return world
+
+
+def remove_one(world: World) -> None:
+    """Take the first model out of main, with its folder."""
+    world.write("promotion.yaml", policy_text("two"))
+    world.git("rm", "-rq", "models/one")
+    world.commit("remove one")
+
+
 def test_a_candidate_before_the_first_champion_asks_for_nothing(no_champion: World) -> None:
     """It is registered, main pins none, and there is nothing to write."""
     no_champion.candidate("one")
@@ -181,12 +196,8 @@ def test_a_candidate_before_the_first_champion_asks_for_nothing(no_champion: Wor
 
 def test_a_removal_that_was_cut_off_before_its_alias_is_finished(new_world: NewWorld) -> None:
     """The ledger has it and @champion is still there; a later alias of somebody else's is not ours to drop."""
-    world = new_world("one", "two")
-    world.merge("first", "one")
-    assert world.apply() == 0
-    world.write("promotion.yaml", policy_text("two"))
-    world.git("rm", "-rq", "models/one")
-    world.commit("remove one")
+    world = with_one_promoted(new_world)
+    remove_one(world)
     assert world.apply() == 0
     world.set_champion(1, "one")
     world.registry.client.delete_registered_model_tag("one", world.ledger("one")[-1].reached_key)
@@ -197,14 +208,10 @@ def test_a_removal_that_was_cut_off_before_its_alias_is_finished(new_world: NewW
 
 def test_another_repositorys_model_of_a_name_that_was_removed_here(new_world: NewWorld) -> None:
     """It was pinned here and never applied; the champion that the registry has by that name is theirs."""
-    world = new_world("one", "two")
-    world.merge("first", "one")
-    assert world.apply() == 0
+    world = with_one_promoted(new_world)
     entry, theirs = world.ledger("one")[0], "7" * 40
     world.registry.set_model_tag("one", entry.key, entry._replace(commit=theirs).text())
-    world.write("promotion.yaml", policy_text("two"))
-    world.git("rm", "-rq", "models/one")
-    world.commit("remove one")
+    remove_one(world)
     before = world.state("one")
 
     assert world.promote("plan") == 0 and world.apply() == 0
@@ -213,12 +220,8 @@ def test_another_repositorys_model_of_a_name_that_was_removed_here(new_world: Ne
 
 def test_removed_with_its_folder(new_world: NewWorld) -> None:
     """An entry that is removed together with its folder drops the alias once; then the name is nobody's."""
-    world = new_world("one", "two")
-    world.merge("first", "one")
-    assert world.apply() == 0
-    world.write("promotion.yaml", policy_text("two"))
-    world.git("rm", "-rq", "models/one")
-    world.commit("remove one")
+    world = with_one_promoted(new_world)
+    remove_one(world)
 
     assert world.apply() == 0
     assert world.champion("one") is None
@@ -230,9 +233,7 @@ def test_removed_with_its_folder(new_world: NewWorld) -> None:
 
 def test_entry_removed_but_not_its_folder(new_world: NewWorld) -> None:
     """A model that promotion.yaml does not name is never touched while its folder is there."""
-    world = new_world("one", "two")
-    world.merge("first", "one")
-    assert world.apply() == 0
+    world = with_one_promoted(new_world)
     before = world.state("one")
     world.write("promotion.yaml", policy_text("two"))
     world.commit("remove the entry only")

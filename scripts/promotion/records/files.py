@@ -3,7 +3,6 @@
 import contextlib
 import hashlib
 import re
-import resource
 from pathlib import Path
 
 from promotion.errors import PromotionError
@@ -39,6 +38,8 @@ def digest_files(folder: Path) -> str:
 
 def allow_files(wanted: int) -> int:
     """Let the process have as many open files as are wanted, as far as the system permits; return how many it may."""
+    import resource  # promote needs the digest alone
+
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if 0 <= soft < wanted:
         with contextlib.suppress(OSError, ValueError):
